@@ -1,0 +1,1 @@
+"""pytest for pipelines, with a cache you can trust."""

@@ -1,0 +1,33 @@
+"""Node ids: `path/pipeline_x.py::name@PIPELINE[variant]`, the path relative to the root, with `/`."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class NodeId:
+    """The parts of a node id.
+
+    `file` is a path relative to the root (a dotted module name outside it); `owner` is the file that defines the
+    step, where that is another than the one in which the name is bound and the bare name would mean another step;
+    `pipeline` names the pipeline whose `params` reach the node; `variant` is None where nothing is parametrised.
+    """
+
+    file: str
+    name: str
+    variant: str | None = None
+    pipeline: str | None = None
+    owner: str | None = None
+
+    def __str__(self) -> str:
+        owner = f"{self.owner}::" if self.owner else ""
+        pipeline = f"@{self.pipeline}" if self.pipeline else ""
+        variant = f"[{self.variant}]" if self.variant is not None else ""
+        return f"{self.file}::{owner}{self.name}{pipeline}{variant}"
+
+
+def split_argument(argument: str) -> tuple[str, str | None]:
+    """A command-line argument as (path, selector); the selector is None for a bare path."""
+    path, found, selector = argument.partition("::")
+    return path, selector if found else None
