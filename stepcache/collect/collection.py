@@ -1,0 +1,131 @@
+"""From the asked files to scopes: each file imported, with the stepconf.py files and modules that hold for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
+
+from attrs import define, field
+
+from stepcache import api
+from stepcache.collect.broken import import_problem
+from stepcache.collect.discover import STEPCONF, Asked, stepconf_chain
+from stepcache.collect.harvest import Level, harvest, placed, portable_name, signature_problems
+from stepcache.collect.imports import hidden_siblings, importers
+from stepcache.collect.load import ProjectModules, same_file
+from stepcache.model import Definition, Problem
+
+
+@define
+class Collection:
+    """What collection found.
+
+    `levels` holds every module that defines something, by path; `chains` the stepconf.py files of each pipeline
+    file, the nearest first; `asked` what was asked for, by path, in order.
+    """
+
+    asked: dict[str, Asked] = field(factory=dict)
+    levels: dict[str, Level] = field(factory=dict)
+    chains: dict[str, tuple[str, ...]] = field(factory=dict)
+    plugins: Level = field(factory=lambda: Level("", "", "", {}))
+    problems: list[Problem] = field(factory=list)
+
+
+class Collector:
+    """Imports pipeline files and what belongs to them."""
+
+    def __init__(self, modules: ProjectModules, is_pipeline_file: Callable[[str], bool]) -> None:
+        self._modules = modules
+        self._is_pipeline_file = is_pipeline_file
+        self._collection = Collection()
+        self._failed: set[str] = set()
+
+    def collect(self, asked: Sequence[Asked], offered: Iterable[Definition] = ()) -> Collection:
+        """Import the asked files with what belongs to them; *offered* are the steps of plugins."""
+        found = self._collection
+        own = {d.name: placed(d, self._modules.root) for d in offered}
+        found.plugins = Level("", "", "", own)
+        self._forget_changed()
+        for each in asked:
+            found.asked[each.path] = each
+            self._file(each.path)
+        todo = list(found.levels.values())
+        while todo:
+            level = todo.pop()
+            for definition in (*level.own.values(), *level.checks):
+                added = self._defining_module(definition)
+                if added is not None:
+                    todo.append(added)
+        return found
+
+    def stepconfs(self) -> list[ModuleType]:
+        """The stepconf.py modules that were imported, the outermost first."""
+        paths = [p for p in self._collection.levels if os.path.basename(p) == STEPCONF]
+        names = [self._modules.register(p) for p in sorted(paths, key=lambda p: p.count(os.sep))]
+        return [sys.modules[n] for n in names if n in sys.modules]
+
+    def _forget_changed(self) -> None:
+        changed = self._modules.changed()
+        if changed:
+            by = importers(self._modules.loaded, {})
+            self._modules.forget(changed, lambda name: by.get(name, ()))
+
+    def _file(self, path: str) -> None:
+        if path in self._collection.chains:
+            return
+        chain = stepconf_chain(path, self._modules.root)
+        self._collection.chains[path] = tuple(chain)
+        # The outermost first, as pytest loads conftest.py files: a nearer one may rely on what an outer one sets up.
+        for each in (*reversed(chain), path):
+            self._module(each)
+
+    def _module(self, path: str) -> None:
+        if path in self._collection.levels or path in self._failed:
+            return
+        root = self._modules.root
+        shown = portable_name(root, path, path)
+        problems = list(self._hidden(path, shown))
+        module = None
+        if not problems:
+            try:
+                module = self._modules.load(path)
+            except (Exception, SystemExit, api.Skipped) as error:
+                problems = [*self._hidden(path, shown)] or [import_problem(path, shown, root, error)]
+        if module is None:
+            self._failed.add(path)
+            self._collection.problems.extend(problems)
+            return
+        self._add(module, path)
+
+    def _hidden(self, path: str, shown: str) -> Iterable[Problem]:
+        self._modules.register(path)
+        try:
+            with open(path, "rb") as file:
+                source = file.read()
+        except OSError:
+            return []
+        return {p.message: p for p in hidden_siblings(source, path, shown, self._modules)}.values()
+
+    def _add(self, module: ModuleType, path: str) -> Level:
+        known = self._modules.loaded.get(module.__name__)
+        level, problems = harvest(module, path, self._modules.root, known.made if known is not None else ())
+        problems += signature_problems(level)
+        self._collection.levels[path] = level
+        self._collection.problems.extend(problems)
+        return level
+
+    def _defining_module(self, definition: Definition) -> Level | None:
+        """The level of the module that defines an imported step; for a pipeline file, with its stepconf.py files."""
+        path = definition.source.path
+        if path in self._collection.levels or path in self._failed:
+            return None
+        module = sys.modules.get(definition.module)
+        file = getattr(module, "__file__", None)
+        if module is None or not isinstance(file, str) or not same_file(file, path):
+            return None
+        if os.path.basename(path) == STEPCONF or self._is_pipeline_file(path):
+            self._file(path)
+            return self._collection.levels.get(path)
+        return self._add(module, path)

@@ -1,0 +1,120 @@
+"""From an imported module to the definitions that it offers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType, ModuleType
+
+from attrs import evolve, frozen
+
+from stepcache import api
+from stepcache.model import Definition, Problem, Source
+
+
+@frozen
+class Level:
+    """What one module offers to those who ask for names in it.
+
+    `file` is its portable name. `own` are the definitions by name, imported ones too; `checks` those that count
+    as checks of this file.
+    """
+
+    file: str
+    path: str
+    module: str
+    own: Mapping[str, Definition]
+    checks: tuple[Definition, ...] = ()
+
+
+Portable = Callable[[str, str], str]
+
+
+def portable_name(root: str, path: str, module: str) -> str:
+    """The path relative to the root, with `/`; outside the root the dotted module name."""
+    if path.startswith(root.rstrip(os.sep) + os.sep):
+        return os.path.relpath(path, root).replace(os.sep, "/")
+    return module.removeprefix("//")
+
+
+def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition] = ()) -> tuple[Level, list[Problem]]:
+    """The level that *module* is, and what is wrong with its definitions.
+
+    *made* are the definitions that its import made: of two with one name, only the later is in the namespace.
+    """
+    file = portable_name(root, path, module.__name__)
+    own: dict[str, Definition] = {}
+    checks: dict[str, Definition] = {}
+    problems: list[Problem] = []
+    for value in list(vars(module).values()):
+        found = _definition(value, module)
+        if found is None:
+            continue
+        definition = placed(found, root)
+        known = own.get(definition.name) or checks.get(definition.name)
+        if known is not None and identity(known) != identity(definition):
+            problems.append(_twice(file, known, definition))
+            continue
+        (checks if definition.kind == "check" else own)[definition.name] = definition
+    last = {d.name: d for d in (*own.values(), *checks.values())}
+    for each in made:
+        if each.module != module.__name__ or "<locals>" in getattr(each.function, "__qualname__", ""):
+            continue
+        other = last.get(each.name)
+        first = placed(each, root)
+        if other is not None and other.source.path == first.source.path and other.source.line != first.source.line:
+            problems.append(_twice(file, first, other))
+    level = Level(file, path, module.__name__, own, tuple(checks.values()))
+    return level, problems
+
+
+def _definition(value: object, module: ModuleType) -> Definition | None:
+    if isinstance(value, api.Defined):
+        return value.definition
+    if (
+        type(value) is FunctionType
+        and value.__name__.startswith("check_")
+        and value.__module__ == module.__name__
+        and not hasattr(value, "_stepcache_no_check")
+    ):
+        return api.plain_check(value)
+    return None
+
+
+def placed(definition: Definition, root: str) -> Definition:
+    """*definition* with the portable name of its file."""
+    path = definition.source.path
+    file = portable_name(root, path, definition.module)
+    return evolve(definition, source=Source(file, path, definition.source.line))
+
+
+def identity(definition: Definition) -> tuple[str, str, int, str]:
+    """What makes two definitions one: where they stand, and what they are called."""
+    return (definition.kind, definition.source.path, definition.source.line, definition.name)
+
+
+def _twice(file: str, first: Definition, second: Definition) -> Problem:
+    return Problem(
+        file,
+        f"{second.source}: {second.kind} '{second.name}' is defined twice in {file}: "
+        f"first as a {first.kind} at {first.source}\n"
+        f"  rename one of them, or give one another name with name=…",
+    )
+
+
+def signature_problems(level: Level) -> list[Problem]:
+    """`*args` and `**kwargs`, which no name can be given to."""
+    found = []
+    for definition in (*level.own.values(), *level.checks):
+        if definition.source.path != level.path:
+            continue
+        for parameter in definition.parameters:
+            if parameter.name.startswith("*"):
+                found.append(
+                    Problem(
+                        level.file,
+                        f"{definition.source}: {definition.kind} '{definition.name}' has {parameter.name} "
+                        f"in its signature\n  name each step and setting that it takes",
+                    )
+                )
+    return found

@@ -1,0 +1,319 @@
+"""Importing project modules: from source always, each under one name, and again when their source has changed.
+
+Python's own loader trusts a bytecode file whose stamp and size fit, and so can run what the source no longer says.
+The loader here compiles the source that it has read, and remembers it: it is the source that digests are made of.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import find_spec, spec_from_file_location
+from types import ModuleType
+from typing import Any
+
+from attrs import define
+
+from stepcache import api
+from stepcache.errors import CollectionFailed
+from stepcache.model import Definition
+
+IsProject = Callable[[str], bool]
+WatchImport = Callable[[str], AbstractContextManager[Any]]
+
+
+@define
+class Loaded:
+    """What is known of a project module that was imported."""
+
+    name: str
+    path: str
+    source: bytes
+    stamp: tuple[int, int, int]
+    racy: bool
+    """The file was so new when it was read that a later write may have left its stamp as it was."""
+    made: tuple[Definition, ...] = ()
+    """The definitions that its import made."""
+
+
+class Loader(SourceFileLoader):
+    """Runs a project module from its source, and notes it in the registry."""
+
+    def __init__(self, name: str, path: str, modules: ProjectModules) -> None:
+        super().__init__(name, path)
+        self._modules = modules
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """The module of that file, where it is there under its proper name; else Python makes a new one."""
+        proper = self._modules.proper_name(self.path)
+        if proper is not None and proper != spec.name:
+            return sys.modules.get(proper)
+        return None
+
+    def get_code(self, fullname: str) -> Any:
+        """Compile the source as it stands now; bytecode files are neither read nor written."""
+        source = self.get_data(self.path)
+        self._modules.note(fullname, self.path, source)
+        return self.source_to_code(source, self.path)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module, with its reads watched."""
+        proper = self._modules.proper_name(self.path)
+        name = module.__spec__.name if module.__spec__ else module.__name__
+        if proper is not None and proper != name:
+            if proper not in sys.modules or sys.modules[proper] is not module:
+                importlib.import_module(proper)
+                sys.modules[name] = sys.modules[proper]
+            else:
+                module.__spec__ = self._modules.specs.get(proper, module.__spec__)
+            return
+        if module.__spec__ is not None:
+            self._modules.specs[name] = module.__spec__
+        before = len(api.made)
+        with self._modules.watch(name):
+            super().exec_module(module)
+        self._modules.finished(name, tuple(api.made[before:]))
+
+
+class Finder:
+    """First on `sys.meta_path` while stepcache imports: what Python would find, with our loader for project code."""
+
+    def __init__(self, modules: ProjectModules) -> None:
+        self.modules = modules
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec that the other finders give, its loader ours where it is a project module's."""
+        file = self.modules.files.get(name)
+        if file is None and name.startswith("//"):
+            file = self.modules.path_of(name)
+        if file is not None:
+            return spec_from_file_location(name, file, loader=Loader(name, file, self.modules))
+        for finder in sys.meta_path:
+            if finder is self or isinstance(finder, Finder):
+                continue
+            find = getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find(name, path, target) if find is not None else None
+            if spec is not None:
+                self._adopt(spec)
+                return spec
+        return None
+
+    def _adopt(self, spec: ModuleSpec) -> None:
+        if type(spec.loader) is SourceFileLoader and spec.origin and self.modules.is_project(spec.origin):
+            spec.loader = Loader(spec.name, spec.origin, self.modules)
+
+
+class ProjectModules:
+    """The project modules of one root, as this process has them."""
+
+    def __init__(self, root: str, is_project: IsProject) -> None:
+        self.root = root
+        self.is_project = is_project
+        self.files: dict[str, str] = {}
+        self.names: dict[str, str] = {}
+        self.specs: dict[str, ModuleSpec] = {}
+        self.loaded: dict[str, Loaded] = {}
+        self.watch: WatchImport = lambda name: nullcontext()
+        self._finder = Finder(self)
+
+    # --- names
+
+    def register(self, path: str) -> str:
+        """The name under which the pipeline file or stepconf.py at *path* is imported."""
+        if path in self.names:
+            return self.names[path]
+        name, folder = package_name(path)
+        if name is None:
+            append_to_path(self.root)
+            append_to_path(os.path.dirname(path))
+            name = self._name_by_path(path)
+            self.files[name] = path
+        else:
+            append_to_path(folder)
+        self.names[path] = name
+        return name
+
+    def _name_by_path(self, path: str) -> str:
+        """The path below the root, dotted, where Python can import it so; else the path itself, behind `//`."""
+        stem = os.path.splitext(path)[0]
+        relative = os.path.relpath(stem, self.root)
+        if relative.startswith(".."):
+            return "//" + stem
+        parts = relative.split(os.sep)
+        if any(not part.isidentifier() for part in parts):
+            return "//" + "/".join(parts)
+        if len(parts) > 1:
+            top = os.path.join(self.root, parts[0])
+            spec = spec_of(parts[0])
+            places = list(spec.submodule_search_locations or ()) if spec is not None and not spec.origin else []
+            if top not in places:
+                return "//" + "/".join(parts)
+        else:
+            spec = spec_of(parts[0])
+            if spec is not None and spec.origin != path:
+                return "//" + parts[0]
+        return ".".join(parts)
+
+    def path_of(self, name: str) -> str | None:
+        """The file of a module named by its path."""
+        rest = name[2:]
+        path = (rest if rest.startswith("/") else os.path.join(self.root, rest)) + ".py"
+        return path if os.path.isfile(path) else None
+
+    def proper_name(self, path: str) -> str | None:
+        """The name that a pipeline file or stepconf.py goes by, whatever it is imported as."""
+        return self.names.get(path)
+
+    # --- importing
+
+    @contextmanager
+    def importing(self) -> Iterator[None]:
+        """While open, project modules are imported by our loader."""
+        if any(isinstance(finder, Finder) and finder.modules is self for finder in sys.meta_path):
+            yield
+            return
+        sys.meta_path.insert(0, self._finder)
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(self._finder)
+
+    def load(self, path: str) -> ModuleType:
+        """The module of a pipeline file or stepconf.py, imported if it is not there yet."""
+        name = self.register(path)
+        present = sys.modules.get(name)
+        if present is not None and getattr(present, "__file__", None) != path:
+            self._forget(name)
+        with self.importing():
+            module = importlib.import_module(name)
+        found = getattr(module, "__file__", None)
+        if found is None or not same_file(found, path):
+            raise CollectionFailed(
+                f"{path} would be imported as {name}, but that module is {found or 'built in'}: "
+                f"rename one of the two, or take the __init__.py out of the folder"
+            )
+        return module
+
+    def note(self, name: str, path: str, source: bytes) -> None:
+        """Remember the source that a module is made from."""
+        stamp = stamp_of(path)
+        self.loaded[name] = Loaded(name, path, source, stamp, _fresh(stamp))
+
+    def finished(self, name: str, made: tuple[Definition, ...]) -> None:
+        """Remember the definitions that the module's import made."""
+        if name in self.loaded:
+            self.loaded[name].made = made
+
+    def source_of(self, name: str) -> bytes | None:
+        """The source that the loaded module was made from; for one imported by others, its file at first sight."""
+        known = self.loaded.get(name)
+        if known is None:
+            known = self._adopt(name)
+        return known.source if known is not None else None
+
+    def _adopt(self, name: str) -> Loaded | None:
+        path = getattr(sys.modules.get(name), "__file__", None)
+        if not isinstance(path, str) or not path.endswith(".py"):
+            return None
+        try:
+            with open(path, "rb") as file:
+                source = file.read()
+        except OSError:
+            return None
+        self.note(name, path, source)
+        return self.loaded[name]
+
+    # --- changes
+
+    def changed(self) -> list[str]:
+        """The loaded project modules whose file says something else now."""
+        found = []
+        for name, known in self.loaded.items():
+            if name not in sys.modules or (stamp_of(known.path) == known.stamp and not known.racy):
+                continue
+            try:
+                with open(known.path, "rb") as file:
+                    same = file.read() == known.source
+            except OSError:
+                same = False
+            if not same:
+                found.append(name)
+        return found
+
+    def forget(self, names: Sequence[str], importers: Callable[[str], Sequence[str]]) -> None:
+        """Drop modules and all that import them, so that the next import runs them again."""
+        todo, seen = list(names), set()
+        while todo:
+            name = todo.pop()
+            if name in seen or name == "__main__":
+                continue
+            seen.add(name)
+            todo.extend(importers(name))
+        for name in seen:
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        module = sys.modules.pop(name, None)
+        self.loaded.pop(name, None)
+        self.specs.pop(name, None)
+        for other in [n for n, m in sys.modules.items() if m is module and module is not None]:
+            sys.modules.pop(other, None)
+        parent, _, child = name.rpartition(".")
+        if parent in sys.modules and getattr(sys.modules[parent], child, None) is module:
+            delattr(sys.modules[parent], child)
+
+
+def spec_of(name: str) -> ModuleSpec | None:
+    """The spec of a module, loaded or not; None where there is none."""
+    try:
+        return find_spec(name)
+    except (ImportError, ValueError):
+        return None
+
+
+def package_name(path: str) -> tuple[str | None, str]:
+    """(full name, folder that the package lies in) of a file inside a package; (None, its folder) for another."""
+    folder, base = os.path.split(path)
+    parts = [os.path.splitext(base)[0]]
+    if not os.path.isfile(os.path.join(folder, "__init__.py")):
+        return None, folder
+    while os.path.isfile(os.path.join(folder, "__init__.py")):
+        folder, name = os.path.split(folder)
+        parts.append(name)
+    return ".".join(reversed(parts)), folder
+
+
+def append_to_path(folder: str) -> None:
+    """Put *folder* at the end of `sys.path`, so that what lies in it hides nothing."""
+    if folder not in sys.path:
+        sys.path.append(folder)
+        importlib.invalidate_caches()
+
+
+def same_file(one: str, other: str) -> bool:
+    """Do two paths name one file?"""
+    try:
+        return one == other or os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def stamp_of(path: str) -> tuple[int, int, int]:
+    """What tells cheaply that a file was changed: size, modification time and change time in nanoseconds."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (-1, 0, 0)
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _fresh(stamp: tuple[int, int, int]) -> bool:
+    """Is the stamp so new that another write may leave it as it is? (Some kernels' clocks tick every 4 ms.)"""
+    return time.time_ns() - max(stamp[1:]) < 2_000_000_000

@@ -1,0 +1,209 @@
+"""Text and TOML values as the types that annotations and defaults ask for."""
+
+from __future__ import annotations
+
+import enum
+import sys
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any
+
+from stepcache.model import ABSENT, Parameter
+from stepcache.signature import innermost, seconds_of
+
+_TRUE = {"true", "yes", "on", "1"}
+_FALSE = {"false", "no", "off", "0"}
+
+
+def type_of(parameter: Parameter, function: Callable[..., Any]) -> Any:
+    """What a value given for the parameter should be: its annotation, its default's type, or None."""
+    annotation = parameter.type
+    if isinstance(annotation, str):
+        names = getattr(innermost(function), "__globals__", {})
+        try:
+            annotation = eval(annotation, dict(names))  # the user's own annotation, in the user's own module
+        except (NameError, AttributeError, TypeError, SyntaxError):
+            annotation = None  # one that is only there for type checkers
+    if annotation is not None and annotation is not Any and annotation is not object:
+        return annotation
+    default = parameter.default
+    return None if default is ABSENT or default is None else type(default)
+
+
+def from_text(text: str, wanted: Any) -> Any:
+    """*text* as *wanted*; where nothing is wanted, as TOML if it parses, else as text. Raises `ValueError`."""
+    if wanted is None:
+        try:
+            return tomllib.loads(f"v = {text}\n")["v"] if "\n" not in text else text
+        except tomllib.TOMLDecodeError:
+            return text
+    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin in (typing.Union, types.UnionType):
+        return _first_that_fits(text, arguments)
+    if origin is typing.Literal:
+        return _literal(text, arguments)
+    if origin is typing.Annotated:
+        return from_text(text, arguments[0])
+    kind = origin or wanted
+    if kind in (list, tuple, set, frozenset, dict) or kind in _ABSTRACT or _fields(kind) is not None:
+        return from_configuration(_toml(text), wanted)
+    return _scalar(text, kind)
+
+
+_ABSTRACT = {Sequence, Mapping}
+_TOML_TYPES = {bool, int, float, str, dict, datetime, date, time}
+
+
+def _scalar(text: str, kind: Any) -> Any:
+    if kind is str or not isinstance(kind, type):
+        return text
+    if kind is bool:
+        if text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        raise ValueError("true or false is wanted")
+    if kind is type(None):
+        if text.lower() in ("none", "null", ""):
+            return None
+        raise ValueError("none is wanted")
+    if kind in (int, float, complex, Decimal):
+        return _number(text, kind)
+    if kind is bytes:
+        return text.encode()
+    return _from_simple(text, kind)
+
+
+def _number(text: str, kind: Any) -> Any:
+    try:
+        return int(text.replace("_", ""), 0) if kind is int and text.lower()[:2] in ("0x", "0o", "0b") else kind(text)
+    except (ValueError, ArithmeticError):
+        raise ValueError(f"{_article(kind)} is wanted") from None
+
+
+def _article(kind: Any) -> str:
+    name = getattr(kind, "__name__", str(kind))
+    return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
+
+
+def _from_simple(value: Any, kind: type) -> Any:
+    """Text or a number as an enum, a path, a date or a duration."""
+    if issubclass(kind, enum.Enum):
+        return _member(value, kind)
+    if issubclass(kind, PurePath):
+        return kind(value)
+    if kind is timedelta:
+        return timedelta(seconds=seconds_of(value, "duration"))
+    if kind in (datetime, date, time):
+        try:
+            return kind.fromisoformat(value)
+        except (ValueError, TypeError):
+            raise ValueError(f"{_article(kind)} in ISO form is wanted") from None
+    if kind is Decimal:
+        return Decimal(str(value))
+    return value
+
+
+def _member(value: Any, kind: type[enum.Enum]) -> enum.Enum:
+    if isinstance(value, str) and value in kind.__members__:
+        return kind[value]
+    for member in kind:
+        if str(member.value) == str(value):
+            return member
+    raise ValueError(f"one of {', '.join(kind.__members__)} is wanted")
+
+
+def _literal(text: str, choices: tuple[Any, ...]) -> Any:
+    for each in choices:
+        if str(each) == text:
+            return each
+    raise ValueError(f"one of {', '.join(map(str, choices))} is wanted")
+
+
+def _first_that_fits(text: str, choices: tuple[Any, ...]) -> Any:
+    reasons = []
+    for each in sorted(choices, key=lambda c: (c is not type(None), c is str)):
+        try:
+            return from_text(text, each)
+        except ValueError as error:
+            reasons.append(str(error))
+    raise ValueError(" or ".join(dict.fromkeys(reasons)))
+
+
+def _toml(text: str) -> Any:
+    try:
+        return tomllib.loads(f"v = {text}\n")["v"]
+    except tomllib.TOMLDecodeError:
+        raise ValueError("a value in TOML syntax is wanted, such as [1, 2] or {a = 1}") from None
+
+
+def from_configuration(value: Any, wanted: Any) -> Any:
+    """A TOML value, converted only where *wanted* is a type that TOML lacks. Raises `ValueError`."""
+    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin in (typing.Union, types.UnionType):
+        fitting = [a for a in arguments if isinstance(a, type) and type(value) is a]
+        others = [a for a in arguments if a is not type(None)]
+        return value if fitting or len(others) != 1 else from_configuration(value, others[0])
+    if origin is typing.Annotated:
+        return from_configuration(value, arguments[0])
+    kind = origin or wanted
+    if not isinstance(kind, type) or isinstance(value, kind) and not arguments:
+        return value
+    if kind in (list, tuple, set, frozenset) or kind is Sequence:
+        return _series(value, kind, arguments)
+    if kind in (dict, Mapping) and isinstance(value, dict):
+        inner = arguments[1] if len(arguments) == 2 else None
+        return {k: from_configuration(v, inner) for k, v in value.items()}
+    fields = _fields(kind)
+    if fields is not None and isinstance(value, dict):
+        return _record(value, kind, fields)
+    if kind in _TOML_TYPES:
+        if kind is float and type(value) is int:
+            return value
+        raise ValueError(f"{_article(kind)} is wanted")
+    if kind is complex and isinstance(value, str):
+        return complex(value)
+    return _from_simple(value, kind)
+
+
+def _series(value: Any, kind: Any, arguments: tuple[Any, ...]) -> Any:
+    if not isinstance(value, list):
+        raise ValueError("a list is wanted")
+    if kind is tuple and arguments and arguments[-1] is not ...:
+        if len(arguments) != len(value):
+            raise ValueError(f"a list of {len(arguments)} is wanted")
+        return tuple(from_configuration(v, a) for v, a in zip(value, arguments, strict=True))
+    inner = arguments[0] if arguments else None
+    made = [from_configuration(v, inner) for v in value]
+    return made if kind in (list, Sequence) else kind(made)
+
+
+def _fields(kind: Any) -> dict[str, Any] | None:
+    """The fields of an attrs class or dataclass with their annotations, else None."""
+    found = getattr(kind, "__attrs_attrs__", None)
+    if found is not None:
+        return {f.alias: f.type for f in found if f.init}
+    found = getattr(kind, "__dataclass_fields__", None)
+    return None if found is None else {name: f.type for name, f in found.items() if f.init}
+
+
+def _record(value: dict[str, Any], kind: type, fields: dict[str, Any]) -> Any:
+    unknown = [name for name in value if name not in fields]
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}: it has {', '.join(fields)}")
+    names = vars(sys.modules.get(kind.__module__, types))
+    made = {}
+    for name, each in value.items():
+        wanted = fields[name]
+        if isinstance(wanted, str):
+            try:
+                wanted = eval(wanted, dict(names))  # the user's own annotation, in the user's own module
+            except (NameError, AttributeError, TypeError, SyntaxError):
+                wanted = None
+        made[name] = from_configuration(each, wanted)
+    return kind(**made)
+
+

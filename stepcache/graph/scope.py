@@ -1,0 +1,78 @@
+"""Who is meant by a name: the nearest definition in a chain of modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import frozen
+
+from stepcache.collect.harvest import Level, identity
+from stepcache.model import Definition
+
+
+@frozen
+class Found:
+    """A definition, and the number of the level it was found in: 0 is the file itself, then its stepconf.py chain.
+
+    Levels beyond the chain (the asking step's own module, plugins) have the number `BEYOND`.
+    """
+
+    definition: Definition
+    level: int
+    file: str
+
+
+BEYOND = 1_000_000
+
+
+@frozen
+class Scope:
+    """A pipeline file or stepconf.py as a place to ask for names in.
+
+    `chain` is the file itself and its stepconf.py files, the nearest first; `modules` holds the level of each
+    module that defines something, by path; `plugins` what plugins offer.
+    """
+
+    chain: tuple[Level, ...]
+    modules: Mapping[str, Level]
+    plugins: Level
+
+    @property
+    def file(self) -> str:
+        """The portable name of the file."""
+        return self.chain[0].file
+
+    def find(self, name: str, asking: Definition | None = None) -> Found | None:
+        """The nearest definition of *name*; for a step that asks for its own name, the next one outwards."""
+        own_name = asking is not None and asking.name == name
+        passed = not own_name
+        for number, level in self._levels(asking):
+            found = level.own.get(name)
+            if found is None:
+                continue
+            if passed and not (own_name and asking is not None and identity(found) == identity(asking)):
+                return Found(found, number, level.file)
+            if asking is not None and identity(found) == identity(asking):
+                passed = True
+        return None
+
+    def _levels(self, asking: Definition | None) -> Iterator[tuple[int, Level]]:
+        yield from enumerate(self.chain)
+        if asking is not None and asking.source.path in self.modules:
+            yield BEYOND, self.modules[asking.source.path]
+        yield BEYOND, self.plugins
+
+    def names(self, asking: Definition | None = None) -> dict[str, Definition]:
+        """All that can be asked for, the nearest of each name."""
+        found: dict[str, Definition] = {}
+        for _, level in self._levels(asking):
+            for name, definition in level.own.items():
+                found.setdefault(name, definition)
+        return found
+
+    def place(self, definition: Definition) -> int:
+        """The number of the level whose file defines it."""
+        for number, level in enumerate(self.chain):
+            if level.path == definition.source.path:
+                return number
+        return BEYOND

@@ -1,0 +1,281 @@
+"""Which nodes are in a run: what was asked for, the checks on it, and what `-k`, `-m`, `--lf` leave of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+
+from attrs import define, field, frozen
+
+from stepcache.collect.harvest import Level, identity
+from stepcache.graph.family import Family
+from stepcache.graph.order import closure, gates, ordered
+from stepcache.graph.scope import Found, Scope
+from stepcache.graph.settings import Given
+from stepcache.graph.wire import Binder, CircleError, Under
+from stepcache.model import BoundResource, Definition, Graph, Node, Problem
+
+Matcher = Callable[[Node], bool]
+
+
+@frozen
+class Filters:
+    """What narrows a run down.
+
+    `matchers` are the `-k` and `-m` expressions, each with whether it is true of a node without name or mark:
+    then it excludes. `last_failed` are the ids for `--lf` (None where it is not asked for), `first` those for `--ff`.
+    """
+
+    matchers: tuple[tuple[Matcher, bool], ...] = ()
+    deselect: tuple[str, ...] = ()
+    last_failed: frozenset[str] | None = None
+    first: frozenset[str] = frozenset()
+    checks: bool = True
+
+
+@define
+class Picked:
+    """What the arguments name, bound."""
+
+    targets: dict[str, None] = field(factory=dict)
+    nodes: dict[str, Node] = field(factory=dict)
+    resources: dict[str, BoundResource] = field(factory=dict)
+    problems: dict[str, Problem] = field(factory=dict)
+    pipelines: dict[str, Definition] = field(factory=dict)
+    """The selected pipelines, and those whose node was asked for by its id, by node id."""
+
+    def take(self, family: Family, wanted: Callable[[str], bool] = lambda node: True) -> list[str]:
+        """Add a family and all it needs; its nodes that are wanted become targets."""
+        added = []
+        todo, seen = [family], set()
+        while todo:
+            each = todo.pop()
+            if id(each) in seen:
+                continue
+            seen.add(id(each))
+            for problem in each.problems:
+                self.problems.setdefault(problem.message, problem)
+            todo.extend(each.needed)
+            if any(i in self.nodes or i in self.resources for i in each.ids.values()):
+                continue
+            for node in each.nodes():
+                if isinstance(node, BoundResource):
+                    self.resources[node.id] = node
+                else:
+                    self.nodes[node.id] = node
+        for node_id in family.ids.values():
+            if wanted(node_id):
+                self.targets[node_id] = None
+                added.append(node_id)
+        return added
+
+
+class Selector:
+    """Turns what was asked for into the nodes of a run."""
+
+    def __init__(self, binder: Binder, scopes: Mapping[str, Scope]) -> None:
+        self._binder = binder
+        self._scopes = scopes
+        self.picked = Picked()
+        self._unders: dict[str, list[Under]] = {}
+
+    def _bound(self, definition: Definition, scope: Scope, under: Under | None = None) -> Family | None:
+        try:
+            return self._binder.bind(definition, scope, under)
+        except CircleError as error:
+            first = error.definitions[0]
+            lowest = min(error.definitions, key=lambda d: (d.source.file, d.source.line))
+            turned = error.definitions[error.definitions.index(lowest) :] + error.definitions[
+                : error.definitions.index(lowest)
+            ]
+            message = str(CircleError(turned))
+            self.picked.problems.setdefault(message, Problem(f"{first.source.file}::{lowest.name}", message))
+            return None
+
+    # --- what was asked for
+
+    def whole_file(self, scope: Scope) -> None:
+        """Its pipelines and checks; without a pipeline, all its steps."""
+        level = scope.chain[0]
+        own = list(level.own.values())
+        pipelines = [d for d in own if d.kind == "pipeline"]
+        for definition in pipelines or [d for d in own if d.kind == "step"]:
+            self._take(definition, scope, self._under(definition, scope))
+
+    def _take(self, definition: Definition, scope: Scope, under: Under | None, wanted: str | None = None) -> bool:
+        family = self._bound(definition, scope, under)
+        if family is None:
+            return False
+        accept = (lambda node: True) if wanted is None else (lambda node: node == wanted)
+        if wanted is not None and wanted not in family.ids.values():
+            return False
+        for node_id in self.picked.take(family, accept):
+            if definition.kind == "pipeline":
+                self.picked.pipelines[node_id] = definition
+        return True
+
+    def _under(self, definition: Definition, scope: Scope) -> Under | None:
+        if definition.kind != "pipeline" or not definition.params:
+            return None
+        file = scope.file if definition.source.path == scope.chain[0].path else definition.source.file
+        given = Given(
+            f"@pipeline(params=…) of {definition.name}", definition.params, folder=os.path.dirname(definition.source.path)
+        )
+        under = Under(f"{file}::{definition.name}", file, definition.name, given)
+        known = self._unders.setdefault(scope.file, [])
+        if all(each.id != under.id for each in known):
+            known.append(under)
+        return under
+
+    def one(self, scope: Scope, selector: str) -> Problem | None:
+        """The node or nodes that the selector names in a file; what is wrong where there are none."""
+        wanted = f"{scope.file}::{selector}"
+        bare, bracket, _ = selector.partition("[")
+        name = bare.split("::")[-1] if "@" not in bare else bare.partition("@")[0].split("::")[-1]
+        pipeline = bare.partition("@")[2]
+        for definition in self._named(scope, name):
+            under = self._under(definition, scope)
+            if pipeline:
+                under = self._pipeline_of(scope, pipeline)
+                if under is None:
+                    continue
+            family = self._bound(definition, scope, under)
+            if family is None:
+                return None
+            base = str(family.base)
+            short = f"{scope.file}::{bare}"
+            if bracket:
+                whole = wanted if wanted in family.ids.values() else base + selector[len(bare) :]
+                if self._fits(base, short, name) and self._take(definition, scope, under, whole):
+                    return None
+            elif self._fits(base, short, name):
+                self._take(definition, scope, under)
+                return None
+        return self._unknown(scope, selector, name)
+
+    @staticmethod
+    def _fits(base: str, asked: str, name: str) -> bool:
+        """Is it the id asked for, or the same name, found in a file further out?"""
+        return base == asked or ("@" not in asked and asked.count("::") == 1 and base.endswith(f"::{name}"))
+
+    def _named(self, scope: Scope, name: str) -> Iterator[Definition]:
+        """The definitions so called that the file can mean, the nearest first."""
+        found: Found | None = scope.find(name)
+        seen = set()
+        if found is not None:
+            seen.add(identity(found.definition))
+            yield found.definition
+        for level in (*scope.chain, *self._levels_below(scope)):
+            for definition in (*(c for c in level.checks if c.name == name), level.own.get(name)):
+                if definition is not None and identity(definition) not in seen:
+                    seen.add(identity(definition))
+                    yield definition
+
+    def _levels_below(self, scope: Scope) -> Iterable[Level]:
+        return scope.modules.values()
+
+    def _pipeline_of(self, scope: Scope, text: str) -> Under | None:
+        file, found, name = text.rpartition("::")
+        for each in self._scopes.values() if found else (scope,):
+            if found and each.file != file:
+                continue
+            definition = each.chain[0].own.get(name)
+            if definition is not None and definition.kind == "pipeline":
+                return self._under(definition, each)
+        return None
+
+    def _unknown(self, scope: Scope, selector: str, name: str) -> Problem:
+        level = scope.chain[0]
+        offered = [*scope.names(), *(c.name for c in level.checks)]
+        near = get_close_matches(name, offered, 1)
+        lines = [f"{scope.file}::{selector}: there is no such node in {scope.file}"]
+        if name in offered:
+            family = self._bound(next(self._named(scope, name)), scope)
+            ids = list(family.ids.values()) if family is not None else []
+            lines.append(f"  '{name}' has {', '.join(i.rpartition('::')[2] for i in ids[:8])}")
+        elif near:
+            lines.append(f"  did you mean {scope.file}::{near[0]}?")
+        lines.append("  `stepcache --collect-only -q` lists the nodes")
+        return Problem(f"{scope.file}::{selector}", "\n".join(lines))
+
+    # --- checks
+
+    def checks(self, scopes: Sequence[tuple[Scope, bool]]) -> None:
+        """Add the checks whose values are in the run; those of files asked for whole bring what they take."""
+        for scope, whole in scopes:
+            for number, level in enumerate(scope.chain):
+                for definition in level.checks:
+                    for under in (None, *self._unders.get(scope.file, ())):
+                        self._check(definition, scope, under, pulls=whole and number == 0 and under is None)
+
+    def _check(self, definition: Definition, scope: Scope, under: Under | None, pulls: bool) -> None:
+        family = self._bound(definition, scope, under)
+        if family is None or (under is not None and not family.reached):
+            return
+        if family.problems and not pulls:
+            return
+        if pulls:
+            self.picked.take(family)
+            return
+        nodes = [node for node in family.nodes() if isinstance(node, Node)]
+        present = {n.id for n in nodes if all(each in self.picked.nodes for each in n.upstream)}
+        if present:
+            self.picked.take(family, lambda node: node in present)
+            for node in nodes:
+                if node.id not in present:
+                    self.picked.nodes.pop(node.id, None)
+
+    # --- the run
+
+    def graph(self, filters: Filters) -> Graph:
+        """The nodes of the run, narrowed down, in order."""
+        nodes = self.picked.nodes
+        if not filters.checks:
+            nodes = {i: n for i, n in nodes.items() if n.kind != "check"}
+        before = {i: n.upstream for i, n in nodes.items()}
+        everything = closure((t for t in self.picked.targets if t in nodes), before)
+        targets = [t for t in self.picked.targets if t in nodes]
+        excluded: set[str] = {i for i in everything if any(_names(i, nodes[i], d) for d in filters.deselect)}
+        for matches, negative in filters.matchers:
+            chosen = {i for i in everything if matches(nodes[i])}
+            if negative:
+                excluded.update(i for i in everything if i not in chosen)
+            else:
+                targets = _narrowed(targets, chosen, everything)
+        if filters.last_failed is not None:
+            failed = {i for i in everything if i in filters.last_failed}
+            if failed:
+                targets = _narrowed(targets, failed, everything)
+        targets = [t for t in targets if t not in excluded]
+        run = closure(targets, before)
+        for each in nodes.values():
+            if each.kind == "check" and each.id in everything and each.id not in run and each.id not in excluded:
+                if each.upstream and all(u in run for u in each.upstream):
+                    targets.append(each.id)
+                    run[each.id] = None
+        checked = gates({i: nodes[i] for i in run})
+        edges = {i: (*before[i], *checked.get(i, ())) for i in run}
+        starts = sorted(targets, key=lambda t: t not in filters.first) if filters.first else targets
+        kept_nodes = {i: nodes[i] for i in ordered(starts, edges)}
+        return Graph(
+            nodes=kept_nodes,
+            resources=dict(self.picked.resources),
+            targets=tuple(targets),
+            gates=checked,
+            excluded=frozenset(excluded & set(kept_nodes)),
+            deselected=len(everything) - len(kept_nodes) + len(excluded & set(kept_nodes)),
+        )
+
+
+def _narrowed(targets: list[str], kept: set[str], everything: Iterable[str]) -> list[str]:
+    """The kept nodes as targets: those that were targets first, in their order, then the others."""
+    first = {t: None for t in targets if t in kept}
+    return [*first, *(i for i in everything if i in kept and i not in first)]
+
+
+def _names(node_id: str, node: Node, prefix: str) -> bool:
+    """Does a `--deselect` argument mean the node? (A node id without its variant means all of them.)"""
+    return node_id == prefix or node.base == prefix or (prefix.endswith(".py") and node.file == prefix)
+
+

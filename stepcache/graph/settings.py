@@ -1,0 +1,176 @@
+"""What a setting's value is: the levels that may give it, and the conversion of what they give."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, frozen
+
+from stepcache.api import Dir, File
+from stepcache.errors import UsageError
+from stepcache.graph.convert import from_configuration, from_text, type_of
+from stepcache.model import ABSENT, Definition, Parameter, ParamSet, Setting
+from stepcache.variantid import plain_id
+
+
+@frozen
+class Given:
+    """Settings given from outside at one level.
+
+    `name` is what messages call the level. `form` says what the values are: "text" from the command line,
+    "toml" from the configuration, "python" from Python. `folder` is what relative paths are relative to.
+    """
+
+    name: str
+    values: Mapping[str, object]
+    form: str = "python"
+    folder: str = ""
+
+
+@frozen
+class Overrides:
+    """The levels, strongest first."""
+
+    levels: tuple[Given, ...] = ()
+
+    def below(self, pipeline: Given | None) -> Overrides:
+        """With a pipeline's `params` put in their place: below the command line and profile, above the configuration."""
+        if pipeline is None:
+            return self
+        at = next((i for i, level in enumerate(self.levels) if level.name.startswith("[tool.")), len(self.levels))
+        return Overrides((*self.levels[:at], pipeline, *self.levels[at:]))
+
+    def find(self, step: str, name: str) -> tuple[Given, str, object] | None:
+        """The strongest level that gives the setting, the key it stands under, and the value."""
+        for level in self.levels:
+            for key in (f"{step}.{name}", name):
+                if key in level.values:
+                    return level, key, level.values[key]
+        return None
+
+
+def value_of(definition: Definition, parameter: Parameter, overrides: Overrides, root: str) -> Setting | None:
+    """The setting as the levels or the default give it; None where nothing does."""
+    found = overrides.find(definition.name, parameter.name)
+    if found is None:
+        if parameter.default is ABSENT:
+            return None
+        folder = os.path.dirname(definition.source.path)
+        return Setting(parameter.name, tracked(parameter.default, folder, root))
+    level, key, raw = found
+    return Setting(parameter.name, _converted(definition, parameter, level, key, raw, root), level.name)
+
+
+def choices_of(
+    definition: Definition, names: tuple[str, ...], choices: tuple[ParamSet, ...], overrides: Overrides, root: str
+) -> tuple[ParamSet, ...]:
+    """The choices of one `parametrize`, with what the levels give in place of its values: a list sweeps."""
+    parameters = {p.name: p for p in definition.parameters}
+    folder = os.path.dirname(definition.source.path)
+    current = tuple(evolve(c, values=tuple((n, tracked(v, folder, root)) for n, v in c.values)) for c in choices)
+    for name in names:
+        found = overrides.find(definition.name, name)
+        if found is None:
+            continue
+        level, key, raw = found
+        parameter = parameters.get(name, Parameter(name))
+        listed = _sweep(raw, level)
+        values = [_converted(definition, parameter, level, key, each, root) for each in listed]
+        current = _replaced(current, name, values)
+    return current
+
+
+def _sweep(raw: object, level: Given) -> list[object]:
+    if level.form == "text" and isinstance(raw, str):
+        parsed = from_text(raw, None)
+        return list(parsed) if isinstance(parsed, list) else [raw]
+    return list(raw) if isinstance(raw, (list, tuple)) else [raw]
+
+
+def _replaced(choices: tuple[ParamSet, ...], name: str, values: list[object]) -> tuple[ParamSet, ...]:
+    """Each choice with *name* set to each value, the doubles out, with new ids."""
+    found: dict[str, ParamSet] = {}
+    for value in values:
+        for choice in choices:
+            pairs = tuple((n, value if n == name else v) for n, v in choice.values)
+            texts = [plain_id(v) for _, v in pairs]
+            label = "-".join(t if t is not None else f"{n}{len(found)}" for t, (n, _) in zip(texts, pairs, strict=True))
+            found.setdefault(label, ParamSet(pairs, label))
+    return tuple(found.values())
+
+
+def _converted(definition: Definition, parameter: Parameter, level: Given, key: str, raw: object, root: str) -> object:
+    wanted = type_of(parameter, definition.function)
+    try:
+        if level.form == "text" and isinstance(raw, str):
+            value = from_text(raw, wanted)
+        elif level.form == "toml":
+            value = from_configuration(raw, wanted)
+        else:
+            value = raw
+    except (ValueError, TypeError) as error:
+        raise UsageError(
+            f"{level.name}: {key} = {raw!r} does not fit {definition.kind} '{definition.name}' "
+            f"({definition.source}): {error}"
+        ) from error
+    default = parameter.default
+    if isinstance(value, (str, Path)) and not isinstance(value, (File, Dir)):
+        if isinstance(default, Dir):
+            value = Dir(value, glob=default.pattern)
+        elif isinstance(default, File) or wanted is File:
+            value = File(value)
+        elif wanted is Dir:
+            value = Dir(value)
+    return tracked(value, level.folder or os.getcwd(), root)
+
+
+def tracked(value: object, folder: str, root: str) -> object:
+    """*value* with the relative `File`s and `Dir`s in it made absolute: below *folder*, or the root behind `//`."""
+    if isinstance(value, (File, Dir)):
+        text = str(value)
+        full = os.path.join(root, text.lstrip("/")) if text.startswith("//") else os.path.join(folder, text)
+        full = os.path.normpath(full)
+        return Dir(full, glob=value.pattern) if isinstance(value, Dir) else File(full)
+    if type(value) in (list, tuple) and any(isinstance(each, (File, Dir, list, tuple, dict)) for each in value):  # type: ignore[attr-defined]
+        return type(value)(tracked(each, folder, root) for each in value)  # type: ignore[call-arg,attr-defined]
+    if type(value) is dict and any(isinstance(each, (File, Dir, list, tuple, dict)) for each in value.values()):
+        return {key: tracked(each, folder, root) for key, each in value.items()}
+    return value
+
+
+def refuse_unknown(overrides: Iterable[Given], known: Mapping[str, set[str]]) -> None:
+    """Raise `UsageError` for a setting that no step has; *known* maps steps' names to their settings'."""
+    names = {name for own in known.values() for name in own}
+    for level in overrides:
+        for key in level.values:
+            step, dot, name = key.rpartition(".")
+            if (dot and name in known.get(step, ())) or (not dot and name in names):
+                continue
+            raise UsageError(f"{level.name}: {_unknown(key, step, name, known, names)}")
+
+
+def _unknown(key: str, step: str, name: str, known: Mapping[str, set[str]], names: set[str]) -> str:
+    if step and step in known:
+        own = sorted(known[step])
+        near = get_close_matches(name, own, 1)
+        hint = f"did you mean {step}.{near[0]}?" if near else f"it has {', '.join(own)}" if own else "it has none"
+        return f"'{step}' has no setting '{name}': {hint}"
+    everything = sorted(names) + sorted(f"{s}.{n}" for s, own in known.items() for n in own)
+    near = get_close_matches(key, everything, 1)
+    hint = f"did you mean {near[0]}?" if near else "`stepcache --steps` lists the settings of every step"
+    return f"no step has a setting '{key}': {hint}"
+
+
+def settings_of(definition: Definition) -> Iterator[str]:
+    """The names of the settings that a definition has."""
+    for parameter in definition.parameters:
+        if parameter.default is not ABSENT:
+            yield parameter.name
+    for each in definition.parametrize:
+        yield from each.names
+
+

@@ -1,0 +1,142 @@
+"""Who asked: the nearest caller outside the standard library, found by walking the stack."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from opcode import opmap
+from types import FrameType
+
+from stepcache.key.environment import below
+from stepcache.key.rules import IMPORTING, QUIET_FUNCTIONS, QUIET_LOOKUPS, QUIET_TESTS, installed_folders
+
+# Who asked, by rising weight: nobody whose asking counts, installed code, project code.
+NOBODY, INSTALLED, PROJECT = 0, 1, 2
+
+# What a file's code is. The first ones are passed over in the search for who asked.
+_STANDARD, _IMPORTING, _OTHERS, _PROJECT, _OWN = 1, 2, 4, 8, 16
+_QUIET_LOOKUP, _QUIET_TEST = 32, 64
+
+# Deeper stacks are taken to be the project's: doubt counts.
+DEEPEST = 1000
+
+_OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_CONTEXTS = contextlib.contextmanager.__code__.co_filename
+_STANDARD_FOLDER = os.path.dirname(os.__file__)
+
+# Functions through which the standard library asks no more than whether and what something is.
+TESTING = frozenset(
+    {"exists", "lexists", "isfile", "isdir", "islink", "ismount", "is_file", "is_dir", "is_symlink", "is_mount",
+     "is_socket", "is_fifo", "is_block_device", "is_char_device", "samefile", "realpath", "_joinrealpath", "resolve",
+     "getmtime", "getatime", "getctime", "which", "_access_check", "is_junction"}
+)  # fmt: skip
+
+
+class Callers:
+    """Tells project code from installed code by the file it stands in, each file once."""
+
+    def __init__(self, is_project: Callable[[str], bool]) -> None:
+        self._is_project = is_project
+        self._kinds: dict[str, int] = {}
+        self._installed = tuple(installed_folders())
+
+    def asked(self, frame: FrameType | None, quiet: int = 0) -> int:
+        """NOBODY, INSTALLED or PROJECT for what the code in *frame* does; *quiet* names kinds whose asking is idle."""
+        kinds = self._kinds
+        who = NOBODY
+        for _ in range(DEEPEST):
+            if frame is None:
+                return who or INSTALLED
+            code = frame.f_code
+            kind = kinds.get(code.co_filename) or self._learn(code.co_filename)
+            if kind == _PROJECT:
+                return who or PROJECT
+            if kind == _OWN:
+                return who
+            if not who and (kind & quiet or (kind & _STANDARD and code.co_name in QUIET_FUNCTIONS)):
+                return NOBODY
+            if kind & _IMPORTING and not who and not _is_data_read(frame):
+                return NOBODY
+            if (
+                code.co_name == "<module>"
+                and kind & (_STANDARD | _OTHERS)
+                and frame.f_globals["__name__"] != "__main__"
+            ):
+                return NOBODY  # an installed module is being imported
+            if kind == _OTHERS:
+                who = INSTALLED
+            frame = frame.f_back
+        return who or PROJECT
+
+    def looked_up(self, frame: FrameType | None) -> int:
+        """Who looked an environment variable up."""
+        return self.asked(frame, _QUIET_LOOKUP)
+
+    def tested(self, frame: FrameType | None) -> int:
+        """Who tested a path."""
+        return self.asked(frame, _QUIET_TEST)
+
+    def wants_size(self, frame: FrameType | None) -> bool:
+        """Whether the whole answer of `os.stat` goes to the caller, not just whether and what something is."""
+        while frame is not None:
+            code = frame.f_code
+            if not (self._kinds.get(code.co_filename) or self._learn(code.co_filename)) & _STANDARD:
+                return True
+            if code.co_name in TESTING:
+                return False
+            if code.co_name not in ("stat", "lstat", "getsize"):
+                return False
+            frame = frame.f_back
+        return False
+
+    def states_import(self, frame: FrameType | None) -> bool:
+        """Whether the import that *frame* is part of is an import statement's (or there is none)."""
+        while frame is not None:
+            code = frame.f_code
+            kind = self._kinds.get(code.co_filename) or self._learn(code.co_filename)
+            if kind != _OWN and not code.co_filename.startswith("<frozen importlib") and code.co_filename != _CONTEXTS:
+                return code.co_code[frame.f_lasti] == opmap["IMPORT_NAME"]
+            frame = frame.f_back
+        return True
+
+    def _learn(self, file: str) -> int:
+        kind = self._kinds[file] = self._classify(file)
+        return kind
+
+    def _classify(self, file: str) -> int:
+        if below(file, _OWN_FOLDER):
+            return _OWN
+        if file.startswith(("<frozen importlib._bootstrap", "<frozen zipimport")):
+            return _STANDARD | _IMPORTING
+        if file.startswith("<frozen "):
+            return _STANDARD | _quiet(file[len("<frozen ") : -1].replace(".", "/") + ".py")
+        if self._is_project(file):
+            return _PROJECT
+        if file.startswith("<"):
+            return _STANDARD  # made by a library on the fly: whoever stands behind it asks
+        installed = [folder for folder in self._installed if "-packages" in folder and below(file, folder)]
+        if not installed and below(file, _STANDARD_FOLDER) and "-packages" not in file:
+            return _STANDARD | _quiet(os.path.relpath(file, _STANDARD_FOLDER))
+        return _OTHERS
+
+
+def _quiet(name: str) -> int:
+    """The marks of a part of the standard library, by its file's path below the library's folder."""
+    marks = ((IMPORTING, _IMPORTING), (QUIET_LOOKUPS, _QUIET_LOOKUP), (QUIET_TESTS, _QUIET_TEST))
+    return sum(mark for names, mark in marks if name.startswith(names))
+
+
+def _is_data_read(frame: FrameType) -> bool:
+    """Whether the import system reads for somebody: `pkgutil.get_data`, a loader's `get_data`, `inspect.getsource`."""
+    name = frame.f_code.co_name
+    before = frame.f_back
+    if before is None:
+        return False
+    if frame.f_code.co_filename.endswith("linecache.py"):
+        while before.f_code.co_filename.endswith("linecache.py") and before.f_back:
+            before = before.f_back
+        return before.f_code.co_filename.endswith("inspect.py")
+    if frame.f_code.co_filename.endswith("pkgutil.py"):
+        return name == "get_data"
+    return name == "get_data" and not before.f_code.co_filename.startswith("<frozen importlib")

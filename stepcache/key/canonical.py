@@ -1,0 +1,160 @@
+"""The graph of reached code, and its digest: free of file names, module names and positions.
+
+The vertices are numbered as they are met from the root, edges in the order of their labels; the digest is of each
+vertex's content and its numbered edges. So a definition may move, or its file be renamed, and nothing changes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from attrs import define, field, frozen
+
+from stepcache.digest import digest, digest_all
+from stepcache.key.installed import Distribution, normal_name
+from stepcache.model import Ingredient, Observation
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DOLLAR = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
+
+
+@define(eq=False)
+class Vertex:
+    """A definition, variable, module or leaf of the graph.
+
+    `content` is what it is by itself. `name` is what explanations call it; leaves have none. `state` is the digest
+    of the value that it holds. `literals` are its texts, each with the folder of its file. `packages` are installed
+    modules that it stands for. `annotations` and `doc` count only where code looks at them, or `annotated` says so.
+    """
+
+    kind: str
+    content: str
+    name: str = ""
+    module: str = ""
+    source: str = ""
+    edges: list[tuple[str, Vertex]] = field(factory=list)
+    state: str | None = None
+    literals: list[tuple[str, str]] = field(factory=list)
+    packages: list[str] = field(factory=list)
+    uncertain: list[str] = field(factory=list)
+    marks: set[str] = field(factory=set)
+    annotations: str = ""
+    doc: str = ""
+    annotated: bool = False
+    keep: object = None
+    """What it was made from: kept, so that another object cannot come to have its id."""
+
+    def link(self, label: str, targets: Iterable[Vertex]) -> None:
+        """Add an edge to each of *targets*, whose order tells them apart."""
+        for number, target in enumerate(targets):
+            self.edges.append((label if not number else f"{label}|{number}", target))
+
+
+@frozen
+class Reach:
+    """The code that a step reaches.
+
+    `digest` is of the code alone; `variables` are the module variables in it, by value. `ingredients` are for
+    explanations. `literals` are texts that may name files, each with the folder of the file it stands in, `names`
+    those that may name environment variables. `modules` are the project modules in which names were reached.
+    `uncertain` says what made it take in more than was named.
+    """
+
+    digest: str
+    ingredients: tuple[Ingredient, ...] = ()
+    variables: tuple[Observation, ...] = ()
+    literals: tuple[tuple[str, str], ...] = ()
+    names: frozenset[str] = frozenset()
+    modules: tuple[str, ...] = ()
+    uncertain: tuple[str, ...] = ()
+
+
+def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) -> Reach:
+    """All that is reached from *root*. *owners* gives the distributions behind an installed module."""
+    order = _numbered(root)
+    marks = {mark for vertex in order for mark in vertex.marks}
+    numbers = {id(vertex): str(number) for number, vertex in enumerate(order)}
+    contents = [_content(vertex, marks) for vertex in order]
+    distributions: dict[str, Distribution] = {}
+    for vertex in order:
+        for module in vertex.packages:
+            distributions.update((normal_name(one.name), one) for one in owners(module))
+    packages = [distributions[name] for name in sorted(distributions)]
+    parts: list[str] = []
+    for vertex, content in zip(order, contents, strict=True):
+        parts += (content, str(len(vertex.edges)))
+        for label, target in vertex.edges:
+            parts += (label, numbers[id(target)])
+    for one in packages:
+        parts += (normal_name(one.name), one.version, one.build)
+    texts = dict.fromkeys(literal for vertex in order for literal in vertex.literals)
+    return Reach(
+        digest=digest_all("code", parts),
+        ingredients=(*_code_ingredients(order, contents), *map(_package_ingredient, packages)),
+        variables=tuple(
+            Observation("variable", numbers[id(vertex)], vertex.state, vertex.name)
+            for vertex in order
+            if vertex.state is not None
+        ),
+        literals=tuple(texts),
+        names=_variable_names(text for text, _ in texts),
+        modules=tuple(sorted({vertex.module for vertex in order if vertex.module})),
+        uncertain=tuple(dict.fromkeys(sentence for vertex in order for sentence in vertex.uncertain)),
+    )
+
+
+def _numbered(root: Vertex) -> list[Vertex]:
+    """The vertices in the order in which they are met, breadth first, edges by label."""
+    order, seen, todo = [root], {id(root)}, deque([root])
+    while todo:
+        vertex = todo.popleft()
+        vertex.edges.sort(key=_label)
+        for _, target in vertex.edges:
+            if id(target) not in seen:
+                seen.add(id(target))
+                order.append(target)
+                todo.append(target)
+    return order
+
+
+def _label(edge: tuple[str, Vertex]) -> str:
+    return edge[0]
+
+
+def _content(vertex: Vertex, marks: set[str]) -> str:
+    """What the vertex is, with what counts only for code that looks at it."""
+    content = vertex.content
+    if vertex.annotations and (vertex.annotated or "annotations" in marks):
+        content += " annotations " + vertex.annotations
+    if vertex.doc and "doc" in marks:
+        content += " doc " + vertex.doc
+    if vertex.source and "source" in marks:
+        content += " source " + vertex.source
+    return content
+
+
+def _code_ingredients(order: list[Vertex], contents: list[str]) -> list[Ingredient]:
+    found: dict[str, list[str]] = {}
+    for vertex, content in zip(order, contents, strict=True):
+        if vertex.name:
+            edges = [part for label, target in vertex.edges for part in (label, target.name or target.content)]
+            found.setdefault(vertex.name, []).append(digest("definition", content, *edges))
+    return [Ingredient("code", name, digest_all("definitions", sorted(parts))) for name, parts in sorted(found.items())]
+
+
+def _package_ingredient(one: Distribution) -> Ingredient:
+    return Ingredient("package", one.name, digest("package", one.version, one.build), json.dumps(one.version))
+
+
+def _variable_names(texts: Iterable[str]) -> frozenset[str]:
+    """The texts that may be names of environment variables, and those after a `$`."""
+    found = set()
+    for text in texts:
+        if _NAME.fullmatch(text):
+            found.add(text)
+        elif "$" in text:
+            found.update(plain or braced for plain, braced in _DOLLAR.findall(text))
+    return frozenset(found)

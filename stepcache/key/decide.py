@@ -1,0 +1,84 @@
+"""The decision: a stored result that still holds, or a miss that says by name what is different. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+
+from stepcache.digest import FORMAT, digest, digest_all
+from stepcache.model import Decision, Hit, Ingredient, Miss, Observation, Reason, ReasonKind, Trace
+
+# What an observation that no longer holds is called in explanations; every other kind is a file's.
+REASON_OF: dict[str, ReasonKind] = {"env": "env", "variable": "code", "module": "code"}
+
+
+def key_of(ingredients: Iterable[Ingredient], code: str) -> str:
+    """The key made of *ingredients* and of *code*, the canonical digest of the code that is reached.
+
+    Ingredients of kind "code" name single definitions by their files, for explanations; they are in *code* without
+    those names, so that a renamed file keeps its hits.
+    """
+    lines = sorted(digest("ingredient", i.kind, i.name, i.digest) for i in ingredients if i.kind != "code")
+    return digest_all(f"key {FORMAT}", [code, *lines])
+
+
+def decide(
+    key: str,
+    ingredients: Sequence[Ingredient],
+    traces: Sequence[Trace],
+    holds: Callable[[Observation], bool],
+    *,
+    latest: Trace | None = None,
+    objection: Callable[[Trace], Reason | None] = lambda _: None,
+) -> Decision:
+    """A hit on the first of *traces* (newest first) whose observations all hold and that *objection* lets pass.
+
+    *objection* says of a trace that holds why it may not be used all the same: expired, evicted, damaged. *latest* is
+    what the node was last made or found from, to explain a key that was never seen.
+    """
+    answers: dict[Observation, bool] = {}
+
+    def still(observation: Observation) -> bool:
+        if observation not in answers:
+            answers[observation] = holds(observation)
+        return answers[observation]
+
+    objections = []
+    for trace in traces:
+        if not all(still(observation) for observation in trace.observations):
+            continue
+        reason = objection(trace)
+        if reason is None:
+            return Hit(key, trace)
+        objections.append(reason)
+    if objections:
+        return Miss(key, (objections[0],))
+    reference = traces[0] if traces else latest
+    lapsed = [o for o in reference.observations if not still(o)] if reference else []
+    return Miss(key, explain(reference, ingredients, lapsed))
+
+
+def explain(
+    latest: Trace | None, ingredients: Sequence[Ingredient], lapsed: Iterable[Observation]
+) -> tuple[Reason, ...]:
+    """What is different from *latest*: two ingredient lists compared, and the observations that no longer hold."""
+    if latest is None:
+        return (Reason("new"),)
+    was = {(i.kind, i.name): i for i in latest.ingredients}
+    now = {(i.kind, i.name): i for i in ingredients}
+    differing = (place for place in {**now, **was} if _digest(was.get(place)) != _digest(now.get(place)))
+    reasons = [_difference(was.get(place), now.get(place)) for place in differing]
+    reasons += [Reason(REASON_OF.get(o.kind, "file"), o.label or o.name) for o in lapsed]
+    return tuple(dict.fromkeys(reasons)) or (Reason("code"),)
+
+
+def _digest(ingredient: Ingredient | None) -> str | None:
+    return ingredient.digest if ingredient else None
+
+
+def _difference(was: Ingredient | None, now: Ingredient | None) -> Reason:
+    either = now or was
+    assert either is not None
+    if was and now and was.shown is not None and now.shown is not None:
+        return Reason(either.kind, either.name, json.loads(was.shown), json.loads(now.shown), shown=True)
+    return Reason(either.kind, either.name)

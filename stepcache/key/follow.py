@@ -1,0 +1,434 @@
+"""Following names: from what a definition uses to the definitions, variables and modules that it means.
+
+A name is resolved in the live namespace of its module where the importing of the pipeline file loads that module,
+else in the module's source; never by what happens to be loaded.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from stepcache.digest import digest, digest_all
+from stepcache.key.canonical import Vertex
+from stepcache.key.objects import Objects
+from stepcache.key.spaces import Space, Spaces
+from stepcache.key.table import Binding, Chain, Dynamic, Import, Part, Unit
+
+# Names that Python gives every module: what they hold says where the module lies, not what it does.
+_MODULE_NAMES = {
+    "__name__", "__file__", "__doc__", "__package__", "__spec__", "__path__", "__loader__", "__cached__",
+    "__builtins__",
+}  # fmt: skip
+# Modules whose functions, called for effect while a module is imported, change no result.
+_INERT = {"logging", "warnings", "sys", "gc", "faulthandler", "typing", "stepcache", "atexit", "signal", "pytest"}
+
+
+class Walk:
+    """The graph of code as seen from one pipeline file; its vertices are made once and shared by its steps."""
+
+    def __init__(self, spaces: Spaces, home: list[str]) -> None:
+        self.spaces = spaces
+        self.modules = spaces.modules
+        self.loading = list(dict.fromkeys(name for module in home for name in spaces.closure(module)))
+        self._live = frozenset(self.loading)
+        self.objects = Objects(self)
+        self._leaves: dict[tuple[str, str], Vertex] = {}
+        self._units: dict[tuple[int, int], Vertex] = {}
+        self._sources: dict[tuple[int, str], Vertex] = {}
+        self._wholes: dict[int, Vertex] = {}
+        self._all: Vertex | None = None
+        self._effects: list[tuple[str, Vertex]] | None = None
+        self._todo: list[tuple[Vertex, Any]] = []
+
+    # --- building
+
+    def later(self, vertex: Vertex, fill: Any) -> Vertex:
+        """Fill in the vertex's edges once the present one is done: code may be deep, and circular."""
+        self._todo.append((vertex, fill))
+        return vertex
+
+    def finish(self) -> None:
+        """Fill in all edges."""
+        while self._todo:
+            vertex, fill = self._todo.pop()
+            fill(vertex)
+
+    def leaf(self, kind: str, content: str, package: str = "") -> Vertex:
+        """A vertex without edges."""
+        known = self._leaves.get((kind, content))
+        if known is None:
+            known = Vertex(kind, f"{kind}:{content}", packages=[package] if package else [])
+            self._leaves[kind, content] = known
+        return known
+
+    def space(self, module: str) -> Space | None:
+        """The namespace of a project module, live if the pipeline file's import loads it."""
+        loaded = sys.modules.get(module)
+        if loaded is not None and module in self._live and isinstance(loaded, ModuleType):
+            return self.spaces.live(loaded)
+        return self.spaces.static(module)
+
+    # --- a module, and what is taken of it
+
+    def imported(self, space: Space, one: Import) -> list[Vertex]:
+        """What an import in a body leads to."""
+        module = space.absolute(one.module, one.level)
+        target = self.space(module) if one.present and self.modules.kind(module) == "project" else None
+        if target is None:
+            return self.of_module(module, one.chain)
+        found = not one.chain or self._offers(target, one.chain[0], set())
+        found = found or self.modules.kind(f"{module}.{one.chain[0]}") == "project"
+        return [self.leaf("present" if found else "absent", "")]
+
+    def of_module(self, module: str, chain: Chain) -> list[Vertex]:
+        """What *chain* leads to in a module; the module itself, if there is no chain."""
+        kind = self.modules.kind(module)
+        if kind == "project":
+            space = self.space(module)
+            if space is None:
+                return [self.leaf("absent", "")]
+            return self.follow(space, chain) if chain else [self.whole(space)]
+        if kind == "missing":
+            return [self.leaf("absent", "")]
+        if kind == "stepcache":
+            return [self.leaf("stepcache", "")]
+        dotted = ".".join((module, *chain)).rstrip(".")
+        return [self.leaf(kind, dotted, module if kind == "package" else "")]
+
+    def whole(self, space: Space) -> Vertex:
+        """A module with all its names."""
+        known = self._wholes.get(id(space))
+        if known is None:
+            broken = space.table.digest if space.table.broken else ""
+            known = Vertex("module", "module:" + broken, space.shown, space.name, keep=space)
+            self._wholes[id(space)] = known
+            self.later(known, lambda vertex: self._fill_whole(vertex, space))
+        return known
+
+    def _fill_whole(self, vertex: Vertex, space: Space) -> None:
+        names = set(space.table.bindings)
+        for name, value in (space.names or {}).items():
+            if not (isinstance(value, ModuleType) and value.__name__ == f"{space.name}.{name}"):
+                names.add(name)
+        for name in sorted(names):
+            if not (name.startswith("__") and name.endswith("__")):
+                vertex.link(name, self.follow(space, (name,)))
+        if space.names is None:
+            for number, (module, level) in enumerate(space.table.stars):
+                vertex.link(f"*{number}", self.of_module(space.absolute(module, level), ()))
+
+    def everything(self) -> Vertex:
+        """All project modules below the root."""
+        if self._all is None:
+            rows = []
+            for path in self.modules.project_files():
+                table = self.spaces.table_of_file(path)
+                rows += [self.modules.portable(path), table.digest]
+            self._all = Vertex("module", "everything:" + digest_all("everything", rows), "all project modules")
+        return self._all
+
+    # --- names
+
+    def follow(self, space: Space, chain: Chain) -> list[Vertex]:
+        """What *chain* means in a namespace."""
+        name = chain[0]
+        if name == "__dict__":
+            return [self.whole(space)]
+        if name in _MODULE_NAMES:
+            return [self.leaf("module attribute", name)]
+        if space.names is not None:
+            if name in space.names:
+                return self._follow_value(space, name, space.names[name], chain[1:])
+            if name in space.table.assigners:
+                return [self.source_of(space, name)]
+        else:
+            found = self._follow_source(space, name, chain[1:])
+            if found:
+                return found
+        return self._unbound(space, chain)
+
+    def _unbound(self, space: Space, chain: Chain) -> list[Vertex]:
+        name = chain[0]
+        if space.path is None or os.path.basename(space.path).startswith("__init__."):
+            inner = f"{space.name}.{name}"
+            if self.modules.kind(inner) == "project":
+                return self.of_module(inner, chain[1:])
+        if hasattr(builtins, name):
+            return [self.leaf("builtin", name)]
+        if "__getattr__" in space.table.bindings:
+            return self.follow(space, ("__getattr__",))
+        if space.table.broken or any(self._makes_names(unit) for unit in space.table.units):
+            return [self.whole(space)]
+        return [self.leaf("absent", "")]
+
+    @staticmethod
+    def _makes_names(unit: Unit) -> bool:
+        return unit.kind == "statement" and any(one.feature == "names" for one in unit.body.uses.dynamic)
+
+    def _follow_value(self, space: Space, name: str, value: Any, rest: Chain) -> list[Vertex]:
+        """The live value of a global name."""
+        bindings = space.table.bindings.get(name, ())
+        if isinstance(value, ModuleType):
+            return self.of_module(value.__name__, rest)
+        origin = self._origin(space, name, bindings, value)
+        if origin is not None:
+            return self.of_module(origin[0], (origin[1], *rest))
+        return self.objects.named(space, name, value, rest, bindings)
+
+    def _origin(
+        self, space: Space, name: str, bindings: tuple[Binding, ...], value: object
+    ) -> tuple[str, str] | None:
+        """The (module, name) that a name was imported from, if it still stands for the same."""
+        sources = [(b.module, b.level, b.attribute) for b in bindings if b.attribute is not None]
+        if not bindings:
+            sources = [(module, level, name) for module, level in space.table.stars]
+        for relative, level, attribute in sources:
+            module = space.absolute(relative, level)
+            loaded = sys.modules.get(module)
+            if loaded is None or getattr(loaded, "__dict__", {}).get(attribute, _NOTHING) is not value:
+                continue
+            if self.modules.kind(module) == "project":
+                if module in self._live:
+                    return module, attribute
+            elif not self.objects.is_code(value):
+                return module, attribute
+        return None
+
+    def _follow_source(self, space: Space, name: str, rest: Chain) -> list[Vertex]:
+        """What a name stands for by the source of its module: everything that may bind it."""
+        found: list[Vertex] = []
+        for binding in space.table.bindings.get(name, ()):
+            if binding.unit >= 0:
+                unit = space.table.units[binding.unit]
+                if unit.kind == "statement":
+                    vertex = self.source_of(space, name)
+                    if vertex not in found:
+                        found.append(vertex)
+                else:
+                    found.append(self.unit(space, binding.unit))
+            elif binding.attribute is not None:
+                found += self.of_module(space.absolute(binding.module, binding.level), (binding.attribute, *rest))
+            else:
+                found += self.of_module(binding.module, rest)
+        if not found:
+            for module, level in space.table.stars:
+                full = space.absolute(module, level)
+                target = self.space(full) if self.modules.kind(full) == "project" else None
+                if target is None:
+                    package = full if self.modules.kind(full) == "package" else ""
+                    if package:
+                        found.append(self.leaf("package", f"{full}.{name}", package))
+                elif self._offers(target, name, {space.name}):
+                    found += self.follow(target, (name, *rest))
+        if not found and name in space.table.assigners:
+            found.append(self.source_of(space, name))
+        return found
+
+    def _offers(self, space: Space, name: str, seen: set[str]) -> bool:
+        """Does a module bind the name, itself or by a star import?"""
+        if name in (space.names or ()) or name in space.table.bindings:
+            return True
+        seen.add(space.name)
+        for module, level in space.table.stars:
+            full = space.absolute(module, level)
+            inner = self.space(full) if full not in seen and self.modules.kind(full) == "project" else None
+            if inner is not None and self._offers(inner, name, seen):
+                return True
+        return False
+
+    # --- definitions by their source
+
+    def unit(self, space: Space, index: int) -> Vertex:
+        """A definition as the source has it, its names resolved in *space*."""
+        known = self._units.get((id(space), index))
+        if known is None:
+            unit = space.table.units[index]
+            known = self.vertex_of(space, unit)
+            self._units[id(space), index] = known
+            self.later(known, lambda vertex: self.fill_unit(vertex, space, unit))
+        return known
+
+    def vertex_of(self, space: Space, unit: Unit, *, root: bool = False) -> Vertex:
+        """A vertex for a definition, without its edges."""
+        if root:
+            content = digest("root", unit.body.digest, *sorted(unit.parameters))
+        else:
+            defaults = unit.defaults.digest if unit.defaults else ""
+            content = digest(unit.kind, unit.signature, unit.body.digest, defaults)
+        name = f"{space.shown}::{unit.name}" if unit.name else space.shown
+        return Vertex(
+            unit.kind, content, name, space.name, source=space.table.source, annotations=unit.annotations, doc=unit.doc,
+            keep=space,
+        )  # fmt: skip
+
+    def fill_unit(
+        self, vertex: Vertex, space: Space, unit: Unit, settings: Mapping[str, object] | None = None
+    ) -> None:
+        """The edges of a definition; *settings* are given for a step's own function, whose defaults they replace."""
+        self.fill_part(vertex, space, unit.body, "", settings)
+        if unit.defaults is not None and settings is None:
+            self.fill_part(vertex, space, unit.defaults, "default ")
+        for number, (part, chain) in enumerate(zip(unit.decorators, unit.decorated_by, strict=True)):
+            targets = self.follow(space, chain) if chain else []
+            if any(target.kind == "stepcache" for target in targets):
+                continue
+            vertex.content = digest("decorated", vertex.content, part.digest)
+            vertex.annotated = vertex.annotated or any(target.kind == "package" for target in targets)
+            self.fill_part(vertex, space, part, f"decorator {number} ")
+
+    def fill_part(
+        self, vertex: Vertex, space: Space, part: Part, prefix: str, settings: Mapping[str, object] | None = None
+    ) -> None:
+        """The edges of a piece of code."""
+        uses = part.uses
+        for chain in uses.chains:
+            vertex.link(prefix + ".".join(chain), self.follow(space, chain))
+        for one in uses.imports:
+            vertex.link(prefix + one.label, self.imported(space, one))
+        for dynamic in uses.dynamic:
+            self._fill_dynamic(vertex, space, dynamic, prefix, settings or {})
+        vertex.literals += [(text, space.folder) for text in uses.strings]
+        vertex.marks.update(uses.marks)
+
+    def _fill_dynamic(
+        self, vertex: Vertex, space: Space, one: Dynamic, prefix: str, settings: Mapping[str, object]
+    ) -> None:
+        """Code named at run time: what the settings say, else all that it could be."""
+        where = f"{space.shown}:{one.line}"
+        given = settings.get(one.detail) if one.feature in ("import", "getattr") else None
+        if one.feature == "names":
+            vertex.link(f"{prefix}any name", [self.whole(space)])
+            vertex.uncertain.append(f"{where}: {one.detail}: all of {space.shown} is taken in")
+        elif one.feature == "getattr":
+            if isinstance(given, str):
+                vertex.link(f"{prefix}getattr {'.'.join(one.chain)} {one.detail}", self.follow(space, (*one.chain, given)))
+                return
+            targets = self.follow(space, one.chain)
+            vertex.link(f"{prefix}getattr {'.'.join(one.chain)}", targets)
+            vertex.uncertain += [
+                f"{where}: getattr: all of {target.name} is taken in"
+                for target in targets
+                if target.kind == "module" and target.name
+            ]
+        elif isinstance(given, str):
+            level = len(given) - len(given.lstrip("."))
+            module = space.absolute(given.lstrip("."), level)
+            vertex.link(f"{prefix}import of {one.detail}", self.of_module(module, ()))
+        elif one.feature == "import-prefix":
+            self._fill_prefix(vertex, space, one, prefix)
+        else:
+            vertex.link(f"{prefix}import of any", [self.everything()])
+            vertex.uncertain.append(f"{where}: an import by a name made at run time: all project modules are taken in")
+
+    def _fill_prefix(self, vertex: Vertex, space: Space, one: Dynamic, prefix: str) -> None:
+        """An import by a name whose beginning is known: all modules of that package whose names begin so."""
+        level = len(one.detail) - len(one.detail.lstrip("."))
+        package, _, start = one.detail[level:].rpartition(".")
+        package = space.absolute(package, level)
+        place = self.modules.find(package)
+        names = set()
+        for folder in place.folders if place is not None else ():
+            for entry in os.listdir(folder) if os.path.isdir(folder) else ():
+                name = entry.removesuffix(".py")
+                if name.isidentifier() and name.startswith(start) and name != "__init__":
+                    names.add(name)
+        for name in sorted(names):
+            if self.modules.kind(f"{package}.{name}") == "project":
+                vertex.link(f"{prefix}import {name}", self.of_module(f"{package}.{name}", ()))
+        vertex.uncertain.append(f"{space.shown}:{one.line}: an import by a name made at run time: {package} is taken in")
+
+    # --- variables by their source
+
+    def source_of(self, space: Space, name: str) -> Vertex:
+        """A module variable by its assignments: the module's statements, and the functions that assign it."""
+        known = self._sources.get((id(space), name))
+        if known is None:
+            units = [
+                space.table.units[binding.unit]
+                for binding in dict.fromkeys(space.table.bindings.get(name, ()))
+                if binding.unit >= 0 and space.table.units[binding.unit].kind == "statement"
+            ]
+            content = digest("assigned", *(unit.body.digest for unit in units))
+            known = Vertex("source", content, f"{space.shown}::{name}", space.name, keep=space)
+            self._sources[id(space), name] = known
+            self.later(known, lambda vertex: self._fill_source(vertex, space, name, units))
+        return known
+
+    def _fill_source(self, vertex: Vertex, space: Space, name: str, units: list[Unit]) -> None:
+        for number, unit in enumerate(units):
+            self.fill_part(vertex, space, unit.body, f"{number} ")
+        for number, index in enumerate(space.table.assigners.get(name, ())):
+            vertex.link(f"assigned {number}", [self.unit(space, index)])
+        if space.names is None:
+            # An imported name is told by where it leads.
+            for binding in space.table.bindings.get(name, ()):
+                if binding.attribute is not None:
+                    target = space.absolute(binding.module, binding.level)
+                    vertex.link("imported", self.of_module(target, (binding.attribute,)))
+
+    # --- what imports do besides binding names
+
+    def effects(self) -> list[tuple[str, Vertex]]:
+        """The statements of the loaded modules that change installed code: seeds, precisions, registrations."""
+        if self._effects is None:
+            found: dict[str, Vertex] = {}
+            for module in self.loading:
+                space = self.space(module)
+                if space is None or space.names is None:
+                    continue
+                for index, unit in enumerate(space.table.units):
+                    if self._has_effect(space, unit):
+                        vertex = self.unit(space, index)
+                        found.setdefault(f"effect {unit.signature} {unit.body.digest}", vertex)
+            self._effects = sorted(found.items())
+        return self._effects
+
+    def _has_effect(self, space: Space, unit: Unit) -> bool:
+        if unit.kind == "statement":
+            return unit.has_effect and any(self._touches(space, chain, set()) for chain in unit.body.uses.effects)
+        return any(
+            any(part.startswith("register") for part in chain[1:]) and self._is_foreign(space, chain)
+            for chain in unit.decorated_by
+        )
+
+    def _touches(self, space: Space, chain: Chain, seen: set[tuple[str, str]]) -> bool:
+        """Does calling or storing into *chain* change installed code, itself or through project functions?"""
+        if chain[0] == "":
+            return self._is_foreign_module(chain[1])
+        if (space.name, chain[0]) in seen:
+            return False
+        seen.add((space.name, chain[0]))
+        for binding in space.table.bindings.get(chain[0], ()):
+            if binding.unit >= 0:
+                unit = space.table.units[binding.unit]
+                if unit.kind != "statement" and any(self._touches(space, c, seen) for c in unit.body.uses.effects):
+                    return True
+                continue
+            if self._is_foreign(space, chain):
+                return True
+            module, rest = space.absolute(binding.module, binding.level), chain[1:]
+            if binding.attribute is not None:
+                rest = (binding.attribute, *rest)
+            while rest and self.modules.kind(f"{module}.{rest[0]}") == "project":
+                module, rest = f"{module}.{rest[0]}", rest[1:]
+            target = self.space(module) if self.modules.kind(module) == "project" else None
+            if target is not None and rest and self._touches(target, rest, seen):
+                return True
+        return False
+
+    def _is_foreign(self, space: Space, chain: Chain) -> bool:
+        bindings = space.table.bindings.get(chain[0], ()) if chain else ()
+        return any(b.unit < 0 and self._is_foreign_module(space.absolute(b.module, b.level)) for b in bindings)
+
+    def _is_foreign_module(self, module: str) -> bool:
+        return module.split(".")[0] not in _INERT and self.modules.kind(module) in ("package", "stdlib")
+
+
+_NOTHING = object()
+
+

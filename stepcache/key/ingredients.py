@@ -1,0 +1,199 @@
+"""What a node's result depends on, as far as it is known before the run: the ingredients of its key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from attrs import evolve, frozen
+
+from stepcache.api import Dir, File
+from stepcache.digest import digest, digest_all
+from stepcache.key.environment import interpreter, portable, shown
+from stepcache.key.files import FileDigests
+from stepcache.key.reach import Reach
+from stepcache.key.value import value_digest
+from stepcache.model import BoundResource, Ingredient, Need, Node, Observation, Setting, shown_scalar
+
+
+@frozen
+class Recipe:
+    """All that goes into a node's key.
+
+    `code` is the canonical digest of the code it reaches. `told` is what is stored and compared for explanations:
+    the ingredients with the digests of secrets keyed. `variables` are module variables' values, `reaches` the code of
+    the node itself and of the classes of the values that it takes.
+    """
+
+    ingredients: tuple[Ingredient, ...]
+    code: str
+    told: tuple[Ingredient, ...]
+    variables: tuple[Observation, ...]
+    reaches: tuple[Reach, ...]
+
+    @property
+    def literals(self) -> tuple[tuple[str, str], ...]:
+        """Texts in reached code that may be paths, each with the folder of the file it stands in."""
+        return tuple(dict.fromkeys(each for reach in self.reaches for each in reach.literals))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Texts in reached code that may be names of environment variables."""
+        return frozenset().union(*(reach.names for reach in self.reaches))
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The project modules in which names were reached."""
+        return tuple(dict.fromkeys(each for reach in self.reaches for each in reach.modules))
+
+    @property
+    def uncertain(self) -> tuple[str, ...]:
+        """What made more code be taken in than was followed."""
+        return tuple(dict.fromkeys(each for reach in self.reaches for each in reach.uncertain))
+
+
+@frozen
+class Surroundings:
+    """What the making of a recipe needs from outside.
+
+    `digests` gives the value digest of a node. `keyed` is the keyed digest of a secret.
+    """
+
+    root: str
+    files: FileDigests
+    digests: Mapping[str, str]
+    keyed: Callable[[str], str]
+
+
+def recipe(
+    node: Node,
+    resources: Mapping[str, BoundResource],
+    reach: Reach,
+    classes: Iterable[Reach],
+    around: Surroundings,
+) -> Recipe:
+    """The recipe of *node*, whose code reaches *reach*, and which takes instances of project classes *classes*."""
+    ignored = frozenset(node.definition.ignore)
+    found = list(interpreter())
+    if node.definition.version is not None:
+        found.append(Ingredient("version", "version", digest("version", node.definition.version)))
+    settings = [s for s in node.settings if s.name not in ignored]
+    for setting in settings:
+        found.extend(_setting(setting.name, setting, around))
+    for need in node.needs:
+        if need.parameter not in ignored:
+            found.extend(_inputs(need, "", around))
+            found.extend(_resource(need, resources, around))
+    for name in node.builtins:
+        if name != "tmp_path":
+            found.append(Ingredient("setting", name, digest("built-in", node.name, node.variant or "", _all(settings))))
+    every = (reach, *classes)
+    found.extend(i for each in every for i in each.ingredients)
+    unique = tuple(dict.fromkeys(found))
+    code = reach.digest if len(every) == 1 else digest_all("code", [reach.digest, *sorted(r.digest for r in every[1:])])
+    variables = tuple(
+        evolve(o, name=f"{number}.{o.name}") for number, each in enumerate(every) for o in each.variables
+    )
+    told = tuple(_keyed(each, around) if each.kind == "setting" and each.shown is None else each for each in unique)
+    return Recipe(unique, code, told, variables, every)
+
+
+def settings_digest(node: Node) -> str:
+    """The digest of a node's settings, for its `rng_seed`."""
+    return _all(s for s in node.settings if s.name not in node.definition.ignore)
+
+
+def _all(settings: Iterable[Setting]) -> str:
+    return digest_all("settings", (f"{s.name}={value_digest(_pathless(s.value))}" for s in settings))
+
+
+def _pathless(value: object) -> object:
+    """A tracked path as its name: where the project lies must not change a seed."""
+    return os.path.basename(str(value)) if isinstance(value, (File, Dir)) else value
+
+
+def _setting(name: str, setting: Setting, around: Surroundings) -> Iterator[Ingredient]:
+    value = setting.value
+    if isinstance(value, (File, Dir)):
+        yield from _path(name, value, around)
+        return
+    plain, paths = _split(value, around)
+    yield Ingredient("setting", name, digest("setting", value_digest(plain)), shown_scalar(value))
+    for each in paths:
+        yield from _path(name, each, around)
+
+
+def _path(name: str, path: File | Dir, around: Surroundings) -> Iterator[Ingredient]:
+    """A tracked path: where it lies, relative to the root, and what is in it."""
+    place = portable(str(path), around.root)
+    yield Ingredient("setting", name, digest("path", type(path).__name__, place))
+    if isinstance(path, Dir):
+        pattern = path.pattern
+        inside = sorted(str(p) for p in path.glob(pattern))
+        parts = [f"{os.path.relpath(p, path)}={around.files.content(p)}" for p in inside if not os.path.isdir(p)]
+        exists = around.files.exists(str(path))
+        yield Ingredient("file", shown(place), digest_all(f"dir {pattern} {exists}", parts))
+    else:
+        yield Ingredient("file", shown(place), digest("file", around.files.content(str(path))))
+
+
+def _split(value: object, around: Surroundings) -> tuple[object, list[File | Dir]]:
+    """A container with the tracked paths in it as their portable names, and those paths."""
+    found: list[File | Dir] = []
+
+    def plain(each: object) -> object:
+        if isinstance(each, (File, Dir)):
+            found.append(each)
+            return ("path", portable(str(each), around.root))
+        if type(each) in (list, tuple):
+            return type(each)(plain(one) for one in each)  # type: ignore[call-arg,attr-defined]
+        if type(each) is dict:
+            return {key: plain(one) for key, one in each.items()}
+        return each
+
+    return plain(value), found
+
+
+def _inputs(need: Need, prefix: str, around: Surroundings) -> Iterator[Ingredient]:
+    """The steps that a parameter takes: their names, and their values' digests."""
+    name = prefix + (need.step if need.parameter == need.step else f"{need.step} as {need.parameter}")
+    if need.node is not None:
+        yield Ingredient("input", name, digest("input", around.digests[need.node]))
+    if need.variants is not None:
+        params = dict(need.params)
+        for variant, node in need.variants:
+            if node in around.digests:
+                told = value_digest(params.get(variant, {}))
+                yield Ingredient("input", f"{name}[{variant}]", digest("input", around.digests[node], told))
+        yield Ingredient("input", name, digest_all("variants", [v for v, n in need.variants if n in around.digests]))
+
+
+def _resource(need: Need, resources: Mapping[str, BoundResource], around: Surroundings) -> Iterator[Ingredient]:
+    """A resource's settings and inputs, those of the resources it takes too; its value never."""
+    if need.resource is None:
+        return
+    bound = resources[need.resource]
+    name = bound.definition.name
+    yield Ingredient("input", need.parameter, digest("resource", name))
+    for setting in bound.settings:
+        yield from _setting(f"{name}.{setting.name}", setting, around)
+    for inner in bound.needs:
+        yield from _inputs(inner, f"{name}.", around)
+        yield from _resource(inner, resources, around)
+
+
+def _keyed(ingredient: Ingredient, around: Surroundings) -> Ingredient:
+    return evolve(ingredient, digest=around.keyed(ingredient.digest))
+
+
+def resource_functions(node: Node, resources: Mapping[str, BoundResource]) -> Iterator[BoundResource]:
+    """The resources that a node takes, and those that they take."""
+    todo = [need.resource for need in node.needs if need.resource is not None]
+    seen = set()
+    while todo:
+        each = todo.pop(0)
+        if each in seen:
+            continue
+        seen.add(each)
+        yield resources[each]
+        todo.extend(need.resource for need in resources[each].needs if need.resource is not None)

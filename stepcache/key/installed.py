@@ -1,0 +1,195 @@
+"""Installed distributions, read from their metadata files: nothing is imported, and only what is asked for is read."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from stepcache.digest import digest, digest_all
+
+_SEPARATORS = re.compile(r"[-_.]+")
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][\w.-]*)")
+_EXTRA = re.compile(r"\bextra\s*==")
+_INFO_ENDINGS = (".dist-info", ".egg-info")
+
+# Folders of distributions, and what was read there: {folder: (its stamp, {normal name: metadata folder})}.
+_folders: dict[str, tuple[int, dict[str, str]]] = {}
+_read: dict[str, tuple[tuple[int, int], Distribution]] = {}
+_records: dict[str, tuple[tuple[int, int], bytes]] = {}
+
+
+@frozen
+class Distribution:
+    """An installed distribution. `build` tells two installations of one version apart; `requires` are normal names."""
+
+    name: str
+    version: str
+    build: str
+    requires: tuple[str, ...] = ()
+
+
+def normal_name(name: str) -> str:
+    """The name as package indexes compare it."""
+    return _SEPARATORS.sub("-", name).lower()
+
+
+def closure_of(distribution: Distribution) -> tuple[Distribution, ...]:
+    """The distribution and, below it, its installed requirements (not those of extras), by name."""
+    found = {normal_name(distribution.name): distribution}
+    todo = list(distribution.requires)
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        one = named(name)
+        if one is not None:
+            found[name] = one
+            todo += one.requires
+    return tuple(found[name] for name in sorted(found))
+
+
+def named(name: str) -> Distribution | None:
+    """The installed distribution of that name."""
+    wanted = normal_name(name)
+    for entry in sys.path:
+        info = _infos(entry or os.getcwd()).get(wanted)
+        if info is not None:
+            return _distribution(info)
+    return None
+
+
+def owner(folder: str, relative: str) -> Distribution | None:
+    """The distribution whose record names the file *relative* to *folder*."""
+    infos = _infos(folder)
+    top = relative.split("/", 1)[0].removesuffix(".py")
+    first = infos.get(normal_name(top))
+    if first is not None and _owns(first, relative, top):
+        return _distribution(first)
+    for info in infos.values():
+        if info != first and _owns(info, relative, top):
+            return _distribution(info)
+    return None
+
+
+def _infos(folder: str) -> dict[str, str]:
+    """The metadata folders in *folder*, by the normal name of their distribution."""
+    try:
+        stamp = os.stat(folder).st_mtime_ns
+    except OSError:
+        return {}
+    known = _folders.get(folder)
+    if known is not None and known[0] == stamp:
+        return known[1]
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(_INFO_ENDINGS))
+    except OSError:
+        names = []
+    found = {normal_name(name.rpartition(".")[0].split("-")[0]): os.path.join(folder, name) for name in names}
+    _folders[folder] = (stamp, found)
+    return found
+
+
+def _owns(info: str, relative: str, top: str) -> bool:
+    record = _record(info)
+    if record is not None:
+        line = relative.encode() + b","
+        return record.startswith(line) or b"\n" + line in record or b'\n"' + line[:-1] + b'"' in record
+    if not os.path.basename(os.path.dirname(info)).endswith("-packages"):
+        # An .egg-info folder beside sources is that of an editable install: project code.
+        return False
+    names = _text(os.path.join(info, "top_level.txt"))
+    return top in names.split() if names is not None else normal_name(top) == _name_in(info)
+
+
+def _name_in(info: str) -> str:
+    return normal_name(os.path.basename(info).rpartition(".")[0].split("-")[0])
+
+
+def _record(info: str) -> bytes | None:
+    path = os.path.join(info, "RECORD")
+    try:
+        found = os.stat(path)
+        stamp = (found.st_mtime_ns, found.st_size)
+        known = _records.get(path)
+        if known is None or known[0] != stamp:
+            with open(path, "rb") as file:
+                known = _records[path] = (stamp, file.read())
+    except OSError:
+        return None
+    return known[1]
+
+
+def _text(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _distribution(info: str) -> Distribution:
+    """What the metadata folder says."""
+    record = _record(info)
+    stamp = _records[os.path.join(info, "RECORD")][0] if record is not None else (0, 0)
+    known = _read.get(info)
+    if known is not None and known[0] == stamp and not _unhashed(record):
+        return known[1]
+    text = next((t for t in map(_text, _metadata_files(info)) if t is not None), "")
+    name, version, requires = _name_in(info), "", []
+    for line in text.split("\n\n", 1)[0].splitlines():
+        field, _, value = line.partition(":")
+        field, value = field.lower(), value.strip()
+        if field == "name":
+            name = value
+        elif field == "version":
+            version = value
+        elif field == "requires-dist" and not _EXTRA.search(value):
+            match = _REQUIREMENT.match(value)
+            if match:
+                requires.append(normal_name(match.group(1)))
+    made = Distribution(name, version, _build(info, record), tuple(sorted(set(requires))))
+    _read[info] = (stamp, made)
+    return made
+
+
+def _metadata_files(info: str) -> Iterator[str]:
+    yield os.path.join(info, "METADATA")
+    yield os.path.join(info, "PKG-INFO")
+    yield info
+
+
+def _unhashed(record: bytes | None) -> bool:
+    """Does the record name code whose hash it does not tell?"""
+    return record is not None and any(
+        row.endswith((b".py,,", b".so,,")) for row in record.replace(b"\r\n", b"\n").split(b"\n")
+    )
+
+
+def _build(info: str, record: bytes | None) -> str:
+    """Digest of the hashes that the record gives; of the content of files for which it gives none."""
+    if record is None:
+        return ""
+    folder, own = os.path.split(info)
+    rows = []
+    for row in record.decode("utf-8", "replace").splitlines():
+        path, _, rest = row.partition(",") if not row.startswith('"') else row[1:].partition('",')
+        if path.startswith((own + "/", "../", "/")) or path.endswith((".pyc", ".pth")):
+            continue
+        if rest.startswith("sha") or not path:
+            rows.append(row)
+        else:
+            rows.append(path + content_digest(os.path.join(folder, path)))
+    return digest_all("build", sorted(rows))
+
+
+def content_digest(path: str) -> str:
+    """Digest of a file's bytes; "absent" if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return digest("content", file.read())
+    except OSError:
+        return "absent"

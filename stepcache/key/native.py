@@ -1,0 +1,108 @@
+"""Readers that open files without Python: while something is watched, their functions tell the paths they are given.
+
+Literals that name files count in any case; this is for paths that are computed.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.machinery
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+from stepcache.key.listen import listening, tell
+from stepcache.key.mentions import texts_in
+
+# The functions that take paths of files or folders, globs, or SQL that names them.
+READERS: dict[str, tuple[str, ...]] = {
+    "polars": (
+        "read_csv", "read_csv_batched", "read_parquet", "read_parquet_schema", "read_parquet_metadata", "read_ipc",
+        "read_ipc_schema", "read_ipc_stream", "read_ndjson", "read_json", "read_avro", "read_excel", "read_delta",
+        "read_lines", "scan_csv", "scan_parquet", "scan_ipc", "scan_ndjson", "scan_delta", "scan_lines",
+    ),
+    "pyarrow": ("memory_map", "input_stream"),
+    "pyarrow.csv": ("read_csv", "open_csv"),
+    "pyarrow.json": ("read_json", "open_json"),
+    "pyarrow.feather": ("read_feather", "read_table"),
+    "pyarrow.orc": ("read_table",),
+    "pyarrow.parquet": ("read_table", "read_pandas", "read_schema", "read_metadata"),
+    "pyarrow.dataset": ("dataset", "parquet_dataset"),
+    "duckdb": (
+        "read_csv", "read_parquet", "read_json", "from_csv_auto", "from_parquet", "sql", "query", "execute", "connect",
+    ),
+    "cv2": ("imread", "imreadmulti"),
+    "lxml.etree": ("parse", "iterparse"),
+}  # fmt: skip
+
+
+def _telling(module: str, name: str, original: Any) -> Callable[..., Any]:
+    """A stand-in for a reader's function that tells what it is given, and does the same."""
+
+    @functools.wraps(original)
+    def reader(*args: Any, **options: Any) -> Any:
+        if listening():
+            frame = sys._getframe(1)
+            for text in (each for value in (*args[:3], *options.values()) for each in texts_in(value)):
+                tell("reader_given", text, frame)
+        return original(*args, **options)
+
+    reader.__module__, reader.__qualname__ = module, name
+    return reader
+
+
+_in_place: dict[tuple[str, str], tuple[Any, Any]] = {}
+
+
+def _wrap_module(module: ModuleType) -> None:
+    for name in READERS[module.__name__]:
+        original = getattr(module, name, None)
+        if original is not None and not isinstance(original, type) and callable(original):
+            known = _in_place.get((module.__name__, name))
+            if known is None or known[0] is not original:
+                known = original, _telling(module.__name__, name, original)
+            if original is not known[1]:
+                _in_place[module.__name__, name] = known
+                setattr(module, name, known[1])
+
+
+class _Finder:
+    """Has a reader's module that is imported while something is watched tell, too."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> Any:
+        if name not in READERS:
+            return None
+        finders = (finder for finder in sys.meta_path if finder is not _finder)
+        specs = (finder.find_spec(name, path, target) for finder in finders if hasattr(finder, "find_spec"))
+        spec: importlib.machinery.ModuleSpec | None = next((spec for spec in specs if spec is not None), None)
+        if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
+            execute = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                if _finder in sys.meta_path:
+                    _wrap_module(module)
+
+            setattr(spec.loader, "exec_module", exec_module)  # noqa: B010
+        return spec
+
+
+_finder: Any = _Finder()
+
+
+def wrap() -> None:
+    sys.meta_path.insert(0, _finder)
+    for name in READERS.keys() & sys.modules.keys():
+        if isinstance(module := sys.modules[name], ModuleType):
+            _wrap_module(module)
+
+
+def unwrap() -> None:
+    if _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)
+    for (module, name), (original, wrapper) in _in_place.items():
+        holder = sys.modules.get(module)
+        if holder is not None and getattr(holder, name, None) is wrapper:
+            setattr(holder, name, original)

@@ -1,0 +1,404 @@
+"""Live objects → vertices: functions with their closures, classes with what was put into them, variables by value."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from stepcache.key.bytecode import bytecode_digest, bytecode_names
+from stepcache.key.canonical import Vertex
+from stepcache.key.spaces import Space
+from stepcache.key.table import Binding, Chain, Part, Unit
+from stepcache.key.value import Digested, ValueWriter, type_name
+
+if TYPE_CHECKING:
+    from stepcache.key.follow import Walk
+
+# Values as they were when first looked at, which is when the imports of the collected file had ended: what steps do
+# to them later in the process must not change keys. By what holds them, then by root and name.
+_settled: WeakKeyDictionary[Any, dict[tuple[str, str], Digested]] = WeakKeyDictionary()
+
+# What Python and its class-making decorators put into a class beside what its body says.
+_CLASS_NOISE = {"_abc_impl", "_is_protocol", "_is_runtime_protocol", "_asdict", "_make", "_replace", "_fields_defaults"}
+
+
+def forget_values(module: ModuleType) -> None:
+    """Look at a module's variables anew: it was run again."""
+    _settled.pop(module, None)
+
+
+class Objects:
+    """Makes vertices of live objects, each once."""
+
+    def __init__(self, walk: Walk) -> None:
+        self.walk = walk
+        self.modules = walk.modules
+        self._functions: dict[int, Vertex] = {}
+        self._classes: dict[int, Vertex] = {}
+        self._variables: dict[tuple[int, str], Vertex] = {}
+
+    # --- what is project code
+
+    def is_code(self, value: object) -> bool:
+        """Is it a function, class, module or step of the project?"""
+        if isinstance(value, FunctionType):
+            file = value.__code__.co_filename
+            if file.startswith("<"):
+                # Made by `exec`: the project's, unless in the namespace of a module that is not.
+                module = str(value.__globals__.get("__name__") or "")
+                return self.modules.kind(module) in ("project", "missing")
+            return self.modules.is_project(os.path.abspath(file))
+        if isinstance(value, type):
+            return self.modules.is_project(value.__module__)
+        if isinstance(value, ModuleType):
+            return self.modules.is_project(value.__name__)
+        return is_defined(value)
+
+    def of(self, value: Any) -> Vertex:
+        """The vertex of a piece of code that a value holds."""
+        if is_defined(value):
+            return self.function(value.definition.function)
+        if isinstance(value, FunctionType):
+            return self.function(value)
+        if isinstance(value, type):
+            return self.class_(value)
+        (vertex,) = self.walk.of_module(value.__name__, ())
+        return vertex
+
+    # --- names
+
+    def named(self, space: Space, name: str, value: Any, rest: Chain, bindings: tuple[Binding, ...]) -> list[Vertex]:
+        """What a global name stands for by its value."""
+        if is_defined(value):
+            return [self.of(value)]
+        if type(value).__module__.startswith("stepcache.") or getattr(value, "__module__", "") == "stepcache.api":
+            return [self.walk.leaf("stepcache", "")]
+        units = [binding.unit for binding in bindings if binding.unit >= 0]
+        made_by = next((i for i in reversed(units) if space.table.units[i].kind in ("function", "class")), None)
+        if isinstance(value, (FunctionType, type)):
+            if self.is_code(value):
+                return [self.of(value), *self._attribute(space, name, value, rest)]
+            if made_by is None:
+                return self._foreign(space, name, value, bool(units))
+        if made_by is not None:
+            return self._decorated(space, name, value, made_by)
+        return [self.variable(space, name, value)]
+
+    def _foreign(self, space: Space, name: str, value: Any, assigned: bool) -> list[Vertex]:
+        """A function or class that is not the project's; one that was made here counts by how it was made, too."""
+        module = getattr(value, "__module__", None) or "builtins"
+        kind = self.modules.kind(module)
+        found = [self.walk.leaf(kind, type_name(value), module if kind == "package" else "")]
+        if assigned:
+            found.append(self.walk.source_of(space, name))
+        return found
+
+    def _decorated(self, space: Space, name: str, value: Any, index: int) -> list[Vertex]:
+        """What a decorator made of a definition: the definition as written, and what it was registered or held with."""
+        found = [self.walk.unit(space, index)]
+        registry = getattr(value, "registry", None)
+        if self.is_code(type(value)) or isinstance(registry, Mapping):
+            found.append(self.variable(space, name, value))
+        return found
+
+    def _attribute(self, space: Space, name: str, value: Any, rest: Chain) -> Iterator[Vertex]:
+        """An attribute that was put on a function, or what a class knows of itself beyond its own code."""
+        if rest and isinstance(value, FunctionType) and rest[0] in value.__dict__:
+            yield self.variable(space, f"{name}.{rest[0]}", value.__dict__[rest[0]])
+        if rest and rest[0] == "__subclasses__" and isinstance(value, type):
+            yield from sorted(map(self.class_, filter(self.is_code, value.__subclasses__())), key=_content)
+
+    # --- variables
+
+    def variable(self, space: Space, name: str, value: Any) -> Vertex:
+        """A module variable: by its value, else by its assignments."""
+        known = self._variables.get((id(space), name))
+        if known is None:
+            table = space.table
+            if name in table.assigners or name in table.impure:
+                return self.walk.source_of(space, name)
+            known = Vertex("variable", "variable", f"{space.shown}::{name}", space.name, keep=value)
+            self._variables[id(space), name] = known
+            holder = sys.modules.get(space.name)
+            if holder is None or holder.__dict__ is not space.names:
+                holder = None
+            found = self.settled(holder, name, value)
+            self.hold(known, found, space.folder)
+            if found.opaque is not None:
+                known.link("assigned", [self.walk.source_of(space, name)])
+        return known
+
+    def settled(self, holder: Any, name: str, value: object) -> Digested:
+        """The digest of a value as it was when it was first looked at in this process."""
+        if holder is None:
+            return self.digested(value)
+        values = _settled.setdefault(holder, {})
+        key = (self.modules.root, name)
+        found = values.get(key)
+        if found is None:
+            found = values[key] = self.digested(value)
+        return found
+
+    def digested(self, value: object) -> Digested:
+        """The digest of a value now."""
+        return ValueWriter(self.is_code, self.modules.root).digested(value)
+
+    def hold(self, vertex: Vertex, found: Digested, folder: str, *, label: str = "holds") -> None:
+        """Give a vertex the value that it holds, and the code in it."""
+        vertex.state = found.digest
+        vertex.literals += [(text, folder) for text in found.strings]
+        vertex.packages += [module for module in found.modules if self.modules.kind(module) == "package"]
+        for number, reference in enumerate(found.references):
+            vertex.link(f"{label} {number}", [self.of(reference)])
+
+    # --- functions
+
+    def function(self, function: FunctionType) -> Vertex:
+        """A live function."""
+        known = self._functions.get(id(function))
+        if known is None:
+            known = self._functions[id(function)] = self._make_function(function, None)
+        return known
+
+    def root(self, function: Any, settings: Mapping[str, object]) -> Vertex:
+        """The function of a step or resource, called with *settings*: its defaults do not count."""
+        if not isinstance(function, FunctionType):
+            vertex = Vertex("variable", "callable", keep=function)
+            self.hold(vertex, self.digested(function), "")
+            return vertex
+        return self._make_function(function, settings)
+
+    def _make_function(self, function: FunctionType, settings: Mapping[str, object] | None) -> Vertex:
+        space = self.space_of(function)
+        unit = unit_of(space, function.__code__)
+        if unit is None:
+            return self._compiled(function, space)
+        vertex = self.walk.vertex_of(space, unit, root=settings is not None)
+        vertex.keep = function
+        return self.walk.later(vertex, lambda vertex: self._fill_function(vertex, function, space, unit, settings))
+
+    def space_of(self, function: FunctionType) -> Space:
+        """The namespace of a function."""
+        file = function.__code__.co_filename
+        path = file if file.startswith("<") else os.path.abspath(file)
+        return self.walk.spaces.of_globals(function.__globals__, path)
+
+    def _fill_function(
+        self, vertex: Vertex, function: FunctionType, space: Space, unit: Unit, settings: Mapping[str, object] | None
+    ) -> None:
+        self.walk.fill_unit(vertex, space, unit, settings)
+        values: dict[str, object] = {}
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        self._fill_free(vertex, space, unit, cells, values)
+        if settings is None and unit.defaults is not None and _is_computed(unit.defaults):
+            values["__defaults__"] = function.__defaults__
+            values["__kwdefaults__"] = function.__kwdefaults__
+        wrapped = function.__dict__.get("__wrapped__")
+        if isinstance(wrapped, (FunctionType, type)) and self.is_code(wrapped):
+            vertex.link("wraps", [self.of(wrapped)])
+        if values:
+            self.hold(vertex, self.settled(function, "root" if settings is not None else "called", values), space.folder)
+
+    def _fill_free(
+        self, vertex: Vertex, space: Space, unit: Unit, cells: Mapping[str, CellType], values: dict[str, object]
+    ) -> None:
+        """Names of an enclosing function: by what the closure holds, else by that function's source."""
+        changing = {name for part in unit.parts for name in part.uses.nonlocals}
+        unknown = False
+        for part in unit.parts:
+            for chain in part.uses.free:
+                label, cell = f"free {'.'.join(chain)}", cells.get(chain[0])
+                try:
+                    value = cell.cell_contents if cell is not None else _EMPTY
+                except ValueError:
+                    value = _EMPTY
+                if value is _EMPTY or chain[0] in changing:
+                    unknown = unknown or chain[0] != "__class__"
+                elif isinstance(value, ModuleType):
+                    vertex.link(label, self.walk.of_module(value.__name__, chain[1:]))
+                elif isinstance(value, (FunctionType, type)) and self.is_code(value):
+                    vertex.link(label, [self.of(value)])
+                else:
+                    values[chain[0]] = value
+                    unknown = unknown or self.digested(value).opaque is not None
+        outer = space.table.units[unit.top]
+        if unknown and outer is not unit:
+            target = self.walk.unit(space, unit.top) if outer.kind != "statement" else None
+            vertex.link("made by", [target] if target is not None else [])
+
+    def _compiled(self, function: FunctionType, space: Space) -> Vertex:
+        """A function without source: by what it was compiled to."""
+        code = function.__code__
+        vertex = Vertex("compiled", bytecode_digest(code), f"{space.shown}::{code.co_qualname}", space.name)
+        vertex.keep = function
+
+        def fill(vertex: Vertex) -> None:
+            for name in bytecode_names(code):
+                if name in function.__globals__:
+                    vertex.link(name, self.walk.follow(space, (name,)))
+            held = [function.__defaults__, function.__kwdefaults__]
+            held += [cell.cell_contents for cell in function.__closure__ or () if cell != CellType()]
+            self.hold(vertex, self.settled(function, "", held), space.folder)
+
+        return self.walk.later(vertex, fill)
+
+    # --- classes
+
+    def class_(self, cls: type) -> Vertex:
+        """A live class."""
+        known = self._classes.get(id(cls))
+        if known is None:
+            space, unit = self._class_source(cls)
+            if unit is not None:
+                known = self.walk.vertex_of(space, unit)
+            else:
+                known = Vertex("class", f"made class {cls.__qualname__}", f"{space.shown}::{cls.__qualname__}", space.name)
+            known.keep = cls
+            self._classes[id(cls)] = known
+            self.walk.later(known, lambda vertex: self._fill_class(vertex, cls, space, unit))
+        return known
+
+    def _class_source(self, cls: type) -> tuple[Space, Unit | None]:
+        """The namespace of a class, and its definition: of several of one name, the one that its methods stand in."""
+        codes = [function.__code__ for _, function in functions_in(cls)]
+        space = self._class_space(cls)
+        units = [space.table.units[i] for i in space.table.named(cls.__qualname__)]
+        units = [unit for unit in units if unit.kind == "class"]
+        first = cls.__dict__.get("__firstlineno__")
+        exact = [unit for unit in units if unit.line == first]
+        within = [u for u in units if any(u.line <= c.co_firstlineno <= u.end and c.co_filename == space.path for c in codes)]
+        return space, next(iter(exact or within or units[-1:]), None)
+
+    def _class_space(self, cls: type) -> Space:
+        module = sys.modules.get(cls.__module__)
+        for _, function in functions_in(cls):
+            if function.__globals__.get("__name__") == cls.__module__ and not function.__code__.co_filename.startswith("<"):
+                return self.space_of(function)
+        if isinstance(module, ModuleType):
+            return self.walk.spaces.live(module)
+        return self.walk.spaces.static(cls.__module__) or self.walk.spaces.of_globals({"__name__": cls.__module__}, "")
+
+    def _fill_class(self, vertex: Vertex, cls: type, space: Space, unit: Unit | None) -> None:
+        values: dict[str, object] = {}
+        if unit is not None:
+            self.walk.fill_unit(vertex, space, unit)
+            self._fill_free(vertex, space, unit, _cells_of(cls), values)
+        for number, base in enumerate(cls.__bases__):
+            vertex.link(f"base {number}", self._class_or_leaf(base))
+        vertex.link("metaclass", self._class_or_leaf(type(cls)))
+        if "subclasses" in vertex.marks:
+            for child in sorted(map(self.class_, filter(self.is_code, cls.__subclasses__())), key=_content):
+                vertex.link(f"subclass {child.content}", [child])
+        for name, function in functions_in(cls):
+            if not _stands_in(function.__code__, space, unit) and (unit is None or self.is_code(function)):
+                if unit is None or not function.__code__.co_filename.startswith("<"):
+                    vertex.link(f"attribute {name}", [self.function(function)])
+        values.update(self._class_values(cls, unit))
+        if values:
+            self.hold(vertex, self.settled(cls, "", values), space.folder)
+
+    def _class_values(self, cls: type, unit: Unit | None) -> dict[str, object]:
+        """What a class holds besides methods: its attributes' values, where they can be told."""
+        enum = sys.modules.get("enum")
+        if enum is not None and isinstance(cls, enum.EnumType):
+            members: Mapping[str, Any] = cls.__members__
+            return {name: member._value_ for name, member in members.items()}
+        found = {}
+        for name, value in cls.__dict__.items():
+            if (name.startswith("__") and name.endswith("__")) or name in _CLASS_NOISE or _is_method(value):
+                continue
+            inner = isinstance(value, type) and value.__qualname__.startswith(cls.__qualname__ + ".")
+            if inner and unit is not None:
+                continue
+            if self.digested(value).opaque is None:
+                found[name] = value
+        return dict(sorted(found.items()))
+
+    def _class_or_leaf(self, cls: type) -> list[Vertex]:
+        if self.is_code(cls):
+            return [self.class_(cls)]
+        kind = self.modules.kind(cls.__module__)
+        return [self.walk.leaf(kind, type_name(cls), cls.__module__ if kind == "package" else "")]
+
+
+_EMPTY = object()
+
+
+def is_defined(value: object) -> bool:
+    """Is it what a decorator of stepcache's made of a function?"""
+    return type(value).__module__ == "stepcache.api" and hasattr(value, "definition")
+
+
+def unit_of(space: Space, code: CodeType) -> Unit | None:
+    """The definition that a code object was made from."""
+    units = [space.table.units[i] for i in space.table.named(code.co_qualname)]
+    units = [unit for unit in units if unit.line == code.co_firstlineno and unit.kind != "class"]
+    if len(units) < 2:
+        return units[0] if units else None
+    # Several lambdas on one line: the one that the code's own positions lie in.
+    places = [
+        (line, column)
+        for line, end_line, column, end_column in code.co_positions()
+        if line is not None and column is not None and (line, end_line, end_column) != (code.co_firstlineno, line, 0)
+    ]
+    first = min(places, default=(0, 0))
+    inside = [unit for unit in units if unit.body_at[:2] <= first <= unit.body_at[2:]]
+    return max(inside or units, key=lambda unit: unit.body_at[:2])
+
+
+def functions_in(cls: type) -> Iterator[tuple[str, FunctionType]]:
+    """The functions that a class holds, out of their wrappings, by name."""
+    for name, value in sorted(cls.__dict__.items(), key=lambda item: item[0]):
+        for function in _unwrapped(value):
+            yield name, function
+
+
+def _unwrapped(value: Any) -> Iterator[FunctionType]:
+    if isinstance(value, FunctionType):
+        yield value
+    elif isinstance(value, property):
+        yield from (f for f in (value.fget, value.fset, value.fdel) if isinstance(f, FunctionType))
+    elif _is_method(value):
+        inner = getattr(value, "__func__", None) or getattr(value, "func", None) or getattr(value, "__wrapped__", None)
+        if isinstance(inner, FunctionType):
+            yield inner
+
+
+def _is_method(value: object) -> bool:
+    kind = type(value)
+    return kind in (FunctionType, staticmethod, classmethod, property) or (
+        kind.__name__ in ("cached_property", "singledispatchmethod", "_lru_cache_wrapper", "partialmethod")
+        or kind.__name__ in ("member_descriptor", "getset_descriptor", "wrapper_descriptor", "method_descriptor")
+        or kind.__name__ == "_tuplegetter"
+    )
+
+
+def _stands_in(code: CodeType, space: Space, unit: Unit | None) -> bool:
+    """Was the function written in the class's own body?"""
+    return unit is not None and os.path.abspath(code.co_filename) == space.path and (
+        unit.line <= code.co_firstlineno <= unit.end
+    )  # fmt: skip
+
+
+def _cells_of(cls: type) -> dict[str, CellType]:
+    """What the methods of a class made inside a function close over."""
+    found: dict[str, CellType] = {}
+    for _, function in functions_in(cls):
+        found.update(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    return found
+
+
+def _is_computed(defaults: Part) -> bool:
+    """Do defaults use names, so that their syntax alone does not tell their values?"""
+    uses = defaults.uses
+    return bool(uses.chains or uses.free or uses.imports or uses.dynamic)
+
+
+def _content(vertex: Vertex) -> str:
+    return vertex.content
+
+

@@ -1,0 +1,96 @@
+"""The observer: opens and ends watches, and has the hook and the wrappers in place while there are any.
+
+In reading order: events.py (what is noted), watch.py (noting it), callers.py (who asked), listen.py (whose it is),
+hook.py, wrappers.py and native.py (hearing of it), conclude.py (what counts of it), rules.py (the table).
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from stepcache.key import listen, native
+from stepcache.key.callers import Callers
+from stepcache.key.conclude import Seen
+from stepcache.key.files import FileDigests
+from stepcache.key.hook import HANDLERS, handlers, install_once
+from stepcache.key.look import Look, declared, now
+from stepcache.key.rules import Rules
+from stepcache.key.watch import Watch, current_watch, paused
+from stepcache.key.wrappers import unwrap, wrap
+
+__all__ = ["Look", "Observer", "Rules", "Seen", "Watch", "declared", "now"]
+
+_lock = threading.RLock()
+
+
+class Observer:
+    """Watches what project code reads. *is_project* tells project code from installed code by its file.
+
+    *files* digests what is about to be changed by the step that read it.
+    """
+
+    def __init__(self, is_project: Callable[[str], bool], files: FileDigests | None = None) -> None:
+        self._callers = Callers(is_project)
+        self._files = files or FileDigests()
+
+    @contextmanager
+    def watch(self) -> Iterator[Watch]:
+        """Watches what runs in this block, in the threads that it starts and the children that it forks."""
+        with _listening(Watch(self._callers, self._files)) as watch:
+            yield watch
+
+    @contextmanager
+    def watch_import(self, module: str = "") -> Iterator[Watch]:
+        """The same, for the import of the project module of that name; what nested imports read is the innermost's.
+
+        If it is not an import statement that imports it, the step that is running is told: none of its code may name
+        the module.
+        """
+        watch = Watch(self._callers, self._files)
+        watch.imported_for = self._importers()
+        for importer in watch.imported_for:
+            importer.imported(module)
+        with _listening(watch):
+            yield watch
+
+    def _importers(self) -> tuple[Watch, ...]:
+        around = listen.listening()
+        for_whom = [importer for watch in around for importer in watch.imported_for]
+        if around and not self._callers.states_import(sys._getframe()):
+            for_whom += [watch for watch in around if watch not in for_whom]
+        return tuple(for_whom)
+
+    paused = staticmethod(paused)
+
+
+@contextmanager
+def _listening(watch: Watch) -> Iterator[Watch]:
+    """Has *watch* hear of what happens in this block."""
+    _open(watch)
+    token = current_watch.set(watch)
+    try:
+        yield watch
+    finally:
+        current_watch.reset(token)
+        _close(watch)
+
+
+def _open(watch: Watch) -> None:
+    with _lock:
+        install_once()
+        if listen.add(watch) == 1:
+            handlers.update(HANDLERS)
+            wrap()
+            native.wrap()
+
+
+def _close(watch: Watch) -> None:
+    with _lock:
+        watch.end()
+        if not listen.drop(watch):
+            handlers.clear()
+            unwrap()
+            native.unwrap()

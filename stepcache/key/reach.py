@@ -1,0 +1,173 @@
+"""From a step to all the code that it reaches: `CodeReader.reach` gives its digest and what explains it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from types import FunctionType, ModuleType
+from typing import Any
+
+from stepcache.digest import digest
+from stepcache.key.canonical import Reach, Vertex, reach_from
+from stepcache.key.follow import Walk
+from stepcache.key.installed import Distribution, closure_of
+from stepcache.key.modules import Modules
+from stepcache.key.objects import forget_values, unit_of
+from stepcache.key.spaces import LoadedSource, Memo, Spaces
+from stepcache.key.table import SourceTable
+
+__all__ = ["CodeReader", "Reach"]
+
+_PLAIN = {str, int, float, bool, type(None), bytes, complex}
+
+
+class CodeReader:
+    """Reads code, and remembers what it read until told to forget.
+
+    *memo* keeps tables of sources from run to run; *loaded_source* gives the source that a loaded module was made
+    from, or None where the file says it.
+    """
+
+    def __init__(
+        self, modules: Modules, memo: Memo | None = None, loaded_source: LoadedSource = lambda module: None
+    ) -> None:
+        self.modules = modules
+        self._memo = memo if memo is not None else _NoMemo()
+        self._loaded_source = loaded_source
+        self.forget(())
+
+    def forget(self, modules: Iterable[str]) -> None:
+        """Read all anew; the variables of *modules*, which were imported again, too."""
+        self.modules.refresh()
+        self._spaces = Spaces(self.modules, self._memo, self._loaded_source)
+        self._walks: dict[tuple[str, ...], Walk] = {}
+        self._reached: dict[tuple[Any, ...], tuple[Reach, object]] = {}
+        self._owners: dict[str, tuple[Distribution, ...]] = {}
+        for name in modules:
+            loaded = sys.modules.get(name)
+            if isinstance(loaded, ModuleType):
+                forget_values(loaded)
+
+    def source_of(self, module: str) -> bytes | None:
+        """The source that digests of code in *module* were made of, if any were."""
+        return self._spaces.sources.get(module)
+
+    # --- reach
+
+    def reach(self, roots: Sequence[Any], *, settings: Mapping[str, object], home: ModuleType) -> Reach:
+        """What *roots* reach: a step's plain function, then those of the resources it takes.
+
+        *settings* are the first one's; modules and attributes that it asks for by them are followed, and the code in
+        their values too. *home* is the module of its pipeline file: names are looked up live in the modules that
+        importing it imports, and by source in all others.
+        """
+        walk = self._walk(home.__name__, roots)
+        told = tuple(
+            (name, value if type(value) is str else id(value))
+            for name, value in settings.items()
+            if type(value) is str or type(value) not in _PLAIN
+        )
+        key = (id(walk), *map(id, roots), self._told(walk, roots, told))
+        known = self._reached.get(key)
+        if known is None:
+            root = self._root(walk, roots, settings)
+            # The functions and settings are kept: another object must not come to have their ids.
+            known = self._reached[key] = (reach_from(root, self._owners_of), (tuple(roots), dict(settings)))
+        return known[0]
+
+    def _told(self, walk: Walk, roots: Sequence[Any], told: tuple[tuple[str, object], ...]) -> tuple[object, ...]:
+        """Of the settings, those that may decide what is reached."""
+        first = roots[0] if roots else None
+        unit = unit_of(walk.objects.space_of(first), first.__code__) if isinstance(first, FunctionType) else None
+        asked = {one.detail for one in unit.body.uses.dynamic} if unit is not None else set()
+        return tuple(pair for pair in told if type(pair[1]) is not str or pair[0] in asked)
+
+    def _walk(self, home: str, roots: Sequence[Any]) -> Walk:
+        names = [home]
+        for function in roots:
+            owner = getattr(function, "__globals__", {}).get("__name__", getattr(function, "__module__", ""))
+            if owner and self.modules.is_project(str(owner)):
+                names.append(str(owner))
+        key = tuple(dict.fromkeys(names))
+        if key not in self._walks:
+            self._walks[key] = Walk(self._spaces, list(key))
+        return self._walks[key]
+
+    def _root(self, walk: Walk, roots: Sequence[Any], settings: Mapping[str, object]) -> Vertex:
+        """A vertex above the roots, the settings with code in them, and the effects of imports."""
+        top = Vertex("reach", "reach")
+        for number, function in enumerate(roots):
+            top.link(f"root {number:04}", [walk.objects.root(function, settings if number == 0 else {})])
+        for name, value in settings.items():
+            if type(value) not in _PLAIN:
+                found = walk.objects.digested(value)
+                top.packages += [module for module in found.modules if self.modules.kind(module) == "package"]
+                for number, reference in enumerate(found.references):
+                    top.link(f"setting {name} {number}", [walk.objects.of(reference)])
+        for label, vertex in walk.effects():
+            top.link(label, [vertex])
+        walk.finish()
+        return top
+
+    def reach_class(self, cls: type | str) -> Reach:
+        """What a class reaches whose instances are in values, by its source: nothing is imported.
+
+        A class may be given as "module:qualname". It is the same whether or not its module is loaded.
+        """
+        name = cls if isinstance(cls, str) else f"{cls.__module__}:{cls.__qualname__}"
+        known = self._reached.get((name,))
+        if known is None:
+            known = self._reached[name,] = (reach_from(self._class_root(name), self._owners_of), None)
+        return known[0]
+
+    def _class_root(self, name: str) -> Vertex:
+        module, _, qualname = name.partition(":")
+        walk = self._walks.setdefault((), Walk(self._spaces, []))
+        top = Vertex("reach", "class")
+        space = walk.space(module) if self.modules.is_project(module) else None
+        if space is None:
+            top.link("class", walk.of_module(module, tuple(qualname.split("."))))
+        else:
+            units = space.table.named(qualname)
+            found = [walk.unit(space, index) for index in units] or walk.follow(space, (qualname.partition(".")[0],))
+            top.link("class", found)
+        walk.finish()
+        return top
+
+    def settle(self, modules: Iterable[str]) -> None:
+        """Look at the variables of loaded modules now, so that what steps do to them later changes no key."""
+        walk = self._walks.setdefault((), Walk(self._spaces, []))
+        for name in modules:
+            module = sys.modules.get(name)
+            if not isinstance(module, ModuleType) or not self.modules.is_project(name):
+                continue
+            table: SourceTable = self._spaces.live(module).table
+            for variable, bindings in table.bindings.items():
+                if variable in module.__dict__ and any(
+                    b.unit >= 0 and table.units[b.unit].kind == "statement" for b in bindings
+                ):
+                    walk.objects.settled(module, variable, module.__dict__[variable])
+
+    def _owners_of(self, module: str) -> tuple[Distribution, ...]:
+        """The distribution that owns an installed module, and its requirements."""
+        known = self._owners.get(module)
+        if known is None:
+            found = self.modules.distribution(module)
+            known = self._owners[module] = closure_of(found) if found is not None else ()
+        return known
+
+
+class _NoMemo:
+    """Remembers nothing."""
+
+    def get(self, kind: str, name: bytes) -> bytes | None:
+        """Nothing."""
+        return None
+
+    def put(self, kind: str, name: bytes, data: bytes) -> None:
+        """Let go of it."""
+
+
+def code_digest(reach: Reach) -> str:
+    """The digest of a reach with the values of its variables."""
+    return digest("code with values", reach.digest, *(f"{o.name}={o.digest}" for o in reach.variables))

@@ -1,0 +1,187 @@
+"""Namespaces of project modules, with the tables of their sources; and which modules a module's import imports."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Protocol
+
+from attrs import define
+
+from stepcache.digest import digest
+from stepcache.key.modules import Modules
+from stepcache.key.source import SourceTable, analyse, table_name
+
+LoadedSource = Callable[[str], bytes | None]
+
+
+class Memo(Protocol):
+    """What remembers tables of sources from run to run."""
+
+    def get(self, kind: str, name: bytes) -> bytes | None:
+        """What was put under the name."""
+
+    def put(self, kind: str, name: bytes, data: bytes) -> None:
+        """Remember *data*."""
+
+
+@define(eq=False)
+class Space:
+    """The namespace of a module: `names` are its live globals, or None where only its source is looked at."""
+
+    name: str
+    table: SourceTable
+    path: str | None
+    package: str
+    names: dict[str, Any] | None
+    shown: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of its file."""
+        return os.path.dirname(self.path) if self.path else ""
+
+    def absolute(self, module: str, level: int) -> str:
+        """The full name of a module imported from here."""
+        if not level:
+            return module
+        base = self.package.split(".")
+        base = base[: len(base) - level + 1]
+        return ".".join([*base, module] if module else base)
+
+
+_EMPTY = SourceTable("", "")
+
+
+class Spaces:
+    """Tables and namespaces, each made once."""
+
+    def __init__(self, modules: Modules, memo: Memo, loaded_source: LoadedSource) -> None:
+        self.modules = modules
+        self._memo = memo
+        self._loaded_source = loaded_source
+        self._tables: dict[bytes, SourceTable] = {}
+        self._static: dict[str, Space | None] = {}
+        self._live: dict[tuple[int, str], Space] = {}
+        self._imports: dict[str, tuple[str, ...]] = {}
+        self.sources: dict[str, bytes] = {}
+
+    # --- tables
+
+    def table(self, text: bytes, path: str) -> SourceTable:
+        """The table of a file's source, from the memo where it is known."""
+        known = self._tables.get(text)
+        if known is None:
+            name = bytes.fromhex(table_name(text))
+            data = self._memo.get("source", name)
+            if data is not None:
+                known = SourceTable.from_json(data)
+            else:
+                known = analyse(text, path)
+                self._memo.put("source", name, known.to_json())
+            self._tables[text] = known
+        return known
+
+    def table_of_file(self, path: str | None, module: str = "") -> SourceTable:
+        """The table of a module's file; one that is no Python source counts by its bytes."""
+        text = self._loaded_source(module) if module in sys.modules else None
+        if text is None:
+            text = _content(path)
+        if text is None:
+            return _EMPTY
+        if module:
+            self.sources[module] = text
+        if path is not None and not path.endswith(".py") and not path.startswith("<"):
+            found = digest("binary", text)
+            return SourceTable(found, found, broken=True)
+        return self.table(text, path or "<unknown>")
+
+    # --- namespaces
+
+    def static(self, module: str) -> Space | None:
+        """The namespace of a module, by its source alone."""
+        if module not in self._static:
+            self._static[module] = self._make_static(module)
+        return self._static[module]
+
+    def _make_static(self, module: str) -> Space | None:
+        loaded = getattr(sys.modules.get(module), "__file__", None)
+        place = self.modules.find(module)
+        path = os.path.abspath(loaded) if isinstance(loaded, str) else place.path if place else None
+        if path is None and place is None:
+            return None
+        is_package = path is None or os.path.basename(path).startswith("__init__.")
+        package = module if is_package else module.rpartition(".")[0]
+        shown = self.modules.portable(path) if path else module
+        return Space(module, self.table_of_file(path, module), path, package, None, shown)
+
+    def live(self, module: ModuleType) -> Space:
+        """The namespace of a loaded module."""
+        file = getattr(module, "__file__", None)
+        return self.of_globals(module.__dict__, os.path.abspath(file) if isinstance(file, str) else "")
+
+    def of_globals(self, names: dict[str, Any], path: str) -> Space:
+        """The namespace that functions of the file at *path* look up their globals in."""
+        key = (id(names), path)
+        known = self._live.get(key)
+        if known is None:
+            name = str(names.get("__name__", ""))
+            file = names.get("__file__")
+            same = isinstance(file, str) and os.path.abspath(file) == path
+            table = self.table_of_file(path or None, name if same else "")
+            shown = self.modules.portable(path) if path else name
+            package = names.get("__package__") or (name if "__path__" in names else name.rpartition(".")[0])
+            known = self._live[key] = Space(name, table, path or None, str(package), names, shown)
+        return known
+
+    # --- what an import imports
+
+    def imports(self, module: str) -> tuple[str, ...]:
+        """The project modules that importing *module* imports directly, in source order."""
+        known = self._imports.get(module)
+        if known is None:
+            space = self.static(module)
+            known = self._imports[module] = tuple(dict.fromkeys(self._imported(space))) if space else ()
+        return known
+
+    def _imported(self, space: Space) -> list[str]:
+        found = _parents(space.name)
+        for module, level, names in space.table.imports:
+            full = space.absolute(module, level)
+            if not full or self.modules.kind(full.split(".")[0]) not in ("project", "missing"):
+                continue
+            found += [*_parents(full), full, *(f"{full}.{name}" for name in names)]
+        return [name for name in found if self.modules.kind(name) == "project" and self.static(name) is not None]
+
+    def closure(self, module: str) -> list[str]:
+        """*module* and the project modules that its import imports, directly or not, nearest first."""
+        order, seen = [module], {module}
+        for name in order:
+            for imported in self.imports(name):
+                if imported not in seen:
+                    seen.add(imported)
+                    order.append(imported)
+        return order
+
+
+def _parents(module: str) -> list[str]:
+    if module.startswith("//"):
+        return []
+    parts = module.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def _content(path: str | None) -> bytes | None:
+    """The source of a file, or of a notebook's cell."""
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        import linecache
+
+        lines = linecache.getlines(path)
+        return "".join(lines).encode() if lines else None

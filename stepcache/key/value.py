@@ -1,0 +1,351 @@
+"""Digests of values that settings and module variables hold: by structure and exact type, the same in every process.
+
+Code inside a value (functions, classes) is handed out as references, for whoever follows code. What has no value
+of its own that could be told (locks, sentinels, connections, iterators) is opaque.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import re
+import struct
+import sys
+import types
+from collections.abc import Callable, Iterable
+from pathlib import PurePath
+from typing import Any
+
+from attrs import define, field, frozen
+
+from stepcache.digest import digest, digest_all
+
+# Instances of types from these modules stand for something outside the process, or for its state.
+_OPAQUE_MODULES = {
+    "_thread", "threading", "logging", "weakref", "_weakref", "_weakrefset", "itertools", "_contextvars", "contextvars",
+    "sqlite3", "socket", "_socket", "ssl", "asyncio", "_asyncio", "multiprocessing", "concurrent", "subprocess",
+    "_io", "io", "tempfile", "queue", "_queue", "select", "selectors", "mmap", "contextlib", "_abc",
+}  # fmt: skip
+_MOST_PARTS = 300_000
+_MOST_STRINGS = 5_000
+
+
+class Undigestible(Exception):  # noqa: N818  a fact about a value, not a fault
+    """A value, or something in it, has no digest."""
+
+    def __init__(self, type_name: str) -> None:
+        super().__init__(type_name)
+        self.type_name = type_name
+
+    def __str__(self) -> str:
+        return f"{self.type_name} has no value that a digest could be made of"
+
+
+@frozen
+class Digested:
+    """The digest of a value. `references` is the code in it, numbered in the digest in this order.
+
+    `strings` are the texts in it, `modules` those of the installed classes and functions in it; `opaque` is the
+    type of something in it that has no digest.
+    """
+
+    digest: str
+    references: tuple[object, ...] = ()
+    strings: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    opaque: str | None = None
+
+
+def value_digest(value: object, *, root: str | None = None, code: Callable[[object], str] | None = None) -> str:
+    """The digest of a setting's value: the order of a dict's keys does not count.
+
+    *code* gives the digest of a function or class of the project; without it they count by name. Paths below
+    *root* count relative to it. Raises `Undigestible`.
+    """
+    writer = ValueWriter(root=root, is_code=(lambda _: code is not None), ordered=False)
+    found = writer.digested(value)
+    if found.opaque is not None:
+        raise Undigestible(found.opaque)
+    if code is None:
+        return found.digest
+    return digest("value with code", found.digest, *(code(one) for one in found.references))
+
+
+@define(eq=False)
+class ValueWriter:
+    """Writes one value. `is_code` says which functions, classes and modules are handed out as references."""
+
+    is_code: Callable[[object], bool]
+    root: str | None = None
+    ordered: bool = True
+    named: bool = False
+    """Count references by name: for putting sets into an order."""
+    references: list[object] = field(factory=list)
+    _numbers: dict[int, int] = field(factory=dict)
+    _strings: dict[str, None] = field(factory=dict)
+    _modules: dict[str, None] = field(factory=dict)
+    _opaque: str | None = None
+    _done: dict[int, str] = field(factory=dict)
+    _active: dict[int, int] = field(factory=dict)
+    _kept: list[object] = field(factory=list)
+    _cycles: int = 0
+    _parts: int = 0
+
+    def digested(self, value: object) -> Digested:
+        """The digest of *value*, with what was met in it."""
+        try:
+            text = self.write(value)
+        except RecursionError:
+            text = self.opaque(value)
+        return Digested(
+            digest("value", text),
+            tuple(self.references),
+            tuple(self._strings),
+            tuple(sorted(self._modules)),
+            self._opaque,
+        )
+
+    def opaque(self, value: object) -> str:
+        """Something without a digest: its type counts."""
+        self._opaque = self._opaque or type_name(type(value))
+        return "opaque:" + type_name(type(value))
+
+    # --- the walk
+
+    def write(self, value: object) -> str:
+        """A text that stands for the value: a digest, where it is long."""
+        kind = type(value)
+        scalar = _SCALARS.get(kind)
+        if scalar is not None:
+            return scalar(value)
+        if kind is str:
+            return self._text("str", str(value))
+        identity = id(value)
+        known = self._done.get(identity)
+        if known is not None:
+            return known
+        if identity in self._active:
+            self._cycles += 1
+            return f"cycle:{len(self._active) - self._active[identity]}"
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            return self.opaque(value)
+        self._active[identity] = len(self._active)
+        cycles = self._cycles
+        try:
+            text = self._compound(value, kind)
+        finally:
+            del self._active[identity]
+        if cycles == self._cycles:
+            self._done[identity] = text
+            self._kept.append(value)
+        return text
+
+    def _text(self, tag: str, text: str) -> str:
+        if len(self._strings) < _MOST_STRINGS and 0 < len(text) <= 400:
+            self._strings[text] = None
+        if self.root and self.root in text:
+            text = re.sub(re.escape(self.root) + r"(?=/|$)", "\0root", text)
+        return f"{tag}:{text}" if len(text) < 100 else digest(tag, text)
+
+    def _compound(self, value: Any, kind: type) -> str:
+        if kind is dict:
+            return self._mapping("dict", value.items(), ordered=self.ordered)
+        if kind in (list, tuple):
+            return self._sequence(kind.__name__, value)
+        if kind in (set, frozenset):
+            return self._set(kind.__name__, value)
+        if isinstance(value, PurePath):
+            return digest("path", self._class(kind), self._text("str", str(value)), str(getattr(value, "pattern", "")))
+        if isinstance(value, (type, types.ModuleType, types.FunctionType)) or kind.__module__.startswith("stepcache."):
+            return self._code(value)
+        special = _SPECIAL.get(kind)
+        if special is not None:
+            return special(self, value)
+        if kind.__module__ in ("typing", "types") and hasattr(value, "__args__"):
+            return digest("generic", repr(getattr(value, "__origin__", kind)), self.write(tuple(value.__args__)))
+        if kind.__module__ == "typing":
+            return digest("typing", repr(value))
+        return self._instance(value, kind)
+
+    def _sequence(self, tag: str, items: Iterable[object]) -> str:
+        return digest_all(tag, [self.write(item) for item in items])
+
+    def _mapping(self, tag: str, items: Iterable[tuple[object, object]], *, ordered: bool) -> str:
+        rows = list(items)
+        if not ordered:
+            rows.sort(key=lambda row: self._sort_key(row[0]))
+        return digest_all(tag, [self.write(part) for row in rows for part in row])
+
+    def _set(self, tag: str, items: Iterable[object]) -> str:
+        return digest_all(tag, [self.write(item) for item in sorted(items, key=self._sort_key)])
+
+    def _sort_key(self, item: object) -> str:
+        if type(item) in _SCALARS or type(item) is str:
+            return self.write(item)
+        return ValueWriter(self.is_code, self.root, ordered=False, named=True).digested(item).digest
+
+    # --- code in values
+
+    def _code(self, value: Any) -> str:
+        if isinstance(value, types.FunctionType) and hasattr(value, "registry") and hasattr(value, "dispatch"):
+            return self._mapping("singledispatch", value.registry.items(), ordered=False)
+        if self.is_code(value):
+            if self.named:
+                return "code:" + str(getattr(value, "__qualname__", value))
+            number = self._numbers.get(id(value))
+            if number is None:
+                number = self._numbers[id(value)] = len(self.references)
+                self.references.append(value)
+            return f"code:{number}"
+        if isinstance(value, types.ModuleType):
+            self._modules[value.__name__] = None
+            return "module:" + value.__name__
+        if not callable(value):
+            return "named:" + type_name(type(value))
+        if isinstance(value, types.FunctionType) and (value.__closure__ or hasattr(value, "__wrapped__")):
+            return self._foreign_closure(value)
+        self._modules[getattr(value, "__module__", None) or "builtins"] = None
+        return "named:" + type_name(value)
+
+    def _foreign_closure(self, value: types.FunctionType) -> str:
+        """A function that installed code or the standard library has made: by its name and what it holds."""
+        self._modules[value.__globals__.get("__name__", "builtins")] = None
+        held = [self.write(value.__wrapped__)] if hasattr(value, "__wrapped__") else []
+        for cell in value.__closure__ or ():
+            try:
+                held.append(self.write(cell.cell_contents))
+            except ValueError:
+                held.append("empty")
+        return digest("closure", value.__globals__.get("__name__", ""), value.__code__.co_qualname, *held)
+
+    def _class(self, kind: type) -> str:
+        return self._code(kind)
+
+    # --- instances
+
+    def _instance(self, value: Any, kind: type) -> str:
+        if kind is object or kind.__module__.partition(".")[0] in _OPAQUE_MODULES:
+            return self.opaque(value)
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and kind in (getattr(numpy, "ndarray", None), getattr(numpy, "memmap", None)):
+            return self._array(value)
+        enum = sys.modules.get("enum")
+        if enum is not None and isinstance(value, enum.Enum):
+            return digest("enum", self._class(kind), str(value.name), self.write(value._value_))
+        try:
+            reduced = value.__reduce_ex__(4)
+            if isinstance(reduced, str):
+                self._modules[kind.__module__] = None
+                return digest("global", self._class(kind), reduced)
+            made, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+            listed = list(items) if items is not None else None
+            mapped = list(pairs) if pairs is not None else None
+        except RecursionError:
+            raise
+        except Exception:  # whatever the user's __reduce__ raises, the value cannot be told
+            return self.opaque(value)
+        self._kept.append(reduced)
+        if made in (copyreg.__newobj__, copyreg.__newobj_ex__, copyreg._reconstructor):  # type: ignore[attr-defined]
+            parts = ["instance", *map(self.write, arguments)]
+        else:
+            parts = ["made", self.write(made), *map(self.write, arguments)]
+        parts.append(self._state(state))
+        if listed is not None:
+            parts.append(self._sequence("items", listed))
+        if mapped is not None:
+            parts.append(self._mapping("pairs", mapped, ordered=self.ordered))
+        return digest("object", self._class(kind), *parts)
+
+    def _state(self, state: object) -> str:
+        """The state that a reduction gives; the order of attributes does not count."""
+        if type(state) is dict:
+            return self._mapping("attributes", state.items(), ordered=False)
+        if type(state) is tuple and len(state) == 2 and all(part is None or type(part) is dict for part in state):
+            return digest("slots", *(self._state(part) for part in state))
+        return self.write(state)
+
+    def _array(self, value: Any) -> str:
+        if value.dtype.hasobject:
+            return digest("array", str(value.dtype), repr(value.shape), self.write(value.tolist()))
+        import numpy
+
+        return digest("array", repr(value.dtype.descr), repr(value.shape), numpy.ascontiguousarray(value).tobytes())
+
+
+def type_name(kind: Any) -> str:
+    """The dotted name of a class or function, without the private modules that differ from Python to Python."""
+    module = getattr(kind, "__module__", None) or "builtins"
+    parts = module.split(".")
+    public = [parts[0], *(part for part in parts[1:] if not part.startswith("_"))]
+    return ".".join(public) + ":" + str(getattr(kind, "__qualname__", None) or getattr(kind, "__name__", None) or kind)
+
+
+def _bound(writer: ValueWriter, value: Any) -> str:
+    function = value.__func__
+    return digest("method", writer.write(value.__self__), function.__name__, writer.write(function))
+
+
+def _builtin(writer: ValueWriter, value: Any) -> str:
+    owner = value.__self__
+    if owner is None or isinstance(owner, types.ModuleType):
+        return writer._code(value)
+    return digest("bound builtin", writer.write(owner), value.__name__)
+
+
+def _descriptor(writer: ValueWriter, value: Any) -> str:
+    return digest("descriptor", writer.write(value.__objclass__), value.__name__)
+
+
+def _partial(writer: ValueWriter, value: Any) -> str:
+    return digest("partial", writer.write(value.func), writer.write(value.args), writer.write(value.keywords))
+
+
+def _cached(writer: ValueWriter, value: Any) -> str:
+    return digest("lru_cache", writer.write(value.__wrapped__), repr(sorted(value.cache_parameters().items())))
+
+
+def _wrapping(writer: ValueWriter, value: Any) -> str:
+    return digest(type(value).__name__, writer.write(value.__func__))
+
+
+def _property(writer: ValueWriter, value: Any) -> str:
+    return digest("property", writer.write(value.fget), writer.write(value.fset), writer.write(value.fdel))
+
+
+def _proxy(writer: ValueWriter, value: Any) -> str:
+    return writer._mapping("mappingproxy", value.items(), ordered=writer.ordered)
+
+
+def _pattern(writer: ValueWriter, value: Any) -> str:
+    return digest("pattern", writer.write(value.pattern), str(value.flags))
+
+
+_SCALARS: dict[type, Callable[[Any], str]] = {
+    type(None): lambda value: "None",
+    bool: lambda value: f"bool:{value}",
+    int: lambda value: f"int:{value:#x}",
+    float: lambda value: "float:" + struct.pack("<d", value).hex(),
+    complex: lambda value: "complex:" + struct.pack("<dd", value.real, value.imag).hex(),
+    bytes: lambda value: digest("bytes", value),
+    type(Ellipsis): lambda value: "Ellipsis",
+    type(NotImplemented): lambda value: "NotImplemented",
+}
+_SPECIAL: dict[type, Callable[[ValueWriter, Any], str]] = {
+    types.MethodType: _bound,
+    types.BuiltinFunctionType: _builtin,
+    types.MethodDescriptorType: _descriptor,
+    types.WrapperDescriptorType: _descriptor,
+    types.ClassMethodDescriptorType: _descriptor,
+    types.GetSetDescriptorType: _descriptor,
+    types.MemberDescriptorType: _descriptor,
+    types.MethodWrapperType: lambda writer, value: digest("slot", writer.write(value.__self__), value.__name__),
+    types.MappingProxyType: _proxy,
+    functools.partial: _partial,
+    functools._lru_cache_wrapper: _cached,
+    staticmethod: _wrapping,
+    classmethod: _wrapping,
+    property: _property,
+    re.Pattern: _pattern,
+    memoryview: lambda writer, value: digest("memoryview", value.tobytes()),
+}

@@ -1,0 +1,134 @@
+"""The plugin manager: built-in parts, entry points, `-p`, `plugins` in the configuration, stepconf.py files."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from stepcache import hookspecs
+from stepcache.errors import UsageError
+
+GROUP = "stepcache"
+
+
+class Plugins:
+    """The registered plugins, and the calls of their hooks."""
+
+    def __init__(self, blocked: Iterable[str] = ()) -> None:
+        self._manager = pluggy.PluginManager("stepcache")
+        self._manager.add_hookspecs(hookspecs)
+        self.blocked = frozenset(blocked)
+        self.names: list[str] = []
+
+    @property
+    def hook(self) -> Any:
+        """pluggy's hook callers."""
+        return self._manager.hook
+
+    def add(self, plugin: object, name: str) -> None:
+        """Register *plugin*, unless `-p no:NAME` says otherwise or it is registered already."""
+        if name in self.blocked or self._manager.is_registered(plugin) or self._manager.has_plugin(name):
+            return
+        try:
+            self._manager.register(plugin, name)
+        except pluggy.PluginValidationError as error:
+            raise UsageError(f"plugin {name}: {error}") from error
+        self._refuse_unknown_hooks(plugin, name)
+        self.names.append(name)
+
+    def add_by_name(self, name: str, where: str) -> None:
+        """Register the plugin of an entry point of that name, or the module so called."""
+        if name in self.blocked or self._manager.has_plugin(name):
+            return
+        for found, target, _ in entry_points():
+            if found == name:
+                self.add(_load(target, name, where), name)
+                return
+        self.add(_load(name, name, where), name)
+
+    def add_entry_points(self) -> None:
+        """Register the plugin of every installed distribution that offers one."""
+        for name, target, distribution in entry_points():
+            if name not in self.blocked:
+                self.add(_load(target, name, f"the installed distribution {distribution}"), name)
+
+    def _refuse_unknown_hooks(self, plugin: object, name: str) -> None:
+        """A `stepcache_*` function that is no hook is a misspelt one."""
+        for attribute in dir(plugin):
+            if not attribute.startswith("stepcache_") or hasattr(hookspecs, attribute):
+                continue
+            if not callable(getattr(plugin, attribute)) or isinstance(getattr(plugin, attribute), ModuleType):
+                continue
+            marked = getattr(getattr(plugin, attribute), "stepcache_impl", None)
+            if marked is None:
+                continue
+            known = [each for each in vars(hookspecs) if each.startswith("stepcache_")]
+            near = get_close_matches(attribute, known, 1)
+            hint = f"did you mean {near[0]}?" if near else "the hooks are " + ", ".join(known)
+            raise UsageError(f"plugin {name}: there is no hook {attribute}: {hint}")
+
+    def has_hooks_beyond_registering(self, plugin: object) -> bool:
+        """Does *plugin* tell, ask or gather, so that it must be loaded in every run?"""
+        callers = self._manager.get_hookcallers(plugin) or []
+        return any(caller.name not in _REGISTERING for caller in callers)
+
+
+_REGISTERING = {"stepcache_codecs", "stepcache_steps", "stepcache_options", "stepcache_markers"}
+
+
+def _load(target: str, name: str, where: str) -> object:
+    module, _, attribute = target.partition(":")
+    try:
+        found: object = importlib.import_module(module)
+        for part in attribute.split(".") if attribute else ():
+            found = getattr(found, part)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise UsageError(f"plugin {name} (asked for by {where}) cannot be imported: {error}") from error
+    return found
+
+
+def entry_points() -> Iterator[tuple[str, str, str]]:
+    """(name, target, distribution) of each entry point of the group, read without `importlib.metadata`."""
+    seen = set()
+    for folder in dict.fromkeys(sys.path):
+        for info in _infos(folder or "."):
+            distribution = os.path.basename(info).rpartition(".")[0].partition("-")[0]
+            if distribution in seen:
+                continue
+            seen.add(distribution)
+            for name, target in _parse(_text(os.path.join(info, "entry_points.txt"))):
+                yield name, target, distribution
+
+
+def _infos(folder: str) -> Sequence[str]:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return ()
+    return sorted(os.path.join(folder, n) for n in names if n.endswith((".dist-info", ".egg-info")))
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _parse(text: str) -> Iterator[tuple[str, str]]:
+    inside = False
+    for raw in text.splitlines():
+        line = raw.strip()
+        if line.startswith("["):
+            inside = line == f"[{GROUP}]"
+        elif inside and "=" in line and not line.startswith(("#", ";")):
+            name, _, target = line.partition("=")
+            yield name.strip(), target.partition("[")[0].strip()

@@ -1,0 +1,50 @@
+"""A project as this process sees it: kept between runs, so that a second run sees what has changed since the first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stepcache.collect.load import ProjectModules
+from stepcache.key.look import Look
+from stepcache.key.modules import Modules
+from stepcache.key.observe import Observer
+from stepcache.key.rules import Rules
+from stepcache.model import Observation
+
+_projects: dict[str, Project] = {}
+
+
+class Project:
+    """The modules of one root, with what each was seen to read while it was imported."""
+
+    def __init__(self, root: Path, norecursedirs: tuple[str, ...]) -> None:
+        self.modules = Modules(root, norecursedirs)
+        self.loaded = ProjectModules(str(root), self.modules.is_project)
+        self.loaded.watch = self._watch_import
+        self.observer = Observer(self.modules.is_project)
+        self.import_reads: dict[str, tuple[Observation, ...]] = {}
+        self._look: Look | None = None
+        self._rules: Rules | None = None
+
+    def prepare(self, look: Look, rules: Rules) -> None:
+        """Say with what imports are looked at from now on."""
+        self._look, self._rules = look, rules
+
+    @contextmanager
+    def _watch_import(self, name: str) -> Iterator[None]:
+        with self.observer.watch_import() as watch:
+            yield
+        if self._look is not None and self._rules is not None:
+            seen = watch.conclude(look=self._look, rules=self._rules)
+            self.import_reads[name] = seen.observations
+
+
+def project_of(root: Path, norecursedirs: tuple[str, ...]) -> Project:
+    """The project of that root in this process."""
+    key = os.fspath(root)
+    if key not in _projects:
+        _projects[key] = Project(root, norecursedirs)
+    return _projects[key]

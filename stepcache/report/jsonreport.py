@@ -1,0 +1,95 @@
+"""The report for programs: --json=PATH, schema 1. Fields are only ever added."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from typing import Any
+
+from stepcache.errors import UsageError
+from stepcache.model import NodeReport, Reason, RunReport
+
+
+def json_report(report: RunReport, version: str) -> dict[str, Any]:
+    """*report* as JSON values, the nodes in the order of the run."""
+    return {
+        "schema": 1,
+        "stepcache": version,
+        "exit_code": int(report.exit_code),
+        "seconds": _seconds(report.seconds),
+        "saved_seconds": _seconds(report.saved_seconds),
+        "nodes": [node_row(row) for row in report.nodes],
+        "errors": [{"id": problem.id, "message": problem.message} for problem in report.problems],
+    }
+
+
+def node_row(row: NodeReport) -> dict[str, Any]:
+    """A node's row."""
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "outcome": row.outcome,
+        "seconds": _seconds(row.seconds),
+        "why": [_reason(reason) for reason in row.why],
+        "key": row.key,
+        "digest": row.value.digest if row.value is not None else None,
+        "outputs": None,
+        "bytes": row.value.size if row.value is not None else None,
+        "stored_bytes": row.value.stored if row.value is not None else None,
+        "elements": None,
+        "needs": list(row.needs),
+        "error": row.error,
+    }
+
+
+def write_json(report: RunReport, version: str, path: str) -> None:
+    """Write the report to *path*, whole or not at all, or to standard output for `-`."""
+    text = json.dumps(json_report(report, version), indent=1, allow_nan=False) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    try:
+        _write(path, text)
+    except OSError as error:
+        raise UsageError(f"--json={path}: cannot be written: {error.strerror}") from None
+
+
+def _write(path: str, text: str) -> None:
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device cannot be replaced
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return
+    target = os.path.realpath(path)
+    temporary = f"{target}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, target)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "kind": reason.kind,
+        "what": reason.what or None,
+        "was": _value(reason.was) if reason.shown else None,
+        "now": _value(reason.now) if reason.shown else None,
+    }
+
+
+def _value(value: object) -> Any:
+    """A value that may be told, as JSON; what JSON has no number for is told as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    return value if isinstance(value, str | int | float | None) else repr(value)
+
+
+def _seconds(seconds: float) -> float:
+    return round(seconds, 6) if math.isfinite(seconds) else 0.0

@@ -1,0 +1,118 @@
+"""What is written while nodes finish: a letter each, or under -v a line each, with the percentage at the edge."""
+
+from __future__ import annotations
+
+from stepcache.config import Options
+from stepcache.model import NodeOutcome, NodeReport
+from stepcache.report.why import in_brief
+from stepcache.report.writer import Writer, columns
+
+LETTERS: dict[NodeOutcome, str] = {
+    "cached": "c",
+    "ran": ".",
+    "failed": "F",
+    "blocked": "b",
+    "skipped": "s",
+    "given": "g",
+    "passed": ".",
+    "warned": "w",
+    "would-run": "r",
+    "unknown": "?",
+}
+
+COLORS: dict[str, str] = {
+    "cached": "cyan",
+    "ran": "green",
+    "failed": "red",
+    "blocked": "red",
+    "skipped": "yellow",
+    "given": "cyan",
+    "passed": "green",
+    "warned": "yellow",
+    "would-run": "yellow",
+    "unknown": "yellow",
+}
+
+_PERCENT = len(" [100%]")
+
+
+class Progress:
+    """Writes the letters or lines of one run. There are no percentages under -s, where steps write in between."""
+
+    def __init__(self, writer: Writer, options: Options) -> None:
+        self._writer = writer
+        self._verbosity = options.verbosity
+        self._why = options.why
+        self._percentages = options.capture != "no"
+        self._file: str | None = None
+        self._done = 0
+        self._total = 0
+        self._outcomes: set[NodeOutcome] = set()
+
+    def finished(self, row: NodeReport, done: int, total: int) -> None:
+        """Tell of one node; *done* counts it."""
+        if not self._done:
+            self._begin()
+        self._outcomes.add(row.outcome)
+        if self._verbosity > 0:
+            self._done, self._total = done, total
+            self._line(row)
+        else:
+            self._letter(row, done, total)
+        if row.outcome != "cached":  # thousands of hits may come at once; `started` flushes before a node runs
+            self._writer.flush()
+
+    def close(self) -> None:
+        """End the last line, with how far the run came."""
+        if self._done and self._verbosity <= 0:
+            if self._writer.column:
+                self._percentage_at_edge()
+            self._writer.end_line()
+
+    def _begin(self) -> None:
+        """An empty line after what was collected."""
+        if self._verbosity >= 0:
+            self._writer.line()
+
+    def _letter(self, row: NodeReport, done: int, total: int) -> None:
+        if self._verbosity >= 0 and row.file != self._file:
+            if self._writer.column:
+                self._percentage_at_edge()
+                self._writer.line()
+            self._writer.write(f"{row.file} ")
+            self._file = row.file
+        self._done, self._total = done, total
+        self._writer.write(LETTERS[row.outcome], COLORS[row.outcome])
+        if self._percentages and done < total and self._writer.column + _PERCENT + 1 >= self._writer.width:
+            self._writer.line(self._percentage(), self._color())
+
+    def _line(self, row: NodeReport) -> None:
+        word = row.outcome.upper()
+        self._writer.write(f"{row.id} ")
+        self._writer.write(word, COLORS[row.outcome])
+        reason = in_brief(row) if self._why or row.message else ""
+        if reason:
+            self._writer.write(self._fitted(reason))
+        self._percentage_at_edge()
+        self._writer.end_line()
+
+    def _fitted(self, reason: str) -> str:
+        """The reason in parentheses, cut to what the line has room for, unless -vv asks for it whole."""
+        reason = reason.split("\n", 1)[0]
+        room = self._writer.width - self._writer.column - _PERCENT - len(" ()") - 1
+        if self._verbosity >= 2 or columns(reason) <= room:
+            return f" ({reason})"
+        return f" ({reason[: room - 3]}...)" if room > 3 else ""
+
+    def _percentage_at_edge(self) -> None:
+        if self._percentages:
+            fill = self._writer.width - self._writer.column - 1
+            self._writer.write(self._percentage().rjust(fill), self._color())
+
+    def _percentage(self) -> str:
+        return f" [{self._done * 100 // max(self._total, 1):3d}%]"
+
+    def _color(self) -> str:
+        if self._outcomes & {"failed", "blocked"}:
+            return "red"
+        return "yellow" if "warned" in self._outcomes else "green"

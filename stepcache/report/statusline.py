@@ -1,0 +1,150 @@
+"""What is running now: a line on a terminal, redrawn ten times a second; elsewhere a line a minute for long nodes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+
+from attrs import frozen
+
+from stepcache.report import figures
+from stepcache.report.writer import Writer
+
+# What is quicker is not worth a line that comes and goes.
+PATIENCE = 0.5
+PERIOD = 0.1
+ELSEWHERE_PERIOD = 60.0
+
+_lines: weakref.WeakSet[StatusLine] = weakref.WeakSet()
+
+
+@frozen
+class Running:
+    """A node that runs: since when, and how long it took last time."""
+
+    node: str
+    since: float
+    expected: float | None
+
+
+class StatusLine:
+    """Shows what runs, from a thread that begins with the first node that runs and ends with `close`.
+
+    The thread is stopped around a fork and started again after it: a step that forks is not to be warned of, or
+    harmed by, a thread that is not its own.
+    """
+
+    def __init__(self, writer: Writer, *, on_terminal: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._writer = writer
+        self._on_terminal = on_terminal
+        self._clock = clock
+        self._running: dict[str, Running] = {}
+        self._told: dict[str, float] = {}
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        _stop_around_forks()
+        _lines.add(self)
+
+    def started(self, node: str, expected: float | None = None) -> None:
+        """*node* runs from now on; it took *expected* seconds last time."""
+        with self._writer.lock:
+            self._running[node] = Running(node, self._clock(), expected)
+        self.start_thread()
+
+    def finished(self, node: str) -> None:
+        """*node* runs no more, if it did; most nodes are hits and never ran."""
+        if not self._running:
+            return
+        with self._writer.lock:
+            self._running.pop(node, None)
+            self._told.pop(node, None)
+            self._writer.remove_overlay()
+
+    def close(self) -> None:
+        """Take the line away, for good."""
+        _lines.discard(self)
+        self.stop_thread()
+        with self._writer.lock:
+            self._running.clear()
+            self._writer.remove_overlay()
+            self._writer.flush()
+
+    def draw(self) -> None:
+        """Show the state of this moment."""
+        with self._writer.lock:
+            now = self._clock()
+            if self._on_terminal:
+                if text := status_text(self._running.values(), now):
+                    self._writer.overlay(text)
+                return
+            for running in self._running.values():
+                if now - self._told.get(running.node, running.since) >= ELSEWHERE_PERIOD:
+                    self._told[running.node] = now
+                    self._writer.end_line()
+                    self._writer.line(long_text(running, now))
+                    self._writer.flush()
+
+    def start_thread(self) -> None:
+        """Draw from a thread, from now on."""
+        if self._thread is None and self._running:
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._draw_often, name="stepcache status line", daemon=True)
+            self._thread.start()
+
+    def stop_thread(self) -> None:
+        """End the thread; returns when it is gone."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stop.set()
+            thread.join()
+
+    def _draw_often(self) -> None:
+        period = PERIOD if self._on_terminal else 1.0
+        while not self._stop.wait(period):
+            try:
+                self.draw()
+            except (OSError, ValueError):
+                return  # the terminal is gone; the main thread will notice when it writes
+
+
+def status_text(running: Iterable[Running], now: float) -> str:
+    """`running: pipeline_x.py::train 12.0s (5m 10s last time), ...`, the longest first; nothing if all are new."""
+    shown = sorted((one for one in running if now - one.since >= PATIENCE), key=lambda one: one.since)
+    if not shown:
+        return ""
+    return "running: " + ", ".join(_running(one, now) for one in shown)
+
+
+def long_text(running: Running, now: float) -> str:
+    """The line that tells, where no one watches a terminal, that a node still runs."""
+    last = f"; it took {figures.time(running.expected)} last time" if running.expected is not None else ""
+    return f"{running.node} has been running for {figures.time(now - running.since)}{last}"
+
+
+def _running(running: Running, now: float) -> str:
+    last = f" ({figures.time(running.expected)} last time)" if running.expected is not None else ""
+    return f"{running.node} {figures.time(now - running.since)}{last}"
+
+
+_registered = False
+
+
+def _stop_around_forks() -> None:
+    global _registered
+    if _registered or not hasattr(os, "register_at_fork"):
+        return
+    _registered = True
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_lines.clear)
+
+
+def _before_fork() -> None:
+    for line in list(_lines):
+        line.stop_thread()
+
+
+def _after_fork() -> None:
+    for line in list(_lines):
+        line.start_thread()

@@ -1,0 +1,68 @@
+"""One execution of a node's body."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import CoroutineType, GeneratorType
+from typing import Any
+
+from attrs import frozen
+
+from stepcache.api import running_node
+from stepcache.digest import digest
+from stepcache.model import Node
+from stepcache.run.resources import Resources
+from stepcache.run.values import Inputs
+
+
+@frozen
+class Request:
+    """The built-in resource `request`: which node this is."""
+
+    name: str
+    variant: str | None
+    settings: Mapping[str, Any]
+
+
+def seed_of(node: Node, settings_digest: str) -> int:
+    """The built-in resource `rng_seed`: 32 bits from the step's name, variant and settings."""
+    return int(digest("rng_seed", node.name, node.variant or "", settings_digest)[:8], 16)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """The built-in resource `tmp_path`: an empty directory for this execution."""
+    folder = tempfile.mkdtemp(prefix="stepcache-")
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def arguments_of(node: Node, inputs: Inputs, resources: Resources, built_in: Mapping[str, Any]) -> dict[str, Any]:
+    """What the node's parameters get."""
+    arguments: dict[str, Any] = {s.name: s.value for s in node.settings}
+    arguments.update(built_in)
+    for need in node.needs:
+        arguments[need.parameter] = resources.get(need) if need.resource is not None else inputs.given(need)
+    return arguments
+
+
+def call(node: Node, arguments: Mapping[str, Any]) -> Any:
+    """Run the body: awaited where it is asynchronous, a generator's elements as a list."""
+    token = running_node.set(node.id)
+    try:
+        result = node.definition.function(**arguments)
+        if isinstance(result, CoroutineType):
+            import asyncio
+
+            return asyncio.run(result)
+        if isinstance(result, GeneratorType):
+            return list(result)
+        return result
+    finally:
+        running_node.reset(token)

@@ -1,0 +1,243 @@
+"""What a node prints, logs and warns, kept apart from what the report prints."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from stepcache.model import Output
+
+if TYPE_CHECKING:
+    import logging
+
+# More than this of one stream is cut in the middle before it is stored.
+LONGEST = 1_000_000
+
+
+class Capture:
+    """Catches output while nodes run: at the file descriptors, at `sys.stdout` and `sys.stderr`, or not at all.
+
+    `terminal` is where the report goes: the standard output as it was before.
+    """
+
+    def __init__(self, mode: Literal["fd", "sys", "no"], log_level: int | None, filters: Sequence[str] = ()) -> None:
+        self._mode = mode
+        self._log_level = log_level
+        self._filters = filters
+        self._streams: list[_Stream] = []
+        self._log: _LogLines | None = None
+        self._warned: list[str] = []
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """While open, what is written is caught, and `take` gives it."""
+        with ExitStack() as stack:
+            if self._mode != "no":
+                for name in ("stdout", "stderr"):
+                    stream = _Stream(name, self._mode == "fd")
+                    stack.callback(stream.close)
+                    self._streams.append(stream)
+            stack.enter_context(self._warnings())
+            stack.callback(self._stop_log)
+            yield
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """While open, output goes where it went before."""
+        for stream in self._streams:
+            stream.suspend()
+        try:
+            yield
+        finally:
+            for stream in self._streams:
+                stream.resume()
+
+    @contextmanager
+    def _warnings(self) -> Iterator[None]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            for each in self._filters:
+                add_warning_filter(each)
+            warnings.showwarning = self._warn
+            yield
+
+    def _warn(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
+        self._warned.append(f"{filename}:{lineno}: {category.__name__}: {message}")
+
+    def _start_log(self) -> None:
+        """Catch log records from the moment that somebody has imported `logging`."""
+        if self._log is not None or "logging" not in sys.modules:
+            return
+        self._log = _LogLines(self._log_level)
+
+    def _stop_log(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def begin(self) -> None:
+        """Forget what was caught; a node is about to run."""
+        self._start_log()
+        self.take()
+
+    def take(self) -> Output:
+        """What was caught since the last time."""
+        texts = {stream.name: stream.take() for stream in self._streams}
+        log = self._log.take() if self._log is not None else ""
+        warned, self._warned = tuple(dict.fromkeys(self._warned)), []
+        return Output(texts.get("stdout", ""), texts.get("stderr", ""), log, warned)
+
+
+class _Stream:
+    """One caught stream, and the way back."""
+
+    def __init__(self, name: str, by_descriptor: bool) -> None:
+        self.name = name
+        self._number = {"stdout": 1, "stderr": 2}[name]
+        self._before: IO[str] = getattr(sys, name)
+        self._saved: int | None = None
+        self._file: IO[bytes] | None = None
+        self._text: Any = io.StringIO()
+        if by_descriptor:
+            self._redirect()
+        setattr(sys, name, self._text)
+
+    def _redirect(self) -> None:
+        self._before.flush()
+        self._file = tempfile.TemporaryFile(buffering=0)
+        try:
+            self._saved = os.dup(self._number)
+        except OSError:  # the descriptor is closed: nothing can be written to it
+            self._file.close()
+            self._file = None
+            return
+        os.dup2(self._file.fileno(), self._number)
+        self._text = io.TextIOWrapper(
+            _Unclosable(self._number), encoding="utf-8", errors="backslashreplace", newline="", write_through=True
+        )
+
+    def suspend(self) -> None:
+        self._text.flush()
+        if self._saved is not None:
+            os.dup2(self._saved, self._number)
+        setattr(sys, self.name, self._before)
+
+    def resume(self) -> None:
+        if self._file is not None:
+            os.dup2(self._file.fileno(), self._number)
+        setattr(sys, self.name, self._text)
+
+    def take(self) -> str:
+        if self._file is None:
+            text = self._text.getvalue()
+            if text:
+                self._text.seek(0)
+                self._text.truncate()
+            return _cut(text)
+        self._text.flush()
+        size = os.fstat(self._file.fileno()).st_size
+        if not size:
+            return ""
+        data = os.pread(self._file.fileno(), size, 0)
+        os.ftruncate(self._file.fileno(), 0)
+        os.lseek(self._file.fileno(), 0, os.SEEK_SET)
+        return _cut(data.decode("utf-8", "backslashreplace"))
+
+    def close(self) -> None:
+        self.suspend()
+        if self._saved is not None:
+            os.close(self._saved)
+        if self._file is not None:
+            self._file.close()
+
+
+class _Unclosable(io.FileIO):
+    """A descriptor that a stream may close without its being closed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number, "wb", closefd=False)
+
+
+class _LogLines:
+    """The records that reach the root logger, as text."""
+
+    def __init__(self, level: int | None) -> None:
+        import logging
+
+        lines = self._lines = io.StringIO()
+        self._handler: logging.Handler = logging.StreamHandler(lines)
+        self._handler.setFormatter(logging.Formatter("%(levelname)-8s %(name)s:%(filename)s:%(lineno)d %(message)s"))
+        root = logging.getLogger()
+        self._before = root.level
+        if level is not None:
+            self._handler.setLevel(level)
+            root.setLevel(min(root.level, level))
+        root.addHandler(self._handler)
+
+    def take(self) -> str:
+        text = self._lines.getvalue()
+        if text:
+            self._lines.seek(0)
+            self._lines.truncate()
+        return _cut(text)
+
+    def close(self) -> None:
+        import logging
+
+        root = logging.getLogger()
+        root.removeHandler(self._handler)
+        root.setLevel(self._before)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    half = LONGEST // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"
+
+
+def add_warning_filter(spec: str) -> None:
+    """Add a filter as `python -W` has it: action:message:category:module:line. Raises `ValueError`."""
+    parts = [part.strip() for part in spec.split(":")]
+    action, message, category, module, line = (*parts, "", "", "", "")[:5]
+    actions = ("default", "always", "ignore", "module", "once", "error")
+    matching = [each for each in actions if action and each.startswith(action)]
+    if len(parts) > 5 or len(matching) != 1:
+        raise ValueError(f"{spec!r} is no warning filter: action:message:category:module:line, action one of {actions}")
+    warnings.filterwarnings(
+        matching[0],  # type: ignore[arg-type]
+        message=message,
+        category=_category(category, spec),
+        module=module,
+        lineno=int(line) if line else 0,
+    )
+
+
+def _category(name: str, spec: str) -> type[Warning]:
+    if not name:
+        return Warning
+    import builtins
+    import importlib
+
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module) if module else builtins, attribute)
+    except (ImportError, AttributeError):
+        raise ValueError(f"{spec!r}: there is no warning category {name}") from None
+    if not (isinstance(found, type) and issubclass(found, Warning)):
+        raise ValueError(f"{spec!r}: {name} is no warning category")
+    return found

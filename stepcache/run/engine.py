@@ -1,0 +1,341 @@
+"""One node: its answer is found, or its body is run; either way it is said why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from stepcache.api import Skipped
+from stepcache.errors import Unstorable, ValueGone
+from stepcache.key.decide import decide
+from stepcache.key.decide import key_of as key_of_ingredients
+from stepcache.key.ingredients import Recipe, settings_digest
+from stepcache.model import (
+    Decision,
+    Failure,
+    Graph,
+    Hit,
+    Miss,
+    Node,
+    NodeReport,
+    Observation,
+    Output,
+    Reason,
+    Trace,
+    Value,
+)
+from stepcache.run.call import Request, arguments_of, call, seed_of, temporary_folder
+from stepcache.run.capture import Capture
+from stepcache.run.resources import Resources
+from stepcache.run.shelf import Shelf
+from stepcache.run.sight import Seen, Sight
+from stepcache.run.values import Held, Inputs, Product
+
+Describe = Callable[[BaseException], Failure]
+
+
+@frozen
+class Policy:
+    """What the cache may do for which node.
+
+    `off` are the nodes whose cache is off; `refresh` those that run without reading. `given` are values that the
+    caller put in the place of steps'.
+    """
+
+    off: frozenset[str] = frozenset()
+    refresh: frozenset[str] = frozenset()
+    given: Mapping[str, object] = field(factory=dict)
+    fail_on_miss: bool = False
+
+
+@define
+class Engine:
+    """Runs the nodes of a graph, one at a time."""
+
+    graph: Graph
+    policy: Policy
+    shelf: Shelf
+    sight: Sight
+    capture: Capture
+    describe: Describe
+    products: dict[str, Product] = field(factory=dict)
+    decided: dict[str, tuple[Recipe, str, Decision]] = field(factory=dict)
+    tainted: set[str] = field(factory=set)
+    """Nodes below given values: nothing of theirs is stored."""
+    notices: dict[str, list[str]] = field(factory=dict)
+    warnings: list[str] = field(factory=list)
+    inputs: Inputs = field(init=False)
+    resources: Resources = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.inputs = Inputs(self._load, self.products)
+        self.resources = Resources(self.graph.resources, self.inputs, self.sight.set_up)
+
+    # --- deciding
+
+    def decide(self, node: Node) -> Decision:
+        """May a stored result be used for the node?"""
+        unstored = [n for n in self._taken(node) if isinstance(self.products.get(n), Held)]
+        if unstored:
+            return Miss("", tuple(Reason("unstored", self.graph.nodes[n].name) for n in unstored))
+        recipe = self.sight.recipe(node, self.graph.resources, self._values())
+        key = key_of_ingredients(recipe.ingredients, recipe.code)
+        decision = self._decision(node, recipe, key)
+        self.decided[node.id] = (recipe, key, decision)
+        return decision
+
+    def _taken(self, node: Node) -> list[str]:
+        """The nodes whose values it is handed, or its resources are."""
+        ignored = node.definition.ignore
+        direct = [n for need in node.needs if need.parameter not in ignored for n in need.nodes]
+        return [*dict.fromkeys((*direct, *node.through))]
+
+    def _values(self) -> dict[str, Value]:
+        return {n: p for n, p in self.products.items() if isinstance(p, Value)}
+
+    def _decision(self, node: Node, recipe: Recipe, key: str) -> Decision:
+        if node.id in self.policy.off:
+            return Miss(key, (Reason("off"),))
+        if node.id in self.policy.refresh:
+            return Miss(key, (Reason("refresh"),))
+        traces = self.sight.unshaken(self.shelf.traces(key))
+        found = decide(
+            key,
+            recipe.told,
+            traces,
+            self.sight.holds(recipe),
+            latest=self.shelf.latest(node.id) if not traces else None,
+            objection=lambda trace: self._objection(node, trace),
+        )
+        if isinstance(found, Miss) and not traces:
+            trouble = self.shelf.trouble(key)
+            if trouble is not None:
+                return Miss(key, (Reason(trouble),))  # type: ignore[arg-type]
+        return found
+
+    def _objection(self, node: Node, trace: Trace) -> Reason | None:
+        expires = node.definition.expires
+        if expires is not None and not 0 <= time.time() - trace.made <= expires:
+            return Reason("expired")
+        if trace.value is not None and not self.shelf.held(trace.value):
+            return Reason("evicted")
+        return None
+
+    # --- hits
+
+    def use(self, node: Node, hit: Hit) -> NodeReport:
+        """Take the stored result."""
+        trace = hit.trace
+        if trace.value is not None:
+            self.products[node.id] = trace.value
+        self.shelf.used([(node.id, trace)])
+        return self._row(node, "cached", key=hit.key, value=trace.value, saved_seconds=trace.seconds, output=trace.output)
+
+    def give(self, node: Node, value: object) -> NodeReport:
+        """Take the value that the caller gave."""
+        self.tainted.add(node.id)
+        try:
+            self.products[node.id] = self.shelf.save(value, keep=False, codec=None, tmp=None)
+        except Unstorable:
+            self.products[node.id] = Held(value)
+        product = self.products[node.id]
+        return self._row(node, "given", value=product if isinstance(product, Value) else None)
+
+    # --- misses
+
+    def run(self, node: Node, miss: Miss, *, started: Callable[[Node], None] = lambda node: None) -> NodeReport:
+        """Run the body; an input that is damaged or gone by now is made again first."""
+        stack: list[tuple[Node, Miss]] = [(node, miss)]
+        while True:
+            current, why = stack[-1]
+            try:
+                row = self._once(current, why, started)
+            except ValueGone as gone:
+                maker = self._maker(gone, current)
+                if maker is None or any(maker.id == each.id for each, _ in stack):
+                    return self._failed(current, why, gone, 0.0, Output())
+                self.products.pop(maker.id, None)
+                stack.append((maker, Miss(self._key(maker), (Reason(gone.reason),))))  # type: ignore[arg-type]
+                continue
+            stack.pop()
+            if not stack or row.outcome == "failed":
+                return row if current is node else evolve(self._row(node, "blocked"), message=f"blocked by {current.id}")
+            above, _ = stack[-1]
+            again = self.decide(above)
+            if isinstance(again, Hit):
+                return self.use(above, again)
+            stack[-1] = (above, again)
+
+    def _maker(self, gone: ValueGone, node: Node) -> Node | None:
+        for each in self._taken(node):
+            product = self.products.get(each)
+            if isinstance(product, Value) and product.digest == gone.digest:
+                return self.graph.nodes[each]
+        return None
+
+    def _key(self, node: Node) -> str:
+        return self.decided[node.id][1] if node.id in self.decided else ""
+
+    def _once(self, node: Node, miss: Miss, started: Callable[[Node], None]) -> NodeReport:
+        keeps = self._keeps(node)
+        with ExitStack() as stack:
+            if keeps and self.shelf.store is not None and miss.reasons != (Reason("refresh"),):
+                mine = stack.enter_context(self.shelf.store.claim(miss.key))
+                if not mine:  # another run has computed it meanwhile
+                    again = self.decide(node)
+                    if isinstance(again, Hit):
+                        return self.use(node, again)
+            started(node)
+            return self._body(node, miss, keeps)
+
+    def _keeps(self, node: Node) -> bool:
+        """Is the node's result to be stored?"""
+        tainted = node.id in self.tainted or any(n in self.tainted for n in node.upstream)
+        if tainted:
+            self.tainted.add(node.id)
+        return not tainted and node.id not in self.policy.off and node.id in self.decided and self.shelf.writes
+
+    def _body(self, node: Node, miss: Miss, keeps: bool) -> NodeReport:
+        self.capture.begin()
+        began = time.perf_counter()
+        with ExitStack() as stack:
+            try:
+                built_in = self._built_in(node, stack)
+                arguments = arguments_of(node, self.inputs, self.resources, built_in)
+                recipe = self.decided[node.id][0] if node.id in self.decided else None
+                began = time.perf_counter()
+                with self.sight.watching(node, recipe) as watching:
+                    result = call(node, arguments)
+                seconds = time.perf_counter() - began
+                arguments.clear()
+            except ValueGone:
+                self.capture.take()
+                self._tear_down(node)
+                raise
+            except Skipped as skipped:
+                self._tear_down(node)
+                return evolve(self._row(node, "skipped", output=self.capture.take()), message=skipped.reason)
+            except (Exception, SystemExit) as error:  # the user's code may raise anything
+                wrong = self._failed(node, miss, error, time.perf_counter() - began, self.capture.take())
+                self._tear_down(node)
+                return wrong
+            seen = watching.seen()
+            wrong_end = self._tear_down(node)
+            if wrong_end is not None:
+                return self._failed(node, miss, wrong_end, seconds, self.capture.take())
+            tmp = built_in.get("tmp_path")
+            return self._finish(node, miss, result, seconds, seen, keeps, tmp)
+
+    def _built_in(self, node: Node, stack: ExitStack) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in node.builtins:
+            if name == "tmp_path":
+                found[name] = stack.enter_context(temporary_folder())
+            elif name == "request":
+                found[name] = Request(node.name, node.variant, {s.name: s.value for s in node.settings})
+            else:
+                found[name] = seed_of(node, settings_digest(node))
+        return found
+
+    def _tear_down(self, node: Node) -> BaseException | None:
+        wrong = self.resources.after_node()
+        return wrong[0][1] if wrong else None
+
+    def _finish(
+        self, node: Node, miss: Miss, result: Any, seconds: float, seen: Seen, keeps: bool, tmp: Any
+    ) -> NodeReport:
+        output = self.capture.take()
+        if seen.notices and not node.definition.reads and node.definition.expires is None and keeps:
+            self.notices[node.id] = list(seen.notices)
+        keeps = keeps and not seen.changed
+        value: Value | None = None
+        if node.kind != "check":
+            try:
+                value = self.shelf.save(result, keep=keeps, codec=node.definition.codec, tmp=tmp)
+            except Unstorable as error:
+                self.products[node.id] = Held(result)
+                self.warnings.append(
+                    f"{node.id}: its value cannot be stored ({error}): it runs each time, and so do the steps that "
+                    f"take it"
+                )
+                return self._row(node, "ran", seconds=seconds, why=miss.reasons, key=miss.key or None, output=output)
+            self.products[node.id] = value
+        if seen.changed:
+            self.warnings.append(
+                f"{node.id}: {', '.join(seen.changed)} changed while it ran: its result is used and not stored"
+            )
+        key = miss.key
+        if keeps and self.shelf.store is not None:
+            key = self._store(node, value, seconds, seen.observations, output)
+        outcome = "passed" if node.kind == "check" else "ran"
+        return self._row(
+            node,
+            outcome,
+            seconds=seconds,
+            why=miss.reasons,
+            key=key or None,
+            value=value,
+            output=output,
+            observations=seen.observations,
+        )
+
+    def _store(
+        self, node: Node, value: Value | None, seconds: float, observations: tuple[Observation, ...], output: Output
+    ) -> str:
+        """Keep the result, under the key of the sources that ran."""
+        recipe, key, _ = self.decided[node.id]
+        if self.sight.other_sources(recipe):
+            recipe = self.sight.recipe(node, self.graph.resources, self._values())
+            key = key_of_ingredients(recipe.ingredients, recipe.code)
+            self.decided[node.id] = (recipe, key, Miss(key, ()))
+        inner = [o for n in node.needs if n.resource is not None for o in self.resources.seen(n.resource)]
+        every = dict.fromkeys((*observations, *inner, *self.sight.standing(node, recipe)))
+        trace = Trace(
+            key=key,
+            node=node.id,
+            ingredients=recipe.told,
+            observations=tuple(every),
+            value=value,
+            seconds=seconds,
+            made=time.time(),
+            output=output,
+            world=self.sight.world(),
+        )
+        assert self.shelf.store is not None
+        self.shelf.store.put(trace)
+        return key
+
+    def _failed(self, node: Node, miss: Miss, error: BaseException, seconds: float, output: Output) -> NodeReport:
+        outcome = "warned" if node.kind == "check" and node.definition.warn else "failed"
+        failure = self.describe(error)
+        return self._row(
+            node,
+            outcome,  # type: ignore[arg-type]
+            seconds=seconds,
+            why=miss.reasons,
+            key=miss.key or None,
+            output=output,
+            failure=failure,
+        )
+
+    def _row(self, node: Node, outcome: Any, **more: Any) -> NodeReport:
+        return NodeReport(node.id, node.kind, outcome, node.file, needs=node.upstream, **more)
+
+    def _load(self, value: Value) -> Any:
+        with self.sight.paused():
+            return self.shelf.load(value)
+
+    def close(self) -> list[str]:
+        """Tear down what is left; what went wrong, in words."""
+        wrong = self.resources.after_run()
+        return [
+            f"{bound.definition.source}: tear-down of resource '{bound.definition.name}' failed: "
+            f"{type(error).__name__}: {error}"
+            for bound, error in wrong
+        ]
+
+

@@ -1,0 +1,106 @@
+"""Live objects for nodes: set up when first needed, torn down in reverse order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from stepcache.api import Skipped, running_node
+from stepcache.model import BoundResource, Need, Observation
+from stepcache.run.values import Inputs
+
+
+@define
+class _Live:
+    bound: BoundResource
+    object: Any
+    rest: Generator[Any, None, None] | None
+    seen: tuple[Observation, ...]
+
+
+SetUp = Callable[[Callable[[], Any]], tuple[Any, tuple[Observation, ...]]]
+
+
+@define
+class Resources:
+    """The resources of a run, each bound one set up at most once, or once for each node.
+
+    *watched* runs a set-up and says what it was seen to read: that counts for each node that takes the resource.
+    """
+
+    bound: Mapping[str, BoundResource]
+    inputs: Inputs
+    watched: SetUp
+    _live: list[_Live] = field(factory=list)
+
+    def get(self, need: Need) -> Any:
+        """The object for a parameter, set up if it is not there."""
+        assert need.resource is not None
+        return self._one(need.resource).object
+
+    def seen(self, resource: str) -> tuple[Observation, ...]:
+        """What the set-ups of a resource, and of those that it takes, read."""
+        found = next((each for each in self._live if each.bound.id == resource), None)
+        if found is None:
+            return ()
+        inner = [self.seen(n.resource) for n in found.bound.needs if n.resource is not None]
+        return tuple(dict.fromkeys((*found.seen, *(o for each in inner for o in each))))
+
+    def _one(self, resource: str) -> _Live:
+        for each in self._live:
+            if each.bound.id == resource:
+                return each
+        bound = self.bound[resource]
+        arguments: dict[str, Any] = {s.name: s.value for s in bound.settings}
+        for need in bound.needs:
+            arguments[need.parameter] = self.get(need) if need.resource is not None else self.inputs.given(need)
+        rest: list[Generator[Any, None, None]] = []
+
+        def set_up() -> Any:
+            made = bound.definition.function(**arguments)
+            if isinstance(made, Generator):
+                rest.append(made)
+                try:
+                    return next(made)
+                except StopIteration:
+                    raise RuntimeError(f"resource '{bound.definition.name}' did not yield") from None
+            return made
+
+        made, seen = self.watched(set_up)
+        live = _Live(bound, made, rest[0] if rest else None, seen)
+        self._live.append(live)
+        return live
+
+    def after_node(self) -> list[tuple[BoundResource, BaseException]]:
+        """Tear down the resources of scope "node", the last first."""
+        return self._tear_down([each for each in self._live if each.bound.definition.scope == "node"])
+
+    def after_run(self) -> list[tuple[BoundResource, BaseException]]:
+        """Tear down all that is left, the last first; every one is tried. What went wrong is given back."""
+        return self._tear_down(list(self._live))
+
+    def _tear_down(self, which: list[_Live]) -> list[tuple[BoundResource, BaseException]]:
+        wrong: list[tuple[BoundResource, BaseException]] = []
+        interrupt: KeyboardInterrupt | None = None
+        for each in reversed(which):
+            self._live.remove(each)
+            if each.rest is None:
+                continue
+            token = running_node.set(None)
+            try:
+                next(each.rest)
+            except StopIteration:
+                pass
+            except KeyboardInterrupt as error:
+                interrupt = error
+            except (Exception, SystemExit, Skipped) as error:  # the user's code may raise anything
+                wrong.append((each.bound, error))
+            else:
+                wrong.append((each.bound, RuntimeError(f"resource '{each.bound.definition.name}' yielded twice")))
+            finally:
+                running_node.reset(token)
+        if interrupt is not None:
+            raise interrupt
+        return wrong

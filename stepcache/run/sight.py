@@ -1,0 +1,159 @@
+"""What nodes depend on, seen with this run's eyes: the code they reach, what they read, and whether it still holds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from attrs import define, evolve, field
+
+from stepcache.collect.load import ProjectModules
+from stepcache.digest import digest_all
+from stepcache.key.files import FileDigests
+from stepcache.key.ingredients import Recipe, Surroundings, recipe, resource_functions
+from stepcache.key.look import Look, declared, now
+from stepcache.key.modules import Modules
+from stepcache.key.observe import Observer, Seen
+from stepcache.key.reach import CodeReader, Reach
+from stepcache.key.rules import Rules
+from stepcache.model import BoundResource, Node, Observation, Trace, Value
+
+__all__ = ["Seen", "Sight"]
+
+
+@define
+class Watching:
+    """A node's execution as it was seen; `seen` is asked once it is over."""
+
+    conclude: Callable[[], Seen] = lambda: Seen(())
+
+    def seen(self) -> Seen:
+        return self.conclude()
+
+
+@define
+class Sight:
+    """Looks at code, files and variables for the nodes of a run."""
+
+    root: str
+    cwd: str
+    modules: Modules
+    loaded: ProjectModules
+    reader: CodeReader
+    observer: Observer
+    files: FileDigests
+    keyed: Callable[[str], str]
+    ignored: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
+    import_reads: Mapping[str, tuple[Observation, ...]] = field(factory=dict)
+    _world: str | None = None
+    _rules: dict[tuple[str, ...], Rules] = field(factory=dict)
+    _reached: dict[tuple[Any, ...], Reach] = field(factory=dict)
+
+    # --- code
+
+    def recipe(self, node: Node, resources: Mapping[str, BoundResource], values: Mapping[str, Value]) -> Recipe:
+        """What goes into the node's key."""
+        taken = [n for need in node.needs for n in need.nodes] + list(node.through)
+        held = {each: None for n in taken if n in values for each in values[n].classes}
+        classes = [self.reader.reach_class(each) for each in held if self.modules.is_project(each.partition(":")[0])]
+        digests = {n: v.digest for n, v in values.items() if n in taken}
+        around = Surroundings(self.root, self.files, digests, self.keyed)
+        return recipe(node, resources, self._reach(node, resources), classes, around)
+
+    def _reach(self, node: Node, resources: Mapping[str, BoundResource]) -> Reach:
+        functions = [node.definition.function]
+        functions += [b.definition.function for b in resource_functions(node, resources)]
+        settings = {s.name: s.value for s in node.settings}
+        told = tuple((n, v) for n, v in settings.items() if isinstance(v, str))
+        place = (*map(id, functions), told)
+        if place not in self._reached:
+            home = sys.modules.get(node.definition.module, sys.modules["__main__"])
+            self._reached[place] = self.reader.reach(functions, settings=settings, home=home)
+        return self._reached[place]
+
+    def other_sources(self, made: Recipe) -> bool:
+        """Were modules that the code reaches imported since, from other sources than the recipe was made of?"""
+        other = [
+            name
+            for name in made.modules
+            if name in self.loaded.loaded and self.reader.source_of(name) not in (None, self.loaded.loaded[name].source)
+        ]
+        if other:
+            self._reached.clear()
+            self.reader.forget(other)
+        return bool(other)
+
+    def world(self) -> str:
+        """The digest of all project sources that were loaded when collection ended."""
+        if self._world is None:
+            known = sorted(each.source for each in self.loaded.loaded.values())
+            self._world = digest_all("world", known)
+        return self._world
+
+    # --- reads
+
+    def _look(self, made: Recipe | None) -> Look:
+        variables = {o.name: o.digest for o in made.variables} if made is not None else {}
+        return Look(self.root, self.cwd, self.files, os.environ, self.keyed, variables)
+
+    def holds(self, made: Recipe) -> Callable[[Observation], bool]:
+        """Does an observation hold today?"""
+        look = self._look(made)
+        return lambda observation: now(observation, look) == observation.digest
+
+    def unshaken(self, traces: tuple[Trace, ...]) -> tuple[Trace, ...]:
+        """*traces* without the module variables where no project source has changed.
+
+        A variable that differs all the same differs between two imports of the same sources: it counts by its source,
+        which is part of the key.
+        """
+        world = self.world()
+        return tuple(
+            evolve(t, observations=tuple(o for o in t.observations if o.kind != "variable")) if t.world == world else t
+            for t in traces
+        )
+
+    @contextmanager
+    def watching(self, node: Node, made: Recipe | None) -> Iterator[Watching]:
+        """Watch what runs in the block."""
+        watching = Watching()
+        with self.observer.watch() as watch, self.loaded.importing():
+            yield watching
+        settings = {s.name: s.value for s in node.settings}
+        watching.conclude = lambda: watch.conclude(
+            look=self._look(made),
+            rules=self._rules_of(node.definition.ignore),
+            literals=made.literals if made is not None else (),
+            env_names=made.names if made is not None else frozenset(),
+            settings=settings,
+            is_project=self.modules.is_project,
+        )
+
+    def set_up(self, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
+        """Run a resource's set-up and see what it reads."""
+        with self.observer.watch() as watch, self.loaded.importing():
+            made = make()
+        seen = watch.conclude(look=self._look(None), rules=self._rules_of(()), is_project=self.modules.is_project)
+        return made, seen.observations
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Nothing is seen meanwhile."""
+        return self.observer.paused()
+
+    def standing(self, node: Node, made: Recipe) -> Iterator[Observation]:
+        """What counts besides what was seen: module variables, what their modules read when imported, `reads`."""
+        yield from made.variables
+        for name in made.modules:
+            yield from self.import_reads.get(name, ())
+        folder = os.path.dirname(node.definition.source.path)
+        yield from declared(node.definition.reads, folder, self._look(made))
+
+    def _rules_of(self, ignore: tuple[str, ...]) -> Rules:
+        if ignore not in self._rules:
+            patterns = (*self.ignored, *ignore)
+            self._rules[ignore] = Rules(self.root, environ=os.environ, cache=self.caches, ignore=patterns)
+        return self._rules[ignore]

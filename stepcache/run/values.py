@@ -1,0 +1,75 @@
+"""What a node is given: each time a fresh copy of what was returned, decoded from stored bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from attrs import define, frozen
+
+from stepcache.model import Need, Value
+
+
+@frozen(eq=False)
+class Held:
+    """A value that no codec takes: handed on as it is."""
+
+    object: Any
+
+
+# What is known of a node's value: where it is stored, or itself. None stands for a node without a value.
+Product = Value | Held
+
+
+class Variants(Mapping[str, Any]):
+    """What a parameter annotated `All` gets: each variant's value by its id, loaded when it is asked for."""
+
+    def __init__(self, loaders: Mapping[str, Callable[[], Any]], params: Mapping[str, Mapping[str, object]]) -> None:
+        self._loaders = dict(loaders)
+        self._loaded: dict[str, Any] = {}
+        self.params: dict[str, dict[str, object]] = {key: dict(value) for key, value in params.items()}
+
+    def __getitem__(self, variant: str) -> Any:
+        if variant not in self._loaded:
+            self._loaded[variant] = self._loaders[variant]()
+        return self._loaded[variant]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaders)
+
+    def __len__(self) -> int:
+        return len(self._loaders)
+
+    def __repr__(self) -> str:
+        return f"<variants {', '.join(self._loaders)}>"
+
+
+@define
+class Inputs:
+    """Gives nodes the values that they need."""
+
+    load: Callable[[Value], Any]
+    products: dict[str, Product]
+
+    def of(self, node: str) -> Any:
+        """The value of a node, a fresh one."""
+        product = self.products[node]
+        return product.object if isinstance(product, Held) else self.load(product)
+
+    def given(self, need: Need) -> Any:
+        """What a parameter gets."""
+        if need.variants is None:
+            assert need.node is not None
+            return self.of(need.node)
+        present = [(variant, node) for variant, node in need.variants if node in self.products]
+        loaders = {variant: _Loader(self, node) for variant, node in present}
+        return Variants(loaders, {v: p for v, p in need.params if v in loaders})
+
+
+@frozen(eq=False)
+class _Loader:
+    inputs: Inputs
+    node: str
+
+    def __call__(self) -> Any:
+        return self.inputs.of(self.node)

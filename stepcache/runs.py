@@ -1,0 +1,233 @@
+"""Running from Python: `run`, `NAME.run`, `load`, and what they give back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stepcache import __version__
+from stepcache.api import Defined
+from stepcache.errors import CollectionFailed, NotCached, StepFailed, UsageError, ValueGone
+from stepcache.model import ExitCode, NodeReport, RunReport
+from stepcache.report import json_report
+from stepcache.run.values import Held, Variants
+from stepcache.session import Call, Session, collect, execute, open_session, remake
+
+
+class Run:
+    """What a run from Python gives back.
+
+    `run["features"]` is a step's value, loaded when it is asked for; of a parametrised step, a mapping from variant
+    id to value. Names and node ids serve alike.
+    """
+
+    def __init__(self, session: Session, report: RunReport) -> None:
+        self._session = session
+        self._report = report
+        self.exit_code = int(report.exit_code)
+
+    def __getitem__(self, name: str) -> Any:
+        rows = self._rows(name)
+        if len(rows) == 1 and (rows[0].id == name or "[" not in rows[0].id or name.endswith("]")):
+            return self._value(rows[0].id)
+        loaders = {self._variant(row.id): self._loader(row.id) for row in rows}
+        nodes = self._session.graph.nodes
+        params = {self._variant(r.id): {k: v for c in nodes[r.id].choices for k, v in c[3].items()} for r in rows}
+        return Variants(loaders, params)
+
+    def _loader(self, node_id: str) -> Callable[[], Any]:
+        return lambda: self._value(node_id)
+
+    def _variant(self, node_id: str) -> str:
+        return self._session.graph.nodes[node_id].variant or ""
+
+    def _value(self, node_id: str) -> Any:
+        engine = self._session.engine
+        assert engine is not None
+        product = engine.products.get(node_id)
+        if product is None:
+            row = next(row for row in self._report.nodes if row.id == node_id)
+            raise KeyError(f"{node_id} has no value: it is {row.outcome}")
+        if isinstance(product, Held):
+            return product.object
+        try:
+            return self._session.shelf.load(product)
+        except ValueGone:
+            remake(self._session, node_id)
+            return engine.inputs.of(node_id)
+
+    def _rows(self, name: str) -> list[NodeReport]:
+        nodes = self._session.graph.nodes
+        rows = [r for r in self._report.nodes if r.kind != "check" or "::" in name]
+        for fits in (
+            lambda r: r.id == name,
+            lambda r: nodes[r.id].base == name,
+            lambda r: nodes[r.id].name == name,
+            lambda r: r.id.rpartition("::")[2] == name,
+        ):
+            found = [row for row in rows if fits(row)]
+            bases = {nodes[row.id].base for row in found}
+            if len(bases) > 1:
+                raise KeyError(f"{name!r} is in this run more than once: ask for one of {', '.join(sorted(bases))}")
+            if found:
+                return found
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, [nodes[r.id].name for r in rows], 1)
+        raise KeyError(f"no node {name!r} in this run" + (f": did you mean {near[0]!r}?" if near else ""))
+
+    @property
+    def nodes(self) -> list[dict[str, Any]]:
+        """The rows of the JSON report."""
+        rows: list[dict[str, Any]] = json_report(self._report, __version__)["nodes"]
+        return rows
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """The collection errors, as in the JSON report."""
+        errors: list[dict[str, Any]] = json_report(self._report, __version__)["errors"]
+        return errors
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the run warned of."""
+        return self._report.warnings
+
+    def why(self, name: str) -> list[str]:
+        """Why the node ran, each reason a line; nothing for a hit."""
+        return [str(reason) for row in self._rows(name) for reason in row.why]
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """A dict for each variant: its settings, and its value under "value"."""
+        found = []
+        for row in self._rows(name):
+            node = self._session.graph.nodes[row.id]
+            chosen = {k: v for c in node.choices for k, v in c[3].items()}
+            settings = {s.name: s.value for s in node.settings}
+            found.append({**chosen, **settings, "value": self._value(row.id)})
+        return found
+
+    def __repr__(self) -> str:
+        from collections import Counter
+
+        counts = Counter(row.outcome for row in self._report.nodes)
+        told = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing ran"
+        return f"<Run: {told}>"
+
+    def _raise(self) -> None:
+        """Raise what the run came to, if it did not go well."""
+        if self._report.problems and self.exit_code == ExitCode.INTERRUPTED:
+            raise CollectionFailed("\n".join(p.message for p in self._report.problems))
+        for row in self._report.nodes:
+            if row.outcome == "failed" and row.failure is not None:
+                raise StepFailed(f"{row.id} failed: {row.failure.summary}") from row.failure.exception
+
+
+def run(
+    *args: str | Path,
+    params: Mapping[str, object] | None = None,
+    values: Mapping[str, object] | None = None,
+    enable_cache: bool | None = None,
+    select: str | None = None,
+    workers: int | None = None,
+    executor: str | None = None,
+    profile: str | None = None,
+    cache_dir: str | Path | None = None,
+    plugins: Sequence[object] = (),
+    check: bool = False,
+) -> Run:
+    """Do what the command does, from Python; nothing is printed.
+
+    Args:
+        args: files, directories or node ids; with none, what the command would take.
+        params: settings by NAME or "STEP.NAME"; never converted.
+        values: values in the place of steps'; nothing downstream of them is stored.
+        enable_cache: False turns the cache off for every node, True turns it on whatever pipelines and steps say.
+        select: an expression, as for `-k`.
+        workers: nodes are run one at a time by this version: 1 or None.
+        executor: "inline" or None.
+        profile: a profile of the configuration.
+        cache_dir: the cache folder.
+        plugins: more plugins: modules or objects with hooks.
+        check: raise `StepFailed` or `CollectionFailed` where something went wrong.
+    """
+    _one_at_a_time(workers, executor)
+    arguments = [os.fspath(each) for each in args]
+    if select is not None:
+        arguments += ["-k", select]
+    if profile is not None:
+        arguments += [f"--profile={profile}"]
+    if cache_dir is not None:
+        arguments += [f"--cache-dir={os.fspath(cache_dir)}"]
+    call = Call(tuple(arguments), dict(params or {}), dict(values or {}), enable_cache, tuple(plugins))
+    return _run(call, check)
+
+
+def _one_at_a_time(workers: int | None, executor: str | None) -> None:
+    if workers not in (None, 1):
+        raise UsageError(f"workers={workers!r}: this version of stepcache runs nodes one at a time")
+    if executor not in (None, "inline"):
+        raise UsageError(f"executor={executor!r}: there is no such executor: the one there is, is 'inline'")
+
+
+def run_target(
+    target: Defined[..., Any],
+    *,
+    enable_cache: bool | None,
+    params: Mapping[str, object] | None,
+    values: Mapping[str, object] | None,
+    check: bool,
+    workers: int | None,
+    cache_dir: str | Path | None,
+) -> Run:
+    """`NAME.run()`."""
+    _one_at_a_time(workers, None)
+    arguments = (f"--cache-dir={os.fspath(cache_dir)}",) if cache_dir is not None else ()
+    return _run(Call(arguments, dict(params or {}), dict(values or {}), enable_cache, (), target), check)
+
+
+def _run(call: Call, check: bool) -> Run:
+    session = open_session(call, os.environ, Path.cwd())
+    try:
+        collect(session)
+        report = execute(session)
+    except BaseException:
+        session.close()
+        raise
+    session.plugins.hook.stepcache_run_finished(report=report, options=session.options)
+    if session.shelf.store is not None:
+        session.shelf.store.flush()
+    found = Run(session, report)
+    if report.stopped == "KeyboardInterrupt":
+        session.close()
+        raise KeyboardInterrupt
+    if check:
+        found._raise()
+    return found
+
+
+def load(node_id: str, params: Mapping[str, object] | None = None, cache_dir: str | Path | None = None) -> Any:
+    """The value last stored for a node of this project with these settings; nothing is run.
+
+    Raises `NotCached` where there is none.
+    """
+    arguments = [node_id, "--fail-on-miss", "--no-checks"]
+    if cache_dir is not None:
+        arguments.append(f"--cache-dir={os.fspath(cache_dir)}")
+    session = open_session(Call(tuple(arguments), dict(params or {})), os.environ, Path.cwd())
+    try:
+        collect(session)
+        report = execute(session)
+        found = Run(session, report)
+        rows = [row for row in report.nodes if row.id in session.graph.targets]
+        missing = [row for row in rows if row.outcome != "cached"]
+        if report.problems:
+            raise CollectionFailed("\n".join(p.message for p in report.problems))
+        if not rows or missing:
+            raise NotCached(f"{node_id}: no value is stored for it with these settings; `stepcache {node_id}` makes it")
+        return found[node_id] if len(rows) == 1 else found[session.graph.nodes[rows[0].id].name]
+    finally:
+        session.close()
+

@@ -1,0 +1,91 @@
+"""What is to be written next, in one transaction."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from attrs import Factory, define
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from stepcache.model import Trace
+    from stepcache.store.blobs import Blobs
+    from stepcache.store.content import Content
+
+_Row = tuple[object, ...]
+EntryName = tuple[bytes, bytes]
+"""A key's bytes and the variant: what tells the traces under one key apart."""
+
+
+class TraceRow(NamedTuple):
+    """A trace that is to be stored. `value` is the name that its value is stored under."""
+
+    trace: Trace
+    value: bytes | None
+    frame: bytes
+    ingredients: bytes
+
+
+class ValueRow(NamedTuple):
+    """A small value that is to be stored. Its bytes are kept in case it cannot be."""
+
+    content: Content
+    frame: bytes
+
+
+@define
+class Batch:
+    """Rows by name: what is put twice is written once."""
+
+    traces: dict[EntryName, TraceRow] = Factory(dict)
+    values: dict[bytes, ValueRow] = Factory(dict)
+    blobs: dict[bytes, int] = Factory(dict)
+    records: dict[tuple[bytes, bytes, bytes, bytes], bytes] = Factory(dict)
+    used: set[EntryName] = Factory(set)
+    memos: dict[bytes, bytes] = Factory(dict)
+    size: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.traces or self.values or self.blobs or self.records or self.used or self.memos)
+
+    def write(self, connection: sqlite3.Connection, blobs: Blobs) -> None:
+        """Write all rows. A trace whose value is not there (any more) is left out: none refers to nothing."""
+        now = int(time.time())
+        contents: list[_Row] = [(name, now, len(row.frame), row.frame) for name, row in self.values.items()]
+        contents += [(name, now, stored, None) for name, stored in self.blobs.items()]
+        _many(connection, "INSERT OR REPLACE INTO contents(name, made, stored, frame) VALUES (?, ?, ?, ?)", contents)
+        rows: list[_Row] = [
+            (*name, row.value, now, row.frame, row.ingredients)
+            for name, row in self.traces.items()
+            if row.value is None or row.value in self.values or is_stored(connection, blobs, row.value)
+        ]
+        _many(
+            connection,
+            "INSERT OR REPLACE INTO traces(key, variant, value, used, frame, ingredients) VALUES (?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+        _many(connection, "DELETE FROM gone WHERE key = ?", [(row[0],) for row in rows])
+        _many(
+            connection,
+            "INSERT OR REPLACE INTO records(project, node, key, variant, used, seal) VALUES (?, ?, ?, ?, ?, ?)",
+            [(*name, now, seal) for name, seal in self.records.items()],
+        )
+        _many(connection, "UPDATE traces SET used = ? WHERE key = ? AND variant = ?", [(now, *n) for n in self.used])
+        _many(
+            connection,
+            "INSERT OR REPLACE INTO memos(name, used, frame) VALUES (?, ?, ?)",
+            [(name, now, frame) for name, frame in self.memos.items()],
+        )
+
+
+def is_stored(connection: sqlite3.Connection, blobs: Blobs, name: bytes) -> bool:
+    """Whether a value is stored under *name*, in a row or as a blob."""
+    found = connection.execute("SELECT 1 FROM contents WHERE name = ? AND frame IS NOT NULL", (name,)).fetchone()
+    return found is not None or blobs.size(name) is not None
+
+
+def _many(connection: sqlite3.Connection, sql: str, rows: list[_Row]) -> None:
+    if rows:
+        connection.executemany(sql, rows)

@@ -1,0 +1,408 @@
+"""The SQLite file: opened, made, replaced when it is damaged, and closed around every fork.
+
+`entries-1.N.db` holds format 1 in its N-th generation: a damaged file is left as it is and its readable rows are
+copied into the next generation. A name is never used twice, because a process that still has the old file open
+removes that name's write-ahead log when it closes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sqlite3
+import stat
+from contextlib import contextmanager
+from threading import RLock
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+from weakref import WeakSet
+
+from stepcache.store.folder import make_private, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+_FORMAT = 1
+_NAME = re.compile(rf"entries-{_FORMAT}\.(\d+)\.db")
+_BUSY_SECONDS = 10.0
+
+_SCHEMA = """
+CREATE TABLE traces(id INTEGER PRIMARY KEY, key BLOB NOT NULL, variant BLOB NOT NULL, value BLOB,
+    used INTEGER NOT NULL, frame BLOB NOT NULL, ingredients BLOB NOT NULL, UNIQUE(key, variant));
+CREATE INDEX traces_by_value ON traces(value);
+CREATE TABLE contents(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, made INTEGER NOT NULL,
+    stored INTEGER NOT NULL, frame BLOB);
+CREATE TABLE records(id INTEGER PRIMARY KEY, project BLOB NOT NULL, node BLOB NOT NULL, key BLOB NOT NULL,
+    variant BLOB NOT NULL, used INTEGER NOT NULL, seal BLOB NOT NULL, UNIQUE(project, node, key, variant));
+CREATE INDEX records_by_entry ON records(key, variant);
+CREATE TABLE memos(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, used INTEGER NOT NULL, frame BLOB NOT NULL);
+CREATE TABLE gone(id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, reason BLOB NOT NULL);
+CREATE TABLE counters(name BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_TABLES = {
+    "traces": "key, variant, value, used, frame, ingredients",
+    "contents": "name, made, stored, frame",
+    "records": "project, node, key, variant, used, seal",
+    "memos": "name, used, frame",
+    "gone": "key, reason",
+}
+
+# Errors that no undamaged database of ours gives, whatever the disk does.
+_DAMAGE = {
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_FORMAT,
+    sqlite3.SQLITE_NOTADB,
+}
+# A damaged size asks for too much memory, and a damaged schema cannot be told of in UTF-8.
+_ERRORS = (sqlite3.Error, MemoryError, UnicodeDecodeError)
+_MOVED = sqlite3.SQLITE_READONLY_DBMOVED
+
+
+class Unusable(Exception):
+    """The database cannot be read or written now; the message says why."""
+
+
+class Database:
+    """The rows of one cache folder. `lock` guards it, and what its user keeps to write."""
+
+    def __init__(self, folder: str, *, readonly: bool, durable: bool, note: Callable[[str, str], None]) -> None:
+        self.lock = RLock()
+        self._folder = folder
+        self._readonly = readonly
+        self._synchronous = "FULL" if durable else "NORMAL"
+        self._note = note
+        self._connection: sqlite3.Connection | None = None
+        self._path = ""
+        self._inode = 0
+        self._checked = self._replaced = self._refused = self._interrupted = False
+        _databases.add(self)
+
+    # --- reading and writing
+
+    def rows(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[Row]:
+        """The rows that *sql* selects. Raises Unusable."""
+        with self.lock:
+            connection = self._connection
+            if connection is not None and not connection.in_transaction and not self._interrupted:
+                try:
+                    return connection.execute(sql, arguments).fetchall()
+                except _ERRORS:
+                    pass  # which is met again, and seen to
+            return self._guarded(lambda connection: connection.execute(sql, arguments).fetchall())
+
+    def work(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What *work* gives, which only reads. Raises Unusable."""
+        return self._guarded(work)
+
+    def change(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What *work* gives, all that it writes in one transaction. Raises Unusable, or what *work* raises."""
+        if self._readonly:
+            raise Unusable("it is opened for reading only")
+
+        def transaction(connection: sqlite3.Connection) -> T:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.rollback()
+                raise
+            return result
+
+        self._follow()
+        return self._guarded(transaction)
+
+    def suspect(self) -> None:
+        """Something that must be there is not: look through the whole file, once, and replace it if it is damaged."""
+        with self.lock:
+            if self._checked or self._readonly:
+                return
+            self._checked = True
+            if self.rows("PRAGMA integrity_check(1)") != [(b"ok",)]:
+                self._replace()
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self.lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                try:
+                    connection.close()
+                except sqlite3.Error as error:
+                    self._note("write", str(error))
+
+    def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self.lock:
+            for attempt in (1, 2):
+                try:
+                    return work(self._opened())
+                except _ERRORS as error:
+                    if attempt == 2 or not self._recovered(error):
+                        raise Unusable(str(error) or "out of memory") from error
+                except OSError as error:
+                    raise Unusable(error.strerror or str(error)) from error
+        raise AssertionError("two attempts end in a result or an error")
+
+    def _recovered(self, error: Exception) -> bool:
+        """Whether it is worth trying again after *error*."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if code == _MOVED:
+            self.close()
+            return True
+        damaged = not isinstance(error, sqlite3.Error) or (code is not None and code & 0xFF in _DAMAGE)
+        if code is not None and code & 0xFF == sqlite3.SQLITE_READONLY:
+            # A damaged header can say that the file is of a later version, to be read only.
+            damaged = os.access(self._path, os.W_OK) and os.access(self._folder, os.W_OK)
+        if not damaged or self._readonly:
+            return False
+        try:
+            return self._replace()
+        except (OSError, *_ERRORS) as trouble:
+            self._note("write", f"a damaged database could not be replaced: {trouble}")
+            return False
+
+    # --- opening
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
+        if self._connection is None:
+            self._connection = self._open()
+        elif self._connection.in_transaction:
+            # An interrupt came between an error and its rollback.
+            self._connection.rollback()
+        return self._connection
+
+    def _follow(self) -> None:
+        """Open the file anew if the one that is open has been removed or replaced meanwhile."""
+        with self.lock:
+            if self._connection is not None:
+                try:
+                    if os.stat(self._path).st_ino == self._inode:
+                        return
+                except OSError:
+                    pass  # it is gone
+                self.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._readonly:
+            self._path = self._current()
+            return self._connected_readonly()
+        make_private(self._folder)
+        self._path = self._current()
+        if not os.path.lexists(self._path):
+            with self._exclusive():
+                self._path = self._current()
+                if not os.path.lexists(self._path):
+                    self._make(self._path, None)
+        status = os.lstat(self._path)
+        self._inode = status.st_ino
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            raise sqlite3.DatabaseError(f"{self._path} is no file of ours")
+        try:
+            return self._connected()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                return self._connected_readonly()
+            raise
+
+    def _current(self) -> str:
+        """The path of the newest generation, of the first if there is none."""
+        try:
+            names = os.listdir(self._folder)
+        except FileNotFoundError:
+            names = []
+        generation = max((int(found[1]) for name in names if (found := _NAME.fullmatch(name))), default=0)
+        return self._generation(generation)
+
+    def _generation(self, number: int) -> str:
+        return f"{self._folder}/entries-{_FORMAT}.{number}.db"
+
+    def _connected(self) -> sqlite3.Connection:
+        connection = _connect(self._path)
+        try:
+            if self._refused or not _has_wal(connection):
+                # A file system without shared memory or locks of its kind.
+                connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+                connection.execute("PRAGMA journal_mode=TRUNCATE")
+                connection.execute("PRAGMA locking_mode=NORMAL")
+            if (version := connection.execute("PRAGMA user_version").fetchone()) != (_FORMAT,):
+                raise _damage(f"its format is {version}")
+            connection.execute(f"PRAGMA synchronous={self._synchronous}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connected_readonly(self) -> sqlite3.Connection:
+        """A connection that writes nothing; where even a log cannot be made, to the file as it is."""
+        for mode in ("mode=ro", "mode=ro&immutable=1"):
+            connection = _connect(f"file:{quote(self._path)}?{mode}", uri=True)
+            try:
+                connection.execute("PRAGMA user_version").fetchone()
+            except sqlite3.OperationalError:
+                connection.close()
+                continue
+            return connection
+        raise sqlite3.OperationalError("unable to open database file")
+
+    # --- making
+
+    def _make(self, path: str, damaged: str | None) -> int:
+        """Make the file at *path*, whole before it has its name; the number of rows saved from *damaged*."""
+        temporary = f"{self._folder}/.new-{os.getpid()}-{os.path.basename(path)}"
+        remove(temporary)
+        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        os.chmod(temporary, 0o600)
+        saved = 0
+        try:
+            connection = _connect(temporary)
+            try:
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={_FORMAT};COMMIT;")
+                if damaged is not None:
+                    saved = _salvage(damaged, connection)
+                connection.execute("PRAGMA journal_mode=WAL")
+            finally:
+                connection.close()
+            os.rename(temporary, path)
+        except BaseException:
+            for suffix in ("", "-journal", "-wal", "-shm"):
+                remove(temporary + suffix)
+            raise
+        return saved
+
+    def _replace(self) -> bool:
+        """Go on with the next generation; whether there is one."""
+        if self._replaced:
+            return False
+        self._replaced = True
+        damaged = self._path
+        self.close()
+        with self._exclusive():
+            newest = self._current()
+            if newest == damaged:
+                number = int(_NAME.fullmatch(os.path.basename(damaged))[1])  # type: ignore[index]
+                newest = self._generation(number + 1)
+                saved = self._make(newest, damaged)
+                self._note("damaged", f"its database was damaged; {saved} rows of it were saved")
+                for suffix in ("", "-wal", "-shm"):
+                    remove(self._generation(number - 1) + suffix)
+        return True
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """One process at a time makes or replaces the file; where locks do not work, the last rename wins."""
+        fd = os.open(
+            f"{self._folder}/entries-{_FORMAT}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            except OSError:
+                pass  # a file system without locks
+            yield
+        finally:
+            os.close(fd)
+
+    # --- forks
+
+    def before_fork(self) -> None:
+        """Close the file: a connection must not be carried into a child, not even to be closed there."""
+        try:
+            self.lock.acquire()
+            self.close()
+        except KeyboardInterrupt:
+            # Python swallows what a fork hook raises; the next use raises it.
+            self._interrupted = True
+
+    def after_fork(self) -> None:
+        try:
+            self.lock.release()
+        except RuntimeError:
+            pass  # the interrupt came before it was taken
+
+
+def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64, uri=uri
+    )
+    # A damaged type makes text of bytes.
+    connection.text_factory = bytes
+    return connection
+
+
+def _has_wal(connection: sqlite3.Connection) -> bool:
+    """Whether the write-ahead log works here. That of a file without one is turned on by who makes it."""
+    try:
+        connection.execute("SELECT count(*) FROM counters").fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL):
+            return False
+        raise
+    return True
+
+
+def _damage(text: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(text)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def _salvage(damaged: str, target: sqlite3.Connection) -> int:
+    """Copy what can be read from *damaged*: from both ends of each table, since a bad page is in the middle."""
+    source = _connect(damaged)
+    saved = 0
+    try:
+        source.execute("PRAGMA writable_schema=ON")
+        target.execute("BEGIN")
+        for table, columns in _TABLES.items():
+            marks = ", ".join("?" * (columns.count(",") + 1))
+            insert = f"INSERT OR IGNORE INTO {table}({columns}) VALUES ({marks})"
+            for order in ("ASC", "DESC"):
+                saved += _copy(source, f"SELECT {columns} FROM {table} NOT INDEXED ORDER BY id {order}", target, insert)
+        target.execute("COMMIT")
+    finally:
+        source.close()
+    return saved
+
+
+def _copy(source: sqlite3.Connection, select: str, target: sqlite3.Connection, insert: str) -> int:
+    saved = 0
+    try:
+        for row in source.execute(select):
+            try:
+                saved += target.execute(insert, row).rowcount
+            except sqlite3.IntegrityError:
+                continue  # a row that lost what it must have
+    except _ERRORS:
+        return saved  # as far as it can be read
+    return saved
+
+
+_databases: WeakSet[Database] = WeakSet()
+_held: list[Database] = []
+
+
+def _before_fork() -> None:
+    for database in list(_databases):
+        database.before_fork()
+        _held.append(database)
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop().after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -1,0 +1,71 @@
+"""Traces as bytes: compact JSON, the ingredients apart, since a hit does not need them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from stepcache.model import Ingredient, Observation, Output, Trace, Value
+
+# Escapes keep lone surrogates, which file names may hold.
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
+
+
+def trace_document(trace: Trace) -> bytes:
+    """All of *trace* but its ingredients."""
+    value, output = trace.value, trace.output
+    document = [
+        trace.key,
+        trace.node,
+        [[seen.kind, seen.name, seen.digest, seen.label] for seen in trace.observations],
+        value and [value.digest, value.codec, value.size, value.stored, value.classes],
+        trace.seconds,
+        trace.made,
+        [output.stdout, output.stderr, output.log, output.warnings] if output else 0,
+        trace.world,
+    ]
+    return _dumps(document)
+
+
+def ingredients_document(ingredients: tuple[Ingredient, ...]) -> bytes:
+    """The ingredients of a trace."""
+    return _dumps([[one.kind, one.name, one.digest, one.shown] for one in ingredients])
+
+
+def read_trace(document: bytes, ingredients: tuple[Ingredient, ...]) -> Trace:
+    """The trace that *document* holds."""
+    key, node, observations, value, seconds, made, output, world = json.loads(document)
+    return Trace(
+        key,
+        node,
+        ingredients,
+        tuple([Observation(*seen) for seen in observations]),
+        _value(value),
+        seconds,
+        made,
+        _output(output),
+        world,
+    )
+
+
+def _value(row: Any) -> Value | None:
+    if row is None:
+        return None
+    digest, codec, size, stored, classes = row
+    return Value(digest, codec, size, stored, tuple(classes))
+
+
+def _output(row: Any) -> Output:
+    if not row:
+        return Output()
+    stdout, stderr, log, warnings = row
+    return Output(stdout, stderr, log, tuple(warnings))
+
+
+def read_ingredients(document: bytes) -> tuple[Ingredient, ...]:
+    """The ingredients that *document* holds."""
+    return tuple([Ingredient(*one) for one in json.loads(document)])
+
+
+def _dumps(document: Any) -> bytes:
+    return _encode(document).encode()

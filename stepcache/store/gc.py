@@ -1,0 +1,154 @@
+"""What is dropped: entries that a project clears, those used least when room is short, and what nothing refers to.
+
+All of it happens in one transaction, files included, and entries are committed only where their value is there: so a
+committed entry refers to a stored value whatever else goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from stepcache.store.folder import remove
+from stepcache.store.frame import MAGIC, VERSION
+from stepcache.store.settings import Dropped
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from stepcache.store.batch import EntryName
+    from stepcache.store.blobs import Blobs
+    from stepcache.store.seal import Seal
+
+# What nothing refers to may be about to be referred to, by a process that has not committed yet.
+_GRACE_SECONDS = 3600
+_MEMO_SECONDS = 60 * 24 * 3600
+_MOST_GONE = 100_000
+
+
+def total(connection: sqlite3.Connection) -> int:
+    """The stored bytes of all entries, values and memos."""
+    size = 0.0
+    for sql in (
+        "SELECT total(length(frame) + length(ingredients)) FROM traces",
+        "SELECT total(coalesce(length(frame), stored)) FROM contents",
+        "SELECT total(length(frame)) FROM memos",
+    ):
+        size += connection.execute(sql).fetchone()[0]
+    return int(size)
+
+
+def collect(connection: sqlite3.Connection, blobs: Blobs, seal: Seal, limit: int | None) -> Dropped:
+    """Drop what nothing refers to; then, where *limit* is given, entries used least until they fit into it."""
+    freed = _drop_unreferenced(connection, blobs) + _drop_files(connection, blobs, seal)
+    connection.execute("DELETE FROM memos WHERE used < ?", (int(time.time()) - _MEMO_SECONDS,))
+    connection.execute("DELETE FROM gone WHERE id <= (SELECT max(id) FROM gone) - ?", (_MOST_GONE,))
+    evicted = Dropped()
+    if limit is not None:
+        evicted = _evict(connection, blobs, limit)
+    if freed or evicted.count:
+        count_removal(connection)
+    return Dropped(evicted.count, evicted.stored + freed)
+
+
+def drop_entries(connection: sqlite3.Connection, blobs: Blobs, names: Iterable[EntryName], reason: bytes | None) -> int:
+    """Drop entries with the records of them and the values that none other refers to; the bytes that they took."""
+    freed, values = 0, set()
+    for key, variant in names:
+        found = connection.execute(
+            "SELECT value, length(frame) + length(ingredients) FROM traces WHERE key = ? AND variant = ?",
+            (key, variant),
+        ).fetchone()
+        connection.execute("DELETE FROM records WHERE key = ? AND variant = ?", (key, variant))
+        if found is None:
+            continue
+        connection.execute("DELETE FROM traces WHERE key = ? AND variant = ?", (key, variant))
+        if reason is not None:
+            connection.execute("INSERT OR REPLACE INTO gone(key, reason) VALUES (?, ?)", (key, reason))
+        freed += found[1]
+        values.add(found[0])
+    for value in values - {None}:
+        if connection.execute("SELECT 1 FROM traces WHERE value = ?", (value,)).fetchone() is None:
+            freed += drop_value(connection, blobs, value)
+    return freed
+
+
+def drop_value(connection: sqlite3.Connection, blobs: Blobs, name: bytes) -> int:
+    """Drop a stored value; the bytes that it took."""
+    size = connection.execute("SELECT length(frame) FROM contents WHERE name = ?", (name,)).fetchone()
+    connection.execute("DELETE FROM contents WHERE name = ?", (name,))
+    freed = blobs.size(name) or 0
+    if freed:
+        blobs.remove(name)
+    return freed + ((size and size[0]) or 0)
+
+
+def count_removal(connection: sqlite3.Connection) -> None:
+    """Tell those who rest on an earlier answer that something was removed."""
+    connection.execute(
+        "INSERT INTO counters VALUES (x'72656d6f76616c73', 1) ON CONFLICT(name) DO UPDATE SET number = number + 1"
+    )
+
+
+def removals(connection: sqlite3.Connection) -> int:
+    """How often something was removed."""
+    found = connection.execute("SELECT number FROM counters WHERE name = x'72656d6f76616c73'").fetchone()
+    return found[0] if found else 0
+
+
+def _evict(connection: sqlite3.Connection, blobs: Blobs, limit: int) -> Dropped:
+    excess = total(connection) - limit
+    if excess <= 0:
+        return Dropped()
+    sizes = dict(connection.execute("SELECT name, coalesce(length(frame), stored) FROM contents"))
+    references = Counter(value for (value,) in connection.execute("SELECT value FROM traces"))
+    names = []
+    for key, variant, value, size in connection.execute(
+        "SELECT key, variant, value, length(frame) + length(ingredients) FROM traces ORDER BY used, id"
+    ):
+        if excess <= 0:
+            break
+        names.append((key, variant))
+        references[value] -= 1
+        excess -= size + (sizes.get(value, 0) if not references[value] else 0)
+    return Dropped(len(names), drop_entries(connection, blobs, names, b"evicted"))
+
+
+def _drop_unreferenced(connection: sqlite3.Connection, blobs: Blobs) -> int:
+    names = connection.execute(
+        "SELECT name FROM contents WHERE made < ? AND NOT EXISTS (SELECT 1 FROM traces WHERE value = name)",
+        (int(time.time()) - _GRACE_SECONDS,),
+    ).fetchall()
+    return sum(drop_value(connection, blobs, name) for (name,) in names)
+
+
+def _drop_files(connection: sqlite3.Connection, blobs: Blobs, seal: Seal) -> int:
+    """Drop half blobs that killed processes left, and whole ones of ours that no row names."""
+    latest = time.time() - _GRACE_SECONDS
+    named = {name for (name,) in connection.execute("SELECT name FROM contents WHERE frame IS NULL")}
+    referred = {name for (name,) in connection.execute("SELECT value FROM traces WHERE value IS NOT NULL")}
+    freed = 0
+    for path, name, status in blobs.all():
+        if status.st_mtime > latest or name in named or name in referred:
+            continue
+        half = name is None and os.path.basename(path).startswith(".new-")
+        if (half or (name is not None and _is_ours(path, seal))) and remove(path):
+            freed += status.st_size
+    return freed
+
+
+def _is_ours(path: str, seal: Seal) -> bool:
+    """Whether the file is sealed with our key in our format; what cannot be read is not."""
+    start = MAGIC + VERSION.to_bytes(2, "little")
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            head = os.read(fd, 64)
+        finally:
+            os.close(fd)
+    except OSError:
+        return False
+    return head.startswith(start) and head[12:20] == seal.id_bytes

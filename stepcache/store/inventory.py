@@ -1,0 +1,130 @@
+"""What the cache holds for one root: listed, cleared and checked as a whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stepcache.errors import ValueGone
+from stepcache.store.frame import Damaged, Foreign
+from stepcache.store.gc import count_removal, drop_entries
+from stepcache.store.settings import Cleared, EntryRow, VerifyReport
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection
+
+    from stepcache.model import Trace
+    from stepcache.store.batch import EntryName
+    from stepcache.store.ledger import Ledger
+    from stepcache.store.traces import Traces
+    from stepcache.store.values import Values
+
+_OF_PROJECT = (
+    "SELECT records.node, traces.key, traces.variant, traces.used, traces.frame FROM records "
+    "JOIN traces ON traces.key = records.key AND traces.variant = records.variant "
+    "WHERE records.project = ? ORDER BY records.node, records.id"
+)
+
+
+class Inventory:
+    """The entries of one cache folder as its user sees them."""
+
+    def __init__(self, ledger: Ledger, values: Values, traces: Traces) -> None:
+        self._ledger = ledger
+        self._values = values
+        self._traces = traces
+
+    def entries(self) -> list[EntryRow]:
+        """The entries of this root."""
+        rows = []
+        for node, _, used, trace in self._of_project():
+            value = trace.value
+            size, stored, held = (value.size, value.stored, self._values.holds(value)) if value else (0, 0, True)
+            rows.append(EntryRow(node, trace.key, size, stored, trace.made, used, trace.seconds, held))
+        return rows
+
+    def clear(self, nodes: Collection[str] | None) -> Cleared:
+        """Remove this root's entries, of *nodes* only if given; those of other roots are hidden instead."""
+        wanted = None if nodes is None else set(nodes)
+        found = {entry: trace for node, entry, _, trace in self._of_project() if wanted is None or node in wanted}
+        kept = self._ledger.change(lambda connection: self._drop(connection, found))
+        self._traces.hidden.update(found if kept is None else kept)
+        self._traces.forget(wanted)
+        cleared = [trace for entry, trace in found.items() if kept is not None and entry not in kept]
+        sizes = {trace.value.digest: trace.value for trace in cleared if trace.value is not None}
+        return Cleared(
+            len(cleared),
+            sum(value.size for value in sizes.values()),
+            sum(value.stored for value in sizes.values()),
+            sum(trace.seconds for trace in cleared),
+        )
+
+    def _drop(self, connection: sqlite3.Connection, found: Collection[EntryName]) -> set[EntryName]:
+        """Drop entries and give back those that stay because another root's record names them."""
+        kept, project = set(), self._traces.project
+        for entry in found:
+            connection.execute("DELETE FROM records WHERE project = ? AND key = ? AND variant = ?", (project, *entry))
+            if connection.execute("SELECT 1 FROM records WHERE key = ? AND variant = ?", entry).fetchone():
+                kept.add(entry)
+        drop_entries(connection, self._ledger.blobs, [entry for entry in found if entry not in kept], None)
+        count_removal(connection)
+        return kept
+
+    def _of_project(self) -> list[tuple[str, EntryName, float, Trace]]:
+        """The entries in this root's record. What is damaged or of another key is no entry."""
+        self._ledger.commit()
+        found = []
+        for node, key, variant, used, stored in self._ledger.rows(_OF_PROJECT, (self._traces.project,)):
+            try:
+                trace = self._traces.decoded((key, variant), stored, ())
+            except (Damaged, Foreign):
+                continue
+            if (key, variant) not in self._traces.hidden:
+                found.append((node.decode("utf-8", "surrogatepass"), (key, variant), float(used), trace))
+        return found
+
+    def verify(self) -> VerifyReport:
+        """Read and check every entry of this key; drop those that are damaged."""
+        self._ledger.commit()
+        self._ledger.suspect()
+        checked, damaged = 0, {}
+        states: dict[str, bool] = {}
+        for key, variant, stored, ingredients in self._ledger.rows(
+            "SELECT key, variant, frame, ingredients FROM traces"
+        ):
+            entry = (key, variant)
+            try:
+                trace = self._traces.decoded(entry, stored, ingredients)
+            except Foreign:
+                continue
+            except Damaged:
+                damaged[entry] = self._node_of(entry)
+            else:
+                if trace.value is not None and not self._is_whole(trace, states):
+                    damaged[entry] = trace.node
+            checked += 1
+        if damaged and not self._ledger.readonly:
+            self._ledger.change(lambda connection: self._drop_damaged(connection, damaged))
+        return VerifyReport(checked, tuple(sorted(set(damaged.values()))))
+
+    def _is_whole(self, trace: Trace, states: dict[str, bool]) -> bool:
+        assert trace.value is not None
+        digest = trace.value.digest
+        if digest not in states:
+            try:
+                self._values.load(trace.value)
+            except ValueGone as error:
+                states[digest] = error.reason == "foreign"
+            else:
+                states[digest] = True
+        return states[digest]
+
+    def _node_of(self, entry: EntryName) -> str:
+        """The node that a damaged entry is recorded for."""
+        for (node,) in self._ledger.rows("SELECT node FROM records WHERE key = ? AND variant = ?", entry):
+            return str(node, "utf-8", "replace")
+        return f"key {entry[0].hex()[:12]}"
+
+    def _drop_damaged(self, connection: sqlite3.Connection, entries: dict[EntryName, Any]) -> None:
+        drop_entries(connection, self._ledger.blobs, entries, None)
+        count_removal(connection)

@@ -1,0 +1,246 @@
+"""The codec for everything else: pickle protocol 5, its large buffers apart so that they can be mapped.
+
+As far as it can be had, equal values give equal bytes: texts are written by value and not by identity, sets of plain
+data in a fixed order, arrays in C order. The classes and functions that the bytes refer to are reported.
+Decoding runs code, which is why nothing is decoded before its seal is checked.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import pickle
+import re
+import struct
+import sys
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from stepcache.errors import Unstorable
+from stepcache.store.codecs import Declined, Encoded, type_name
+from stepcache.store.plain import PlainCodec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from stepcache.store.frame import Buffer
+
+_ALIGNMENT = 64
+_COUNTS = struct.Struct("<QQQ")
+_PLAIN = PlainCodec()
+_DEEPEST = 50
+
+
+class PickleCodec:
+    """The codec called "pickle"."""
+
+    name = "pickle"
+    safe = False
+    types = ()
+
+    def takes(self, value: object) -> bool:  # noqa: ARG002
+        return True
+
+    def encode(self, value: object) -> Encoded:
+        pickler = _dumped(value)
+        parts: list[Iterable[Buffer]] = [pickler.chunks.parts]
+        parts += [[buffer] for buffer in pickler.buffers]
+        parts += pickler.arrays
+        sizes = [sum(map(len, part)) for part in parts[: 1 + len(pickler.buffers)]] + pickler.array_sizes
+        head = _COUNTS.pack(len(pickler.buffers), len(pickler.arrays), sizes[0])
+        head += struct.pack(f"<{len(sizes) - 1}Q", *sizes[1:])
+        return Encoded(_Aligned(head, parts, sizes), tuple(sorted(pickler.classes)))
+
+    def decode(self, data: memoryview) -> object:
+        buffer_count, array_count, size = _COUNTS.unpack_from(data)
+        rest = struct.unpack_from(f"<{buffer_count + array_count}Q", data, _COUNTS.size)
+        position = _COUNTS.size + 8 * len(rest)
+        sections = []
+        for length in (size, *rest):
+            position = -(-position // _ALIGNMENT) * _ALIGNMENT
+            sections.append(data[position : position + length])
+            position += length
+        buffers, arrays = sections[1 : 1 + buffer_count], sections[1 + buffer_count :]
+        unpickler = _Unpickler(sections[0], buffers, arrays)
+        # Collecting garbage while many objects are made takes two thirds of the time and finds none.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return unpickler.load()
+        finally:
+            if collecting:
+                gc.enable()
+
+
+class _Aligned:
+    """The parts of a pickle, each on a multiple of 64."""
+
+    def __init__(self, head: bytes, parts: Sequence[Iterable[Buffer]], sizes: Sequence[int]) -> None:
+        self.head = head
+        self.parts = parts
+        self.sizes = sizes
+
+    def __iter__(self) -> Iterator[Buffer]:
+        yield self.head
+        position = len(self.head)
+        for part, size in zip(self.parts, self.sizes, strict=True):
+            if gap := -position % _ALIGNMENT:
+                yield bytes(gap)
+            yield from part
+            position += gap + size
+
+
+class _Chunks:
+    """The file that a pickler writes to: large bytes objects are kept, not copied."""
+
+    def __init__(self) -> None:
+        self.parts: list[Buffer] = []
+
+    def write(self, data: Buffer) -> int:
+        self.parts.append(data)
+        return len(data)
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self) -> None:
+        self.chunks = _Chunks()
+        self.buffers: list[memoryview] = []
+        self.arrays: list[Iterable[Buffer]] = []
+        self.array_sizes: list[int] = []
+        self.classes: set[str] = set()
+        self.texts: dict[str, str] = {}
+        self.data: dict[bytes, bytes] = {}
+        self.known: dict[int, tuple[object, object]] = {}
+        self.special: dict[type, Callable[[Any], object]] = {
+            str: self.text,
+            bytes: self.bytes_,
+            set: self.plain_set,
+            frozenset: self.plain_set,
+        }
+        if (numpy := sys.modules.get("numpy")) is not None and hasattr(numpy, "ndarray"):
+            self.special[numpy.ndarray] = self.array
+        super().__init__(self.chunks, protocol=5, buffer_callback=self.buffer)
+
+    def buffer(self, buffer: pickle.PickleBuffer) -> None:
+        self.buffers.append(buffer.raw())
+
+    def persistent_id(self, obj: Any) -> object:
+        special = self.special.get(type(obj))
+        return None if special is None else special(obj)
+
+    def text(self, text: str) -> object:
+        """None for the first of equal texts, which is then written; that first one for all after it."""
+        if (first := self.texts.get(text)) is None:
+            self.texts[text] = text
+        return first
+
+    def bytes_(self, data: bytes) -> object:
+        if (first := self.data.get(data)) is None:
+            self.data[data] = data
+        return first
+
+    def plain_set(self, items: set[Any] | frozenset[Any]) -> object:
+        if (known := self.known.get(id(items))) is not None:
+            return known[1]
+        try:
+            stored = b"".join(_PLAIN.encode(items).parts)
+        except Declined:
+            return None
+        return self.remember(items, ("plain", stored))
+
+    def array(self, array: Any) -> object:
+        from stepcache.store.arrays import content, describable, describe
+
+        if (known := self.known.get(id(array))) is not None:
+            return known[1]
+        if not describable(array.dtype):
+            return None
+        self.arrays.append(content(array))
+        self.array_sizes.append(array.nbytes)
+        return self.remember(array, ("array", len(self.arrays) - 1, describe(array.dtype), array.shape))
+
+    def remember(self, obj: object, stand_in: object) -> object:
+        # The object is kept so that no other takes its id.
+        self.known[id(obj)] = (obj, stand_in)
+        return stand_in
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type | FunctionType | BuiltinFunctionType):
+            module = obj.__module__
+            if isinstance(module, str) and module.partition(".")[0] not in sys.stdlib_module_names:
+                self.classes.add(f"{module}:{obj.__qualname__}")
+        return NotImplemented
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, data: memoryview, buffers: Sequence[memoryview], arrays: Sequence[memoryview]) -> None:
+        super().__init__(io.BytesIO(data), buffers=buffers)
+        self.arrays = arrays
+        self.known: dict[int, tuple[object, object]] = {}
+
+    def persistent_load(self, pid: Any) -> object:
+        if type(pid) is not tuple:
+            return pid
+        if (known := self.known.get(id(pid))) is not None:
+            return known[1]
+        made: object
+        if pid[0] == "plain":
+            made = _PLAIN.decode(memoryview(pid[1]))
+        else:
+            from stepcache.store.arrays import rebuild
+
+            _, number, description, shape = pid
+            made = rebuild(description, shape, self.arrays[number])
+        self.known[id(pid)] = (pid, made)
+        return made
+
+
+def _dumped(value: object) -> _Pickler:
+    pickler = _Pickler()
+    try:
+        pickler.dump(value)
+    except RecursionError:
+        raise Unstorable(type_name(type(value)), "", "it is nested too deeply to be pickled") from None
+    except Exception as error:
+        culprit, where = _offender(value, "", set())
+        raise Unstorable(type_name(type(culprit)), where, _reason(error)) from error
+    return pickler
+
+
+def _reason(error: Exception) -> str:
+    """What pickle says, in one line and without addresses."""
+    text = re.sub(r" at 0x[0-9a-f]+", "", str(error)).partition("\n")[0]
+    return text or type(error).__name__
+
+
+def _offender(value: object, where: str, path: set[int]) -> tuple[object, str]:
+    """The innermost thing in *value* that cannot be pickled by itself, and its place."""
+    if len(path) < _DEEPEST:
+        for place, item in _places(value):
+            if id(item) not in path and not _picklable(item):
+                return _offender(item, where + place, path | {id(value)})
+    return value, where
+
+
+def _places(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield f"[{key!r}]", item
+            yield "", key
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield f"[{number}]", item
+    elif isinstance(value, set | frozenset):
+        for item in value:
+            yield "", item
+    if not isinstance(value, type | FunctionType | ModuleType):
+        for name, item in getattr(value, "__dict__", {}).items():
+            yield f".{name}", item
+
+
+def _picklable(value: object) -> bool:
+    try:
+        _Pickler().dump(value)
+    except Exception:  # noqa: BLE001 - whatever a class raises when it is pickled: it cannot be
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""Values that are not kept: those of a run with the cache off, and those that the cache could not take.
+
+They go the same way as stored ones, through bytes, so that a node is given its own copy in every mode. Small ones
+stay in memory, large ones in a private temporary folder; all are gone when the run is over.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from stepcache.errors import ValueGone
+from stepcache.model import Value
+from stepcache.store.content import Content, measured
+from stepcache.store.folder import write_all
+from stepcache.store.paths import NAME as PATHS
+from stepcache.store.paths import PathCodec, holds_paths
+
+if TYPE_CHECKING:
+    from stepcache.store.codecs import Codecs
+
+_SMALL = 1 << 16
+
+
+class Scratch:
+    """Values for as long as this object is open. It needs no sealing key."""
+
+    def __init__(self, codecs: Codecs, *, formats: str = "any") -> None:
+        self._codecs = codecs
+        self._formats = formats
+        self._folder: str | None = None
+        self._owner = os.getpid()
+        self._lock = RLock()
+        self._held: dict[str, bytes | str] = {}
+        self._given = 0
+        self._paths = PathCodec(self.fresh_folder)
+
+    def content(self, value: object, codec: str | None = None, tmp: Path | None = None) -> Content:
+        """*value* as bytes. Raises Unstorable."""
+        if tmp is not None and codec is None and holds_paths(value, tmp):
+            return measured(PATHS, self._paths.encode(value, tmp))
+        taken, encoded = self._codecs.encode(value, codec, self._formats)
+        return measured(taken.name, encoded)
+
+    def decoded(self, value: Value, data: memoryview) -> object:
+        """The value that *data* is. Raises ValueGone."""
+        codec = self._paths if value.codec == PATHS else self._codecs.by_name(value.codec)
+        if codec is None or (self._formats == "safe" and not codec.safe):
+            raise ValueGone(value.digest, "foreign")
+        try:
+            return codec.decode(data)
+        except Exception as error:
+            # A class that is gone or has changed: what can't be decoded is to be made again.
+            raise ValueGone(value.digest, "damaged") from error
+
+    def save(self, value: object, codec: str | None = None, *, tmp: Path | None = None) -> Value:
+        """Keep *value*. Raises Unstorable."""
+        return self.keep(self.content(value, codec, tmp))
+
+    def keep(self, content: Content) -> Value:
+        """Keep a value that is encoded already."""
+        with self._lock:
+            if content.digest not in self._held:
+                self._held[content.digest] = self._put(content)
+        return Value(content.digest, content.codec, content.size, content.size, content.classes)
+
+    def load(self, value: Value) -> object:
+        """A fresh object. Raises ValueGone."""
+        with self._lock:
+            held = self._held.get(value.digest)
+        if held is None:
+            raise ValueGone(value.digest, "evicted")
+        if isinstance(held, bytes):
+            return self.decoded(value, memoryview(bytearray(held)))
+        try:
+            data = _mapped(held)
+        except OSError as error:
+            raise ValueGone(value.digest, "evicted") from error
+        return self.decoded(value, data)
+
+    def holds(self, digest: str) -> bool:
+        """Whether a value of that digest is kept here."""
+        return digest in self._held
+
+    def fresh_folder(self) -> Path:
+        """An empty private folder that lasts as long as this object is open."""
+        with self._lock:
+            if self._folder is None:
+                self._folder = os.path.realpath(tempfile.mkdtemp(prefix="stepcache-"))
+            self._given += 1
+            folder = os.path.join(self._folder, f"{os.getpid()}-{self._given}")
+        os.mkdir(folder, 0o700)
+        return Path(folder)
+
+    def close(self) -> None:
+        """Remove all that was kept. A forked child leaves its parent's files alone."""
+        with self._lock:
+            self._held.clear()
+            folder, self._folder = self._folder, None
+        if folder is not None and os.getpid() == self._owner:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _put(self, content: Content) -> bytes | str:
+        if content.size >= _SMALL:
+            try:
+                return self._write(content)
+            except OSError:
+                # The temporary folder is full or cannot be written: memory is all there is.
+                return b"".join(content.parts)
+        return b"".join(content.parts)
+
+    def _write(self, content: Content) -> str:
+        path = os.path.join(self.fresh_folder(), "value")
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            for part in content.parts:
+                write_all(fd, memoryview(part))
+        except BaseException:
+            os.unlink(path)
+            raise
+        finally:
+            os.close(fd)
+        return path
+
+
+def _mapped(path: str) -> memoryview:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        return memoryview(mmap.mmap(fd, 0, access=mmap.ACCESS_COPY))
+    finally:
+        os.close(fd)

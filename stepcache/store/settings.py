@@ -1,0 +1,59 @@
+"""What the store is told, and the data that it gives back about itself."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+Trouble = Literal["damaged", "foreign", "evicted"]
+
+
+@frozen
+class StoreSettings:
+    """How values are stored; the configuration's keys of these names."""
+
+    compression_level: int = 1
+    durability: Literal["normal", "fsync"] = "normal"
+    formats: Literal["any", "safe"] = "any"
+    max_size: int = 10 * 2**30
+
+
+@frozen
+class EntryRow:
+    """An entry of this project, as `--cache-show` lists it. `held` is whether its value is there."""
+
+    node: str
+    key: str
+    size: int
+    stored: int
+    made: float
+    used: float
+    seconds: float
+    held: bool
+
+
+@frozen
+class Cleared:
+    """What was cleared: entries, their bytes raw and on disk, and the seconds they took to make."""
+
+    count: int = 0
+    size: int = 0
+    stored: int = 0
+    seconds: float = 0.0
+
+
+@frozen
+class Dropped:
+    """What was dropped: entries, and bytes on disk."""
+
+    count: int = 0
+    stored: int = 0
+
+
+@frozen
+class VerifyReport:
+    """How many entries were checked, and the nodes of those that were damaged."""
+
+    checked: int = 0
+    damaged: tuple[str, ...] = ()

@@ -1,0 +1,219 @@
+"""The store: what a run has of the cache. Trouble with the disk does not leave it: it is noted, and is a miss."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from stepcache.store import gc
+from stepcache.store.claims import claim
+from stepcache.store.database import Unusable
+from stepcache.store.folder import Refused, prepare
+from stepcache.store.inventory import Inventory
+from stepcache.store.ledger import Ledger
+from stepcache.store.memos import Memos
+from stepcache.store.scratch import Scratch
+from stepcache.store.settings import Dropped, StoreSettings
+from stepcache.store.traces import Traces, key_bytes
+from stepcache.store.values import TooLarge, Values
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Collection, Iterable, Iterator
+    from pathlib import Path
+    from typing import Literal
+
+    from stepcache.model import Ingredient, Trace, Value
+    from stepcache.store.codecs import Codecs
+    from stepcache.store.seal import Seal
+    from stepcache.store.settings import Cleared, EntryRow, Trouble, VerifyReport
+
+_LAST_RUN = "last run"
+
+
+def open_store(
+    folder: str | os.PathLike[str],
+    *,
+    project: str | os.PathLike[str],
+    seal: Seal,
+    codecs: Codecs,
+    settings: StoreSettings | None = None,
+    mode: Literal["on", "readonly"] = "on",
+) -> Store | Refused:
+    """The store in *folder*, for the project whose absolute root is *project*; made if it is absent."""
+    prepared = prepare(str(folder), make=mode == "on")
+    if isinstance(prepared, Refused):
+        return prepared
+    return Store(
+        prepared, project=str(project), seal=seal, codecs=codecs, settings=settings or StoreSettings(), mode=mode
+    )
+
+
+class Store:
+    """An open cache folder. It may be used by several threads, and in forked children.
+
+    `problems` holds at most one line for each kind of trouble met.
+    """
+
+    def __init__(
+        self, folder: str, *, project: str, seal: Seal, codecs: Codecs, settings: StoreSettings, mode: str
+    ) -> None:
+        self.folder = folder
+        self.readonly = mode == "readonly"
+        self._settings = settings
+        self._ledger = Ledger(folder, seal, settings, readonly=self.readonly)
+        self.scratch = Scratch(codecs, formats=settings.formats)
+        self._ledger.abandoned = self.scratch.keep
+        self._values = Values(self._ledger, level=settings.compression_level, max_size=settings.max_size)
+        self._traces = Traces(self._ledger, self._values, project)
+        self._inventory = Inventory(self._ledger, self._values, self._traces)
+        self._memos = Memos(self._ledger)
+        self._project = project.encode("utf-8", "surrogatepass")
+        self._wrote = False
+
+    @property
+    def problems(self) -> list[str]:
+        return self._ledger.problems
+
+    # --- traces
+
+    def traces(self, key: str, ingredients: tuple[Ingredient, ...] | None = None) -> tuple[Trace, ...]:
+        """The traces under *key*, the newest first.
+
+        The key is made from ingredients: who gives them is given them back, and theirs need not be read.
+        """
+        return self._traces.under(key, ingredients)
+
+    def trouble(self, key: str) -> Trouble | None:
+        """Why `traces` had nothing although something was there."""
+        return self._traces.trouble(key)
+
+    def latest(self, node_id: str) -> Trace | None:
+        """What this project last used or made for the node."""
+        return self._traces.latest(node_id)
+
+    def put(self, trace: Trace) -> None:
+        """Store *trace* beside the others under its key (in place of one that saw the same), for this project."""
+        if not self.readonly:
+            self._wrote = True
+            self._traces.put(trace)
+
+    def used(self, node_id: str, trace: Trace) -> None:
+        """This project uses *trace* for the node now."""
+        self._traces.used(node_id, trace)
+
+    # --- values
+
+    def save(self, value: object, codec: str | None = None, *, tmp: Path | None = None) -> Value:
+        """Store *value*, by the codec of that name if given; paths inside *tmp* as what they lead to.
+
+        What cannot be stored now is kept as long as this object is open. Raises Unstorable.
+        """
+        content = self.scratch.content(value, codec, tmp)
+        if self.readonly:
+            return self.scratch.keep(content)
+        try:
+            self._wrote = True
+            return self._values.keep(content)
+        except OSError as error:
+            self._ledger.note("write", error.strerror or str(error))
+        except TooLarge:
+            self._ledger.note("large", f"{self._settings.max_size} bytes")
+        return self.scratch.keep(content)
+
+    def load(self, value: Value) -> object:
+        """A fresh object. Raises ValueGone."""
+        if self.scratch.holds(value.digest):
+            return self.scratch.load(value)
+        return self.scratch.decoded(value, self._values.load(value))
+
+    def holds(self, value: Value) -> bool:
+        """Whether the value is stored, and not only kept for this run."""
+        return self._values.holds(value)
+
+    # --- small derived facts
+
+    def memo(self, kind: str, name: bytes) -> bytes | None:
+        """What was remembered under *name*."""
+        return self._memos.get(kind, [name]).get(name)
+
+    def memos(self, kind: str, names: Iterable[bytes]) -> dict[bytes, bytes]:
+        """What was remembered under those of *names* that there is something for."""
+        return self._memos.get(kind, names)
+
+    def remember(self, kind: str, name: bytes, data: bytes) -> None:
+        """Keep a small fact that can be derived again; written with the next results."""
+        self._memos.put(kind, name, data)
+
+    def last_run(self) -> bytes | None:
+        """What this project recorded of its last run."""
+        return self.memo(_LAST_RUN, self._project)
+
+    def record_last_run(self, data: bytes) -> None:
+        """Record what the next run of this project may want to know."""
+        self.remember(_LAST_RUN, self._project, data)
+
+    # --- the cache as a whole
+
+    def entries(self) -> list[EntryRow]:
+        """The entries of this project."""
+        return self._inventory.entries()
+
+    def clear(self, node_ids: Collection[str] | None = None) -> Cleared:
+        """Remove this project's entries, of those nodes only if given.
+
+        What another project uses too stays, and is not read again by this object.
+        """
+        return self._inventory.clear(node_ids)
+
+    def gc(self, limit: int | None = None) -> Dropped:
+        """Drop what nothing refers to, and least recently used entries down to *limit* bytes."""
+        ledger = self._ledger
+        dropped = ledger.change(lambda connection: gc.collect(connection, ledger.blobs, ledger.seal, limit))
+        if dropped is None:
+            return Dropped()
+        ledger.change_outside("PRAGMA incremental_vacuum")
+        return dropped
+
+    def verify(self) -> VerifyReport:
+        """Read and check every entry; drop the damaged."""
+        return self._inventory.verify()
+
+    def removals(self) -> int:
+        """How often anything was removed: an answer that rests on entries holds while this stays the same."""
+        try:
+            return self._ledger.database.work(gc.removals)
+        except Unusable:
+            return -1
+
+    # --- running
+
+    @contextmanager
+    def claim(self, key: str) -> Iterator[bool]:
+        """True if the computation of *key* is ours now, False after another process's was waited for: look again."""
+        if self.readonly:
+            yield True
+            return
+        with claim(self.folder, key_bytes(key)) as ours:
+            yield ours
+
+    def flush(self) -> None:
+        """Write all that waits to be written."""
+        self._ledger.commit()
+
+    def close(self) -> None:
+        """Write what is left, make room if the cache has outgrown its limit, and let go of everything."""
+        self.flush()
+        if self._wrote and not self.readonly:
+            self._make_room()
+        self._ledger.database.close()
+        self.scratch.close()
+
+    def _make_room(self) -> None:
+        limit = self._settings.max_size
+        try:
+            size = self._ledger.database.work(gc.total)
+        except Unusable:
+            return
+        if size > limit:
+            self.gc(limit * 9 // 10)

@@ -1,0 +1,215 @@
+"""Stored traces, and the record of which of them each root used for which node."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from stepcache.store import documents
+from stepcache.store.batch import TraceRow
+from stepcache.store.frame import INGREDIENTS, TRACE, Damaged, Foreign
+from stepcache.store.gc import drop_entries
+from stepcache.store.rows import opened, sealed
+
+if TYPE_CHECKING:
+    from stepcache.model import Ingredient, Trace
+    from stepcache.store.batch import EntryName
+    from stepcache.store.ledger import Ledger
+    from stepcache.store.settings import Trouble
+    from stepcache.store.values import Values
+
+# Longer documents are packed; zstd is not imported for the others.
+_LONG = 4096
+_RECENT_SECONDS = 3600
+
+
+class Traces:
+    """The traces of one cache folder, and one root's record of them."""
+
+    def __init__(self, ledger: Ledger, values: Values, project: str) -> None:
+        self._ledger = ledger
+        self._values = values
+        self.project = ledger.seal.name(b"project", project.encode("utf-8", "surrogatepass"))[:16]
+        self.hidden: set[EntryName] = set()
+        self._latest: dict[str, EntryName] = {}
+        self._troubles: dict[str, Trouble] = {}
+
+    # --- finding
+
+    def under(self, key: str, ingredients: tuple[Ingredient, ...] | None) -> tuple[Trace, ...]:
+        """The traces under *key*, the newest first. Their ingredients are those given, else read as well."""
+        ledger, name = self._ledger, key_bytes(key)
+        with ledger.lock:
+            batch = ledger.pending()
+            found = (
+                {entry: row.trace for entry, row in reversed(batch.traces.items()) if entry[0] == name} if batch else {}
+            )
+            columns = "variant, frame, ingredients" if ingredients is None else "variant, frame"
+            for row in ledger.rows(f"SELECT {columns} FROM traces WHERE key = ? ORDER BY id DESC", (name,)):
+                entry = (name, row[0])
+                if entry in found or entry in self.hidden:
+                    continue
+                trace = self._read(key, entry, row[1], ingredients if ingredients is not None else row[2])
+                if trace is not None:
+                    found[entry] = trace
+        return tuple(found.values())
+
+    def trouble(self, key: str) -> Trouble | None:
+        """Why there was nothing under *key* although there has been."""
+        if (trouble := self._troubles.get(key)) is not None:
+            return trouble
+        if self._ledger.rows("SELECT 1 FROM gone WHERE key = ?", (key_bytes(key),)):
+            return "evicted"
+        return None
+
+    def latest(self, node: str) -> Trace | None:
+        """The trace that this root used or made last for *node*, with its ingredients."""
+        ledger = self._ledger
+        with ledger.lock:
+            entry = self._latest.get(node)
+            if entry is not None and (trace := self._entry(entry)) is not None:
+                return trace
+            for row in ledger.rows(
+                "SELECT key, variant, seal FROM records WHERE project = ? AND node = ? ORDER BY id DESC LIMIT 8",
+                (self.project, _node_bytes(node)),
+            ):
+                entry = (row[0], row[1])
+                if row[2] != self._record_seal(node, entry) or entry in self.hidden:
+                    continue
+                if (trace := self._entry(entry)) is not None:
+                    return trace
+                # Entries go with the records of them: the database must have lost it.
+                ledger.suspect()
+        return None
+
+    def _entry(self, entry: EntryName) -> Trace | None:
+        row = self._ledger.pending().traces.get(entry)
+        if row is not None:
+            return row.trace
+        select = "SELECT frame, ingredients FROM traces WHERE key = ? AND variant = ?"
+        for stored, ingredients in self._ledger.rows(select, entry):
+            return self._read(None, entry, stored, ingredients)
+        return None
+
+    def _read(
+        self, key: str | None, entry: EntryName, stored: bytes, ingredients: bytes | tuple[Ingredient, ...]
+    ) -> Trace | None:
+        """The trace in a row; one that is damaged is removed."""
+        try:
+            return self.decoded(entry, stored, ingredients)
+        except Foreign:
+            if key is not None:
+                self._troubles[key] = "foreign"
+        except Damaged:
+            if key is not None:
+                self._troubles[key] = "damaged"
+            if not self._ledger.readonly:
+                blobs = self._ledger.blobs
+                self._ledger.change(lambda connection: drop_entries(connection, blobs, [entry], None))
+        return None
+
+    def decoded(self, entry: EntryName, stored: bytes, ingredients: bytes | tuple[Ingredient, ...]) -> Trace:
+        """The trace in a row, checked. Raises Damaged or Foreign."""
+        if type(ingredients) is not tuple:
+            ingredients = documents.read_ingredients(self._opened(ingredients, INGREDIENTS, entry))
+        trace = documents.read_trace(self._opened(stored, TRACE, entry), ingredients)
+        if key_bytes(trace.key) != entry[0]:
+            raise Damaged("under another key")
+        return trace
+
+    def _opened(self, row: object, kind: int, entry: EntryName) -> bytes:
+        return bytes(opened(row, kind, _frame_name(entry), self._ledger.seal))
+
+    def _sealed(self, kind: int, entry: EntryName, document: bytes) -> bytes:
+        return sealed(kind, _frame_name(entry), document, self._ledger.seal, long=_LONG)
+
+    # --- keeping
+
+    def put(self, trace: Trace) -> None:
+        """Store *trace*, and that this root made it for its node."""
+        ledger, entry = self._ledger, self.name(trace)
+        row = TraceRow(
+            trace,
+            self._values.name(trace.value.digest) if trace.value is not None else None,
+            self._sealed(TRACE, entry, documents.trace_document(trace)),
+            self._sealed(INGREDIENTS, entry, documents.ingredients_document(trace.ingredients)),
+        )
+        with ledger.lock:
+            batch = ledger.pending()
+            batch.traces.pop(entry, None)
+            batch.traces[entry] = row
+            self.hidden.discard(entry)
+            self._troubles.pop(trace.key, None)
+            self._record(trace.node, entry)
+            ledger.added(len(row.frame) + len(row.ingredients))
+            ledger.finished(trace.seconds)
+
+    def used(self, node: str, trace: Trace) -> None:
+        """This root uses *trace* for *node* now; nothing is written if that was so an hour ago."""
+        ledger, entry = self._ledger, self.name(trace)
+        with ledger.lock:
+            latest = self._latest.get(node)
+            if ledger.readonly or latest == entry:
+                return
+            if latest is None and self._is_recent(node, entry):
+                self._latest[node] = entry
+                return
+            self._record(node, entry)
+            ledger.batch.used.add(entry)
+
+    def _is_recent(self, node: str, entry: EntryName) -> bool:
+        """Whether *entry* is what this root used last for *node*, not long ago."""
+        for key, variant, used, seal in self._ledger.rows(
+            "SELECT key, variant, used, seal FROM records WHERE project = ? AND node = ? ORDER BY id DESC LIMIT 1",
+            (self.project, _node_bytes(node)),
+        ):
+            same = (key, variant) == entry and seal == self._record_seal(node, entry)
+            return same and isinstance(used, int) and abs(time.time() - used) < _RECENT_SECONDS
+        return False
+
+    def name(self, trace: Trace) -> EntryName:
+        """What tells *trace* from others under its key: what its run was seen to read."""
+        if not trace.observations:
+            seen = b""
+        else:
+            seen = json.dumps(sorted((one.kind, one.name, one.digest) for one in trace.observations)).encode()
+        return key_bytes(trace.key), self._ledger.seal.name(b"variant", seen)[:16]
+
+    def _record(self, node: str, entry: EntryName) -> None:
+        self._latest[node] = entry
+        records = self._ledger.pending().records
+        name = (self.project, _node_bytes(node), *entry)
+        records.pop(name, None)
+        records[name] = self._record_seal(node, entry)
+
+    def _record_seal(self, node: str, entry: EntryName) -> bytes:
+        return self._ledger.seal.seal(b"record:%b%b%b%b" % (self.project, *entry, _node_bytes(node)))[:16]
+
+    def forget(self, nodes: set[str] | None) -> None:
+        """Look for what this root used last in the database again."""
+        for node in list(self._latest) if nodes is None else nodes:
+            self._latest.pop(node, None)
+
+
+def key_bytes(key: str) -> bytes:
+    """A key as 32 bytes."""
+    if len(key) == 64:
+        try:
+            digest = bytes.fromhex(key)
+        except ValueError:
+            digest = b""
+        if len(digest) == 32:
+            return digest
+    return blake3(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def _frame_name(entry: EntryName) -> bytes:
+    """The name that a frame is sealed under: a row cannot be moved to another key or variant."""
+    return blake3(b"".join(entry)).digest()
+
+
+def _node_bytes(node: str) -> bytes:
+    return node.encode("utf-8", "surrogatepass")

@@ -1,0 +1,165 @@
+"""Stored values: small ones as rows, large ones as blobs, each once, whoever stores it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from stepcache.errors import ValueGone
+from stepcache.model import Value
+from stepcache.store import compression
+from stepcache.store.batch import ValueRow
+from stepcache.store.frame import RAW, VALUE, ZSTD, Damaged, Foreign, frame
+from stepcache.store.gc import count_removal
+from stepcache.store.rows import opened
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from stepcache.store.content import Content
+    from stepcache.store.ledger import Ledger
+
+# Below the first, values are kept as they are; up to the second they are packed in memory, and are rows if less than
+# the third is left of them.
+_TINY, _MEDIUM, _ROW = 2048, 256 * 1024, 8192
+_SELECT = "SELECT frame FROM contents WHERE name = ? AND frame IS NOT NULL"
+
+
+class TooLarge(Exception):
+    """A value is larger than the cache may become."""
+
+
+class Values:
+    """The values of one cache folder."""
+
+    def __init__(self, ledger: Ledger, *, level: int, max_size: int) -> None:
+        self._ledger = ledger
+        self._level = level
+        self._max_size = max_size
+
+    def name(self, digest: str) -> bytes:
+        """What the value of that digest is stored under."""
+        return self._ledger.seal.name(b"value", bytes.fromhex(digest))
+
+    def keep(self, content: Content) -> Value:
+        """Store a value. Raises OSError, or TooLarge."""
+        name = self._ledger.seal.name(b"value", content.digest_bytes)
+        return Value(content.digest, content.codec, content.size, self._stored(name, content), content.classes)
+
+    def _stored(self, name: bytes, content: Content) -> int:
+        if content.size <= _MEDIUM:
+            data = b"".join(content.parts)
+            packed = compression.pack(data, self._level) if len(data) > _TINY else None
+            payload = data if packed is None else packed
+            if len(payload) <= _ROW:
+                return self._keep_row(name, evolve(content, parts=(data,)), payload, RAW if packed is None else ZSTD)
+        ledger = self._ledger
+        stored = ledger.blobs.stored(name, content.digest_bytes)
+        if stored is None:
+            stored = ledger.blobs.write(name, content)
+            if stored > self._max_size:
+                ledger.blobs.remove(name)
+                raise TooLarge
+        with ledger.lock:
+            ledger.pending().blobs[name] = stored
+        return stored
+
+    def _keep_row(self, name: bytes, content: Content, payload: bytes, packing: int) -> int:
+        ledger = self._ledger
+        with ledger.lock:
+            batch = ledger.pending()
+            if name not in batch.values and not self._is_sound(name, content.digest_bytes):
+                row = frame(
+                    VALUE,
+                    content.digest_bytes,
+                    payload,
+                    ledger.seal,
+                    codec=content.codec,
+                    packing=packing,
+                    size=content.size,
+                )
+                batch.values[name] = ValueRow(content, row)
+                ledger.added(len(row))
+        return len(payload)
+
+    def _is_sound(self, name: bytes, digest: bytes) -> bool:
+        """Whether the row is there and undamaged: a damaged one is written again."""
+        for (row,) in self._ledger.rows(_SELECT, (name,)):
+            try:
+                opened(row, VALUE, digest, self._ledger.seal)
+            except (Damaged, Foreign):
+                return False
+            return True
+        return False
+
+    def holds(self, value: Value) -> bool:
+        """Whether the value is stored, as far as can be told without reading it."""
+        ledger, name = self._ledger, self.name(value.digest)
+        with ledger.lock:
+            if name in ledger.pending().values:
+                return True
+            if value.stored > _ROW:
+                return ledger.blobs.size(name) is not None
+            return bool(ledger.rows(_SELECT, (name,))) or ledger.blobs.size(name) is not None
+
+    def load(self, value: Value) -> memoryview:
+        """The value's bytes, checked, writable and the caller's own. Raises ValueGone."""
+        name, digest = self.name(value.digest), bytes.fromhex(value.digest)
+        try:
+            if value.stored > _ROW:
+                data = self._from_blob(name, digest)
+            else:
+                data = self._from_row(name, digest)
+                if data is None:
+                    data = self._from_blob(name, digest)
+                if data is None:
+                    self._ledger.suspect()
+                    data = self._from_row(name, digest)
+        except Foreign as error:
+            raise ValueGone(value.digest, "foreign") from error
+        except Damaged as error:
+            self.drop(name)
+            raise ValueGone(value.digest, "damaged") from error
+        except OSError as error:
+            self._ledger.note("read", error.strerror or str(error))
+            raise ValueGone(value.digest, "damaged") from error
+        if data is None:
+            raise ValueGone(value.digest, "evicted")
+        return data
+
+    def _from_row(self, name: bytes, digest: bytes) -> memoryview | None:
+        ledger = self._ledger
+        with ledger.lock:
+            if (pending := ledger.pending().values.get(name)) is not None:
+                row = pending.frame
+            elif found := ledger.rows(_SELECT, (name,)):
+                row = found[0][0]
+            else:
+                return None
+        return memoryview(opened(row, VALUE, digest, ledger.seal))
+
+    def _from_blob(self, name: bytes, digest: bytes) -> memoryview | None:
+        try:
+            return self._ledger.blobs.read(name, digest)
+        except FileNotFoundError:
+            return None
+
+    def drop(self, name: bytes) -> None:
+        """Remove a damaged value; its blob is set aside."""
+        ledger = self._ledger
+        with ledger.lock:
+            ledger.pending().values.pop(name, None)
+            if ledger.readonly:
+                return
+            try:
+                ledger.blobs.set_aside(name)
+            except OSError as error:
+                if ledger.blobs.size(name) is not None:
+                    ledger.note("write", error.strerror or str(error))
+            ledger.change(lambda connection: _forget(connection, name))
+
+
+def _forget(connection: sqlite3.Connection, name: bytes) -> None:
+    connection.execute("DELETE FROM contents WHERE name = ?", (name,))
+    count_removal(connection)

@@ -1,0 +1,48 @@
+"""The pages keep up with the code: keys, hooks, links."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stepcache import hookspecs
+from stepcache.config import Configuration
+
+REPOSITORY = Path(__file__).parents[2]
+PAGES = [
+    path
+    for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("*/*/README.md"))
+    if not any(part.startswith(".") for part in path.relative_to(REPOSITORY).parts)
+]
+
+
+def page(name: str) -> str:
+    return (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
+
+
+def test_every_key_of_the_configuration_is_explained() -> None:
+    ours = {"root", "file", "profiles", "plugin_options", "unjudged"}
+    keys = {field.name for field in Configuration.__attrs_attrs__} - ours | {"profile.NAME.params"}  # type: ignore[attr-defined]
+    table = page("configuration.md").partition("## Settings")[0]
+    assert set(re.findall(r"^\| `([a-z_.A-Z]+)` \|", table, re.MULTILINE)) == keys
+
+
+def test_every_hook_is_explained() -> None:
+    hooks = {name for name in vars(hookspecs) if name.startswith("stepcache_")}
+    assert set(re.findall(r"^\| `(stepcache_\w+)\(", page("writing-plugins.md"), re.MULTILINE)) == hooks
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
+def test_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_readmes_commands_are_one_line_each() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert [block.count("\n") for block in blocks[:2]] == [1, 1]
+    assert "stepcache examples/flights" in blocks[0]
+    assert "tox" in blocks[1]

@@ -1,0 +1,146 @@
+"""What authors write type-checks: the names of `import stepcache` carry types."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mypy", reason="mypy is not installed")
+
+REPOSITORY = Path(__file__).parents[2]
+
+PLAIN = """
+from stepcache import All, File, parametrize, pipeline, step
+
+
+@step
+def flights(path=File("data/flights.csv")):
+    return path.read_text().splitlines()
+
+
+@step
+def delays(flights, min_count=50):
+    return flights[:min_count]
+
+
+@step
+@parametrize("depth", [3, 5, 8])
+def model(delays, depth, seed=0): ...
+
+
+@step
+def best(model: All):
+    return max(model.values(), key=lambda m: m.score)
+
+
+def check_delays_are_plausible(delays):
+    assert len(delays) < 24 * 60
+
+
+@pipeline
+def flights_report(best, delays):
+    return {"best": best, "rows": len(delays)}
+"""
+
+ANNOTATED = """
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stepcache import All, File, check, mark, parametrize, pipeline, resource, run, step
+
+
+@step
+def flights(path: Path = File("data/flights.csv")) -> list[float]:
+    return [float(line) for line in path.read_text().splitlines()]
+
+
+@step(version="2", reads=["env:REGION"])
+def delays(flights: list[float], min_count: int = 50) -> list[float]:
+    return flights[:min_count]
+
+
+@step
+@parametrize("depth", [3, 5, 8])
+def model(delays: list[float], depth: int, seed: int = 0) -> float:
+    return sum(delays) / depth + seed
+
+
+@mark.slow
+@step
+def best(model: All[float]) -> float:
+    return max(model.values())
+
+
+@resource
+def client(url: str = "http://localhost") -> dict[str, str]:
+    return {"url": url}
+
+
+def check_delays_are_plausible(delays: list[float]) -> None:
+    assert max(delays) < 24 * 60
+
+
+@check(warn=True)
+def many(delays: list[float]) -> None:
+    assert len(delays) > 10
+
+
+@pipeline
+def flights_report(best: float, delays: list[float]) -> dict[str, float]:
+    return {"best": best, "rows": len(delays)}
+
+
+def by_hand(scores: Mapping[str, float]) -> float:
+    values: list[float] = delays([1.0], min_count=1)
+    finished = flights_report.run(params={"min_count": 3})
+    print(finished.exit_code, finished["best"], finished.why("best"), finished.table("model"), run("pipeline_x.py"))
+    return best(scores) + sum(values)
+"""
+
+WRONG = """
+from stepcache import step
+
+
+@step
+def delays(flights: list[float], min_count: int = 50) -> list[float]:
+    return flights[:min_count]
+
+
+delays("not a list")
+text: str = delays([1.0])
+"""
+
+
+def mypy(folder: Path, text: str, *options: str) -> str:
+    (folder / "pipeline_flights.py").write_text(text, encoding="utf-8")
+    (folder / "mypy.ini").write_text(f"[mypy]\nmypy_path = {REPOSITORY}\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", str(folder / "cache"), *options, "pipeline_flights.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+CLEAN = "Success: no issues found in 1 source file\n"
+
+
+def test_a_plain_pipeline_is_clean(tmp_path: Path) -> None:
+    assert mypy(tmp_path, PLAIN, "--check-untyped-defs") == CLEAN
+
+
+def test_an_annotated_pipeline_is_clean_in_strict_mode(tmp_path: Path) -> None:
+    assert mypy(tmp_path, ANNOTATED, "--strict") == CLEAN
+
+
+def test_a_step_keeps_its_functions_types(tmp_path: Path) -> None:
+    found = mypy(tmp_path, WRONG)
+    assert 'pipeline_flights.py:10: error: Argument 1 to "__call__" of "Step" has incompatible type "str"' in found
+    assert "pipeline_flights.py:11: error: Incompatible types in assignment" in found
