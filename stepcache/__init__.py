@@ -1,1 +1,94 @@
-"""pytest for pipelines, with a cache you can trust."""
+"""pytest for pipelines, with a cache you can trust.
+
+The names are imported when they are first asked for, so that `import stepcache` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from stepcache.api import (
+        All,
+        Dir,
+        File,
+        Skipped,
+        StepcacheWarning,
+        check,
+        mark,
+        param,
+        parametrize,
+        pipeline,
+        resource,
+        skip,
+        step,
+    )
+    from stepcache.cli import main
+    from stepcache.errors import CollectionFailed, NotCached, StepcacheError, StepFailed, UsageError
+    from stepcache.hookspecs import hookimpl
+    from stepcache.runs import Run, load, run
+
+_HOMES = {
+    "stepcache.api": (
+        "All", "Dir", "File", "Skipped", "StepcacheWarning", "check", "mark", "param", "parametrize", "pipeline",
+        "resource", "skip", "step",
+    ),
+    "stepcache.cli": ("main",),
+    "stepcache.errors": ("CollectionFailed", "NotCached", "StepFailed", "StepcacheError", "UsageError"),
+    "stepcache.hookspecs": ("hookimpl",),
+    "stepcache.runs": ("Run", "load", "run"),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "All",
+    "CollectionFailed",
+    "Dir",
+    "File",
+    "NotCached",
+    "Run",
+    "Skipped",
+    "StepFailed",
+    "StepcacheError",
+    "StepcacheWarning",
+    "UsageError",
+    "__version__",
+    "check",
+    "hookimpl",
+    "load",
+    "main",
+    "mark",
+    "param",
+    "parametrize",
+    "pipeline",
+    "resource",
+    "run",
+    "skip",
+    "step",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'stepcache' has no attribute {name!r}")
+    import importlib
+
+    module = importlib.import_module(home)
+    if home == "stepcache.api":
+        module.set_runner(_run_target)
+    found = getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+def _run_target(target: Any, **options: Any) -> Any:
+    from stepcache.runs import run_target
+
+    return run_target(target, **options)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

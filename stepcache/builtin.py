@@ -27,9 +27,9 @@ class JsonReport:
     @hookimpl
     def stepcache_run_finished(self, report: RunReport, options: Options) -> None:
         if options.json is not None:
-            from stepcache.report import json_report, write_json
+            from stepcache.report import write_json
 
-            write_json(json_report(report, __version__), options.json)
+            write_json(report, __version__, options.json)
 
 
 class TerminalReport:

@@ -35,10 +35,10 @@ class Project:
 
     @contextmanager
     def _watch_import(self, name: str) -> Iterator[None]:
-        with self.observer.watch_import() as watch:
+        with self.observer.watch_import(name) as watch:
             yield
         if self._look is not None and self._rules is not None:
-            seen = watch.conclude(look=self._look, rules=self._rules)
+            seen = watch.conclude(self._look, self._rules)
             self.import_reads[name] = seen.observations
 
 

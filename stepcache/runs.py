@@ -12,7 +12,7 @@ from stepcache.api import Defined
 from stepcache.errors import CollectionFailed, NotCached, StepFailed, UsageError, ValueGone
 from stepcache.model import ExitCode, NodeReport, RunReport
 from stepcache.report import json_report
-from stepcache.run.values import Held, Variants
+from stepcache.execution.values import Held, Variants
 from stepcache.session import Call, Session, collect, execute, open_session, remake
 
 

@@ -45,11 +45,11 @@ from stepcache.key.rules import Rules
 from stepcache.model import Definition, ExitCode, Graph, Miss, Node, NodeReport, Problem, Reason, RunReport
 from stepcache.plugins import Plugins
 from stepcache.project import Project, project_of
-from stepcache.run.capture import Capture, add_warning_filter
-from stepcache.run.engine import Engine, Policy
-from stepcache.run.schedule import Limits, Schedule
-from stepcache.run.shelf import Shelf
-from stepcache.run.sight import Sight
+from stepcache.execution.capture import Capture, add_warning_filter
+from stepcache.execution.engine import Engine, Policy
+from stepcache.execution.schedule import Limits, Schedule
+from stepcache.execution.shelf import Shelf
+from stepcache.execution.sight import Sight
 from stepcache.store import Codecs, Refused, Scratch, Store, StoreSettings, load_seal, open_store
 from stepcache.store.seal import NoSeal
 
@@ -146,7 +146,7 @@ def open_session(call: Call, environ: Mapping[str, str], cwd: Path) -> Session:
     options, configuration, plugins = configure(call, environ, cwd)
     folder = cache_folder(options, configuration, environ, cwd)
     warnings: list[str] = []
-    codecs = Codecs.builtin()
+    codecs = Codecs()
     for own in reversed(plugins.hook.stepcache_codecs()):
         for codec in own:
             codecs.add(codec)
@@ -200,9 +200,13 @@ def _store(
         formats=configuration.formats,
         max_size=configuration.cache_max_size,
     )
-    mode = "readonly" if options.cache == "readonly" else "on"
     store = open_store(
-        folder, project=str(configuration.root), seal=seal, codecs=codecs, settings=settings, mode=mode
+        folder,
+        project=str(configuration.root),
+        seal=seal,
+        codecs=codecs,
+        settings=settings,
+        mode="readonly" if options.cache == "readonly" else "on",
     )
     if isinstance(store, Refused):
         warnings.append(f"the cache is off: {store.reason}")
@@ -487,7 +491,7 @@ def _refuse_wrong_filters(filters: Sequence[str]) -> None:
 
 def _describer(session: Session) -> Callable[[BaseException], Any]:
     def describe(error: BaseException) -> Any:
-        from stepcache.report import failure_text
+        from stepcache.report.traceback import failure_text
 
         return failure_text(
             error, session.options.tb, showlocals=session.options.showlocals, start=str(session.configuration.root)
@@ -523,7 +527,7 @@ def _report(
     session: Session, rows: Mapping[str, NodeReport], code: ExitCode, began: float, stopped: str = ""
 ) -> RunReport:
     engine = session.engine
-    notices = []
+    notices: list[str] = []
     for node, each in (engine.notices if engine is not None else {}).items():
         notices.extend(f"{node}: {line}" for line in each)
     problems = [*session.shelf.store.problems] if session.shelf.store is not None else []

@@ -44,6 +44,8 @@ class Vertex:
     annotations: str = ""
     doc: str = ""
     annotated: bool = False
+    told: tuple[str, str] = ("", "")
+    """Its content, and the digest that explanations compare; made once."""
     keep: object = None
     """What it was made from: kept, so that another object cannot come to have its id."""
 
@@ -92,7 +94,7 @@ def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) 
         parts += (normal_name(one.name), one.version, one.build)
     texts = dict.fromkeys(literal for vertex in order for literal in vertex.literals)
     return Reach(
-        digest=digest_all("code", parts),
+        digest=digest("code", "".join(parts), ",".join(map(str, map(len, parts)))),
         ingredients=(*_code_ingredients(order, contents), *map(_package_ingredient, packages)),
         variables=tuple(
             Observation("variable", numbers[id(vertex)], vertex.state, vertex.name)
@@ -140,9 +142,14 @@ def _code_ingredients(order: list[Vertex], contents: list[str]) -> list[Ingredie
     found: dict[str, list[str]] = {}
     for vertex, content in zip(order, contents, strict=True):
         if vertex.name:
-            edges = [part for label, target in vertex.edges for part in (label, target.name or target.content)]
-            found.setdefault(vertex.name, []).append(digest("definition", content, *edges))
-    return [Ingredient("code", name, digest_all("definitions", sorted(parts))) for name, parts in sorted(found.items())]
+            if vertex.told[0] != content:
+                edges = [part for label, target in vertex.edges for part in (label, target.name or target.content)]
+                vertex.told = (content, digest("definition", content, "\n".join(edges)))
+            found.setdefault(vertex.name, []).append(vertex.told[1])
+    return [
+        Ingredient("code", name, parts[0] if len(parts) == 1 else digest_all("definitions", sorted(parts)))
+        for name, parts in sorted(found.items())
+    ]
 
 
 def _package_ingredient(one: Distribution) -> Ingredient:

@@ -40,23 +40,30 @@ class Objects:
         self._functions: dict[int, Vertex] = {}
         self._classes: dict[int, Vertex] = {}
         self._variables: dict[tuple[int, str], Vertex] = {}
+        self._files: dict[str, bool] = {}
 
     # --- what is project code
 
     def is_code(self, value: object) -> bool:
         """Is it a function, class, module or step of the project?"""
         if isinstance(value, FunctionType):
-            file = value.__code__.co_filename
-            if file.startswith("<"):
-                # Made by `exec`: the project's, unless in the namespace of a module that is not.
-                module = str(value.__globals__.get("__name__") or "")
-                return self.modules.kind(module) in ("project", "missing")
-            return self.modules.is_project(os.path.abspath(file))
+            return self._is_own(value)
         if isinstance(value, type):
             return self.modules.is_project(value.__module__)
         if isinstance(value, ModuleType):
             return self.modules.is_project(value.__name__)
         return is_defined(value)
+
+    def _is_own(self, function: FunctionType) -> bool:
+        file = function.__code__.co_filename
+        if file.startswith("<"):
+            # Made by `exec`: the project's, unless in the namespace of a module that is not.
+            module = str(function.__globals__.get("__name__") or "")
+            return self.modules.kind(module) in ("project", "missing")
+        known = self._files.get(file)
+        if known is None:
+            known = self._files[file] = self.modules.is_project(os.path.abspath(file))
+        return known
 
     def of(self, value: Any) -> Vertex:
         """The vertex of a piece of code that a value holds."""
@@ -183,9 +190,7 @@ class Objects:
 
     def space_of(self, function: FunctionType) -> Space:
         """The namespace of a function."""
-        file = function.__code__.co_filename
-        path = file if file.startswith("<") else os.path.abspath(file)
-        return self.walk.spaces.of_globals(function.__globals__, path)
+        return self.walk.spaces.of_globals(function.__globals__, function.__code__.co_filename)
 
     def _fill_function(
         self, vertex: Vertex, function: FunctionType, space: Space, unit: Unit, settings: Mapping[str, object] | None
@@ -294,8 +299,9 @@ class Objects:
             for child in sorted(map(self.class_, filter(self.is_code, cls.__subclasses__())), key=_content):
                 vertex.link(f"subclass {child.content}", [child])
         for name, function in functions_in(cls):
-            if not _stands_in(function.__code__, space, unit) and (unit is None or self.is_code(function)):
-                if unit is None or not function.__code__.co_filename.startswith("<"):
+            if not _stands_in(function.__code__, space, unit) and self.is_code(function):
+                # What dataclasses, attrs and namedtuple generate follows from the fields.
+                if not function.__code__.co_filename.startswith("<") or not (unit or hasattr(cls, "_fields")):
                     vertex.link(f"attribute {name}", [self.function(function)])
         values.update(self._class_values(cls, unit))
         if values:

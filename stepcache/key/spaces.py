@@ -120,21 +120,25 @@ class Spaces:
     def live(self, module: ModuleType) -> Space:
         """The namespace of a loaded module."""
         file = getattr(module, "__file__", None)
-        return self.of_globals(module.__dict__, os.path.abspath(file) if isinstance(file, str) else "")
+        return self.of_globals(module.__dict__, file if isinstance(file, str) else "")
 
-    def of_globals(self, names: dict[str, Any], path: str) -> Space:
-        """The namespace that functions of the file at *path* look up their globals in."""
-        key = (id(names), path)
-        known = self._live.get(key)
+    def of_globals(self, names: dict[str, Any], file: str) -> Space:
+        """The namespace that functions of a file look up their globals in."""
+        known = self._live.get((id(names), file))
         if known is None:
-            name = str(names.get("__name__", ""))
-            file = names.get("__file__")
-            same = isinstance(file, str) and os.path.abspath(file) == path
-            table = self.table_of_file(path or None, name if same else "")
-            shown = self.modules.portable(path) if path else name
-            package = names.get("__package__") or (name if "__path__" in names else name.rpartition(".")[0])
-            known = self._live[key] = Space(name, table, path or None, str(package), names, shown)
+            path = file if not file or file.startswith("<") else os.path.abspath(file)
+            known = self._live.get((id(names), path)) or self._make_live(names, path)
+            self._live[id(names), file] = self._live[id(names), path] = known
         return known
+
+    def _make_live(self, names: dict[str, Any], path: str) -> Space:
+        name = str(names.get("__name__", ""))
+        file = names.get("__file__")
+        same = isinstance(file, str) and os.path.abspath(file) == path
+        table = self.table_of_file(path or None, name if same else "")
+        shown = self.modules.portable(path) if path else name
+        package = names.get("__package__") or (name if "__path__" in names else name.rpartition(".")[0])
+        return Space(name, table, path or None, str(package), names, shown)
 
     # --- what an import imports
 

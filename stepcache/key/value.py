@@ -234,7 +234,8 @@ class ValueWriter:
         if enum is not None and isinstance(value, enum.Enum):
             return digest("enum", self._class(kind), str(value.name), self.write(value._value_))
         try:
-            reduced = value.__reduce_ex__(4)
+            registered = copyreg.dispatch_table.get(kind)
+            reduced = registered(value) if registered is not None else value.__reduce_ex__(4)
             if isinstance(reduced, str):
                 self._modules[kind.__module__] = None
                 return digest("global", self._class(kind), reduced)

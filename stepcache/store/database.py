@@ -122,7 +122,7 @@ class Database:
         return self._guarded(transaction)
 
     def suspect(self) -> None:
-        """Something that must be there is not: look through the whole file, once, and replace it if it is damaged."""
+        """A row is not there or not as it was written: look through the whole file, once, and replace it if need be."""
         with self.lock:
             if self._checked or self._readonly:
                 return

@@ -86,7 +86,7 @@ class Ledger:
             self.rows(sql)
 
     def suspect(self) -> None:
-        """Something that must be there is not: see whether the database is damaged."""
+        """Something is not there or not as it was written: see whether the database is damaged."""
         try:
             self.database.suspect()
         except Unusable as error:

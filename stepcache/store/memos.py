@@ -71,5 +71,8 @@ class Memos:
         """The memo in a row, None if it is damaged: it is derived again and written over."""
         try:
             return bytes(opened(row, MEMO, stored_name, self._ledger.seal))
-        except (Damaged, Foreign):
+        except Damaged:
+            self._ledger.suspect()
+            return None
+        except Foreign:
             return None

@@ -107,6 +107,7 @@ class Traces:
             if key is not None:
                 self._troubles[key] = "damaged"
             if not self._ledger.readonly:
+                self._ledger.suspect()
                 blobs = self._ledger.blobs
                 self._ledger.change(lambda connection: drop_entries(connection, blobs, [entry], None))
         return None

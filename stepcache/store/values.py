@@ -152,6 +152,7 @@ class Values:
             ledger.pending().values.pop(name, None)
             if ledger.readonly:
                 return
+            ledger.suspect()
             try:
                 ledger.blobs.set_aside(name)
             except OSError as error:

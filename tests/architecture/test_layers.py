@@ -24,11 +24,12 @@ ROOMS = (
     ("key",),
     ("collect",),
     ("graph",),
-    ("run",),
+    ("execution",),
     ("report",),
     ("project", "builtin"),
     ("session",),
     ("runs",),
+    ("command",),
     ("cli", "stamp", "pytest_plugin", "testing", "__main__", "__init__"),
 )
 PLACE = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}

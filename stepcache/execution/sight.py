@@ -125,11 +125,12 @@ class Sight:
             yield watching
         settings = {s.name: s.value for s in node.settings}
         watching.conclude = lambda: watch.conclude(
-            look=self._look(made),
-            rules=self._rules_of(node.definition.ignore),
+            self._look(made),
+            self._rules_of(node.definition.ignore),
             literals=made.literals if made is not None else (),
             env_names=made.names if made is not None else frozenset(),
             settings=settings,
+            reached=made.modules if made is not None else (),
             is_project=self.modules.is_project,
         )
 
@@ -137,7 +138,7 @@ class Sight:
         """Run a resource's set-up and see what it reads."""
         with self.observer.watch() as watch, self.loaded.importing():
             made = make()
-        seen = watch.conclude(look=self._look(None), rules=self._rules_of(()), is_project=self.modules.is_project)
+        seen = watch.conclude(self._look(None), self._rules_of(()), is_project=self.modules.is_project)
         return made, seen.observations
 
     def paused(self) -> AbstractContextManager[None]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from attrs import define, evolve, field, frozen
 
 from stepcache.model import Decision, Hit, Miss, Node, NodeReport
-from stepcache.run.engine import Engine
+from stepcache.execution.engine import Engine
 
 # Outcomes after which the node has a value to hand on, or has let pass what it gates.
 DONE = ("cached", "ran", "given", "passed", "warned")

@@ -15,8 +15,8 @@ from attrs import frozen
 from stepcache.api import running_node
 from stepcache.digest import digest
 from stepcache.model import Node
-from stepcache.run.resources import Resources
-from stepcache.run.values import Inputs
+from stepcache.execution.resources import Resources
+from stepcache.execution.values import Inputs
 
 
 @frozen

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from stepcache.api import Skipped, running_node
 from stepcache.model import BoundResource, Need, Observation
-from stepcache.run.values import Inputs
+from stepcache.execution.values import Inputs
 
 
 @define

@@ -28,12 +28,12 @@ from stepcache.model import (
     Trace,
     Value,
 )
-from stepcache.run.call import Request, arguments_of, call, seed_of, temporary_folder
-from stepcache.run.capture import Capture
-from stepcache.run.resources import Resources
-from stepcache.run.shelf import Shelf
-from stepcache.run.sight import Seen, Sight
-from stepcache.run.values import Held, Inputs, Product
+from stepcache.execution.call import Request, arguments_of, call, seed_of, temporary_folder
+from stepcache.execution.capture import Capture
+from stepcache.execution.resources import Resources
+from stepcache.execution.shelf import Shelf
+from stepcache.execution.sight import Seen, Sight
+from stepcache.execution.values import Held, Inputs, Product
 
 Describe = Callable[[BaseException], Failure]
 
@@ -314,7 +314,7 @@ class Engine:
         failure = self.describe(error)
         return self._row(
             node,
-            outcome,  # type: ignore[arg-type]
+            outcome,
             seconds=seconds,
             why=miss.reasons,
             key=miss.key or None,

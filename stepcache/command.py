@@ -1,0 +1,240 @@
+"""The command: what it shows instead of running, and a run with its report."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from stepcache import __version__
+from stepcache.builtin import terminal_report
+from stepcache.errors import CollectionFailed, StepcacheError
+from stepcache.model import ExitCode, RunReport
+from stepcache.report import (
+    EntryLine,
+    HeaderFacts,
+    cache_show_lines,
+    cleared_line,
+    collect_lines,
+    dropped_line,
+    markers_lines,
+    plan_lines,
+    steps_lines,
+    verified_lines,
+)
+from stepcache.report.terminal import Terminal
+from stepcache.session import Call, Session, collect, configure, execute, markers, open_session
+
+
+def command(arguments: tuple[str, ...], plugins: tuple[object, ...]) -> int:
+    """Do what *arguments* say; the exit status."""
+    call = Call(arguments, plugins=plugins)
+    try:
+        return int(_command(call))
+    except KeyboardInterrupt:
+        sys.stderr.write("\n! interrupted !\n")
+        return ExitCode.INTERRUPTED
+    except CollectionFailed as error:
+        sys.stderr.write(f"ERROR: {error}\n")
+        return ExitCode.INTERRUPTED
+    except StepcacheError as error:
+        sys.stderr.write(f"ERROR: {error}\n")
+        return ExitCode.USAGE
+    except BrokenPipeError:
+        return ExitCode.OK
+    except Exception:  # nothing of ours may end in Python's own traceback without being named as ours
+        sys.stderr.write("INTERNALERROR> " + traceback.format_exc().replace("\n", "\nINTERNALERROR> ").rstrip("> "))
+        sys.stderr.write("\nThis is a fault of stepcache, not of your pipeline: please report it.\n")
+        return ExitCode.INTERNAL
+
+
+def _command(call: Call) -> int:
+    if any(each in ("-h", "--help") for each in call.arguments) or any(
+        each in ("-V", "--version") for each in call.arguments
+    ):
+        return _help(call)
+    session = open_session(call, os.environ, Path.cwd())
+    try:
+        return _with_session(session)
+    finally:
+        session.close()
+
+
+def _help(call: Call) -> int:
+    options, _, plugins = configure(call, os.environ, Path.cwd())
+    if options.version:
+        sys.stdout.write(f"stepcache {__version__}\n")
+        return ExitCode.OK
+    from stepcache.config import PluginOption
+    from stepcache.config.help_text import help_text
+    from stepcache.report.writer import terminal_width
+
+    offered = [each for own in plugins.hook.stepcache_options() for each in own if isinstance(each, PluginOption)]
+    sys.stdout.write(help_text(offered, terminal_width(os.environ)).rstrip("\n") + "\n")
+    return ExitCode.OK
+
+
+def _with_session(session: Session) -> int:
+    options = session.options
+    with _report_stream(session) as stream:
+        report = terminal_report(options, stream)
+        terminal = report.terminal
+        if options.cache_show is not None:
+            return _show(session, terminal)
+        if options.cache_verify:
+            return _verify(session, terminal)
+        if options.cache_gc is not None:
+            return _collect_garbage(session, terminal)
+        terminal.header(_facts(session))
+        if options.markers:
+            terminal.listing(markers_lines(markers(session)))
+            return ExitCode.OK
+        terminal.collecting()
+        collect(session)
+        if options.steps:
+            return _steps(session, terminal)
+        if options.cache_clear:
+            _clear(session, terminal)
+        if options.collect_only:
+            return _collect_only(session, terminal)
+        session.plugins.add(report, "terminal")
+        if options.plan:
+            return _plan(session, terminal)
+        result = execute(session)
+        session.plugins.hook.stepcache_run_finished(report=result, options=options)
+        return result.exit_code
+
+
+@contextmanager
+def _report_stream(session: Session) -> Iterator[TextIO]:
+    """Where the report goes: standard output as it is now, whatever is captured later."""
+    base = sys.stderr if session.options.json == "-" else sys.stdout
+    if session.options.capture != "fd":
+        yield base
+        return
+    try:
+        descriptor = os.dup(base.fileno())
+    except (OSError, ValueError):  # standard output is no file: someone else captures it
+        yield base
+        return
+    base.flush()
+    with open(descriptor, "w", encoding=base.encoding or "utf-8", errors="backslashreplace") as stream:
+        yield stream
+
+
+def _facts(session: Session) -> HeaderFacts:
+    import pluggy
+
+    configuration = session.configuration
+    file = configuration.file
+    hidden = {"codecs", "json", "terminal"}
+    return HeaderFacts(
+        version=__version__,
+        python=".".join(map(str, sys.version_info[:3])),
+        pluggy=pluggy.__version__,
+        root=str(configuration.root),
+        config_file=os.path.relpath(file, configuration.root) if file is not None else None,
+        pipelinepaths=configuration.pipelinepaths if not session.options.args else (),
+        cache=_cache_told(session),
+        plugins=tuple(n for n in session.plugins.names if n not in hidden),
+        executable=sys.executable,
+    )
+
+
+def _cache_told(session: Session) -> str:
+    if session.shelf.store is None:
+        return "off"
+    told = str(session.folder)
+    return f"{told} (read only)" if session.options.cache == "readonly" else told
+
+
+# --- what is shown instead of running -----------------------------------------------------------
+
+
+def _show(session: Session, terminal: Terminal) -> int:
+    from fnmatch import fnmatch
+
+    pattern = session.options.cache_show
+    rows = session.shelf.store.entries() if session.shelf.store is not None else []
+    now = time.time()
+    entries = [
+        EntryLine(r.node, r.size, r.stored, max(0.0, now - r.made), max(0.0, now - r.used), r.seconds)
+        for r in rows
+        if pattern is True or fnmatch(r.node, str(pattern)) or fnmatch(r.node.rpartition("::")[2], str(pattern))
+    ]
+    terminal.lines(cache_show_lines(entries))
+    return _told_warnings(session, terminal)
+
+
+def _verify(session: Session, terminal: Terminal) -> int:
+    store = session.shelf.store
+    if store is None:
+        _told_warnings(session, terminal)
+        return ExitCode.FAILED
+    found = store.verify()
+    terminal.lines(verified_lines(found.checked, found.damaged))
+    _told_warnings(session, terminal)
+    return ExitCode.FAILED if found.damaged else ExitCode.OK
+
+
+def _collect_garbage(session: Session, terminal: Terminal) -> int:
+    store = session.shelf.store
+    if store is not None:
+        wanted = session.options.cache_gc
+        dropped = store.gc(session.configuration.cache_max_size if wanted is True else wanted)
+        left = sum(row.stored for row in store.entries())
+        terminal.lines([dropped_line(dropped.count, dropped.stored, left)])
+    return _told_warnings(session, terminal)
+
+
+def _told_warnings(session: Session, terminal: Terminal) -> int:
+    terminal.lines(f"warning: {each}" for each in session.warnings)
+    return ExitCode.OK
+
+
+def _steps(session: Session, terminal: Terminal) -> int:
+    definitions = {
+        (d.source.path, d.source.line, d.name): d
+        for level in (*session.collection.levels.values(), session.collection.plugins)
+        for d in level.own.values()
+    }
+    ordered = sorted(definitions.values(), key=lambda d: (d.source.file, d.source.line))
+    terminal.listing(steps_lines(ordered, verbosity=session.options.verbosity, width=terminal.writer.width))
+    terminal.problems(session.collection.problems)
+    return ExitCode.INTERRUPTED if session.collection.problems else ExitCode.OK
+
+
+def _clear(session: Session, terminal: Terminal) -> None:
+    """Remove the entries of the selected nodes, or all of this project's where none were selected."""
+    store = session.shelf.store
+    if store is None:
+        return
+    options = session.options
+    selected = options.args or options.keyword or options.markexpr or options.lf or options.deselect
+    ids = set(session.graph.nodes) - session.graph.excluded if selected else None
+    cleared = store.clear(ids)
+    terminal.lines([cleared_line(cleared.count, cleared.size, cleared.stored, cleared.seconds)])
+
+
+def _collect_only(session: Session, terminal: Terminal) -> int:
+    graph, problems = session.graph, session.collection.problems
+    nodes = [n for n in graph.nodes.values() if n.id not in graph.excluded]
+    total = len(nodes) + graph.deselected
+    terminal.collected(total, graph.deselected, problems)
+    terminal.listing(collect_lines(nodes, session.options.verbosity))
+    code = ExitCode.INTERRUPTED if problems else ExitCode.OK if nodes else ExitCode.NOTHING
+    terminal.summary(RunReport(code, 0.0, problems=tuple(problems), deselected=graph.deselected))
+    return code
+
+
+def _plan(session: Session, terminal: Terminal) -> int:
+    result = execute(session)
+    if not result.problems:
+        terminal.listing(plan_lines(result.nodes))
+    session.plugins.hook.stepcache_run_finished(report=result, options=session.options)
+    return result.exit_code
