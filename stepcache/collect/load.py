@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -85,6 +86,7 @@ class Finder:
 
     def __init__(self, modules: ProjectModules) -> None:
         self.modules = modules
+        self._asking = threading.local()
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -95,8 +97,17 @@ class Finder:
             file = self.modules.path_of(name)
         if file is not None:
             return spec_from_file_location(name, file, loader=Loader(name, file, self.modules))
+        if getattr(self._asking, "others", False):  # another finder that asks all others, as this one does
+            return None
+        self._asking.others = True
+        try:
+            return self._of_others(name, path, target)
+        finally:
+            self._asking.others = False
+
+    def _of_others(self, name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
         for finder in sys.meta_path:
-            if finder is self or isinstance(finder, Finder):
+            if isinstance(finder, Finder):
                 continue
             find = getattr(finder, "find_spec", None)
             spec: ModuleSpec | None = find(name, path, target) if find is not None else None

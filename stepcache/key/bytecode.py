@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import CodeType
 
 from stepcache.digest import digest_all
-from stepcache.key.syntax import constant_text
+from stepcache.key.nodes import constant_text
 
 
 def bytecode_digest(code: CodeType) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from stepcache.digest import digest, digest_all
 from stepcache.key.canonical import Vertex
-from stepcache.key.objects import Objects
+from stepcache.key.objects import Objects, is_a
 from stepcache.key.spaces import Space, Spaces
 from stepcache.key.table import Binding, Chain, Dynamic, Import, Part, Unit
 
@@ -25,7 +25,10 @@ _MODULE_NAMES = {
     "__builtins__",
 }  # fmt: skip
 # Modules whose functions, called for effect while a module is imported, change no result.
-_INERT = {"logging", "warnings", "sys", "gc", "faulthandler", "typing", "stepcache", "atexit", "signal", "pytest"}
+_INERT = {
+    "logging", "warnings", "sys", "gc", "faulthandler", "typing", "stepcache", "atexit", "signal", "pytest",
+    "importlib", "pkgutil",
+}  # fmt: skip
 
 
 class Walk:
@@ -113,7 +116,7 @@ class Walk:
     def _fill_whole(self, vertex: Vertex, space: Space) -> None:
         names = set(space.table.bindings)
         for name, value in (space.names or {}).items():
-            if not (isinstance(value, ModuleType) and value.__name__ == f"{space.name}.{name}"):
+            if not (is_a(value, ModuleType) and value.__name__ == f"{space.name}.{name}"):
                 names.add(name)
         for name in sorted(names):
             if not (name.startswith("__") and name.endswith("__")):
@@ -141,6 +144,8 @@ class Walk:
             return [self.whole(space)]
         if name in _MODULE_NAMES:
             return [self.leaf("module attribute", name)]
+        if space.table.broken:
+            return [self.whole(space)]
         if space.names is not None:
             if name in space.names:
                 return self._follow_value(space, name, space.names[name], chain[1:])
@@ -162,7 +167,7 @@ class Walk:
             return [self.leaf("builtin", name)]
         if "__getattr__" in space.table.bindings:
             return self.follow(space, ("__getattr__",))
-        if space.table.broken or any(self._makes_names(unit) for unit in space.table.units):
+        if any(self._makes_names(unit) for unit in space.table.units):
             return [self.whole(space)]
         return [self.leaf("absent", "")]
 
@@ -173,16 +178,14 @@ class Walk:
     def _follow_value(self, space: Space, name: str, value: Any, rest: Chain) -> list[Vertex]:
         """The live value of a global name."""
         bindings = space.table.bindings.get(name, ())
-        if isinstance(value, ModuleType):
+        if is_a(value, ModuleType):
             return self.of_module(value.__name__, rest)
         origin = self._origin(space, name, bindings, value)
         if origin is not None:
             return self.of_module(origin[0], (origin[1], *rest))
-        return self.objects.named(space, name, value, rest, bindings)
+        return self.objects.named(space, name, value, bindings)
 
-    def _origin(
-        self, space: Space, name: str, bindings: tuple[Binding, ...], value: object
-    ) -> tuple[str, str] | None:
+    def _origin(self, space: Space, name: str, bindings: tuple[Binding, ...], value: object) -> tuple[str, str] | None:
         """The (module, name) that a name was imported from, if it still stands for the same."""
         sources = [(b.module, b.level, b.attribute) for b in bindings if b.attribute is not None]
         if not bindings:
@@ -266,9 +269,7 @@ class Walk:
             keep=space,
         )  # fmt: skip
 
-    def fill_unit(
-        self, vertex: Vertex, space: Space, unit: Unit, settings: Mapping[str, object] | None = None
-    ) -> None:
+    def fill_unit(self, vertex: Vertex, space: Space, unit: Unit, settings: Mapping[str, object] | None = None) -> None:
         """The edges of a definition; *settings* are given for a step's own function, whose defaults they replace."""
         self.fill_part(vertex, space, unit.body, "", settings)
         if unit.defaults is not None and settings is None:
@@ -290,10 +291,22 @@ class Walk:
             vertex.link(prefix + ".".join(chain), self.follow(space, chain))
         for one in uses.imports:
             vertex.link(prefix + one.label, self.imported(space, one))
+        if "subclasses" in uses.marks:
+            self._fill_subclasses(vertex, space, prefix)
         for dynamic in uses.dynamic:
             self._fill_dynamic(vertex, space, dynamic, prefix, settings or {})
         vertex.literals += [(text, space.folder) for text in uses.strings]
         vertex.marks.update(uses.marks)
+
+    def _fill_subclasses(self, vertex: Vertex, space: Space, prefix: str) -> None:
+        """Code that asks for subclasses: those of the classes that it names."""
+        if space.names is None:
+            vertex.link(f"{prefix}subclasses", [self.everything()])
+            vertex.uncertain.append(f"{space.shown}: __subclasses__: all project modules are taken in")
+            return
+        for label, target in list(vertex.edges):
+            if isinstance(target.keep, type):
+                vertex.link(f"{label} subclasses", self.objects.subclasses(target.keep))
 
     def _fill_dynamic(
         self, vertex: Vertex, space: Space, one: Dynamic, prefix: str, settings: Mapping[str, object]
@@ -306,7 +319,9 @@ class Walk:
             vertex.uncertain.append(f"{where}: {one.detail}: all of {space.shown} is taken in")
         elif one.feature == "getattr":
             if isinstance(given, str):
-                vertex.link(f"{prefix}getattr {'.'.join(one.chain)} {one.detail}", self.follow(space, (*one.chain, given)))
+                vertex.link(
+                    f"{prefix}getattr {'.'.join(one.chain)} {one.detail}", self.follow(space, (*one.chain, given))
+                )
                 return
             targets = self.follow(space, one.chain)
             vertex.link(f"{prefix}getattr {'.'.join(one.chain)}", targets)
@@ -340,7 +355,9 @@ class Walk:
         for name in sorted(names):
             if self.modules.kind(f"{package}.{name}") == "project":
                 vertex.link(f"{prefix}import {name}", self.of_module(f"{package}.{name}", ()))
-        vertex.uncertain.append(f"{space.shown}:{one.line}: an import by a name made at run time: {package} is taken in")
+        vertex.uncertain.append(
+            f"{space.shown}:{one.line}: an import by a name made at run time: {package} is taken in"
+        )
 
     # --- variables by their source
 
@@ -430,5 +447,3 @@ class Walk:
 
 
 _NOTHING = object()
-
-

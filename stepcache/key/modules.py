@@ -127,7 +127,9 @@ class Modules:
     @staticmethod
     def _entry_of(path: str) -> str | None:
         """The entry of `sys.path` that the path lies in."""
-        entries = [e for e in (os.path.abspath(entry) for entry in sys.path) if path.startswith(e.rstrip(os.sep) + os.sep)]
+        entries = [
+            e for e in (os.path.abspath(entry) for entry in sys.path) if path.startswith(e.rstrip(os.sep) + os.sep)
+        ]
         return max(entries, key=len, default=None)
 
     # --- who owns it

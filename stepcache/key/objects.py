@@ -6,17 +6,19 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from types import CellType, CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from stepcache.key.bytecode import bytecode_digest, bytecode_names
 from stepcache.key.canonical import Vertex
 from stepcache.key.spaces import Space
-from stepcache.key.table import Binding, Chain, Part, Unit
+from stepcache.key.table import Binding, Part, Unit
 from stepcache.key.value import Digested, ValueWriter, type_name
 
 if TYPE_CHECKING:
     from stepcache.key.follow import Walk
+
+T = TypeVar("T")
 
 # Values as they were when first looked at, which is when the imports of the collected file had ended: what steps do
 # to them later in the process must not change keys. By what holds them, then by root and name.
@@ -46,11 +48,11 @@ class Objects:
 
     def is_code(self, value: object) -> bool:
         """Is it a function, class, module or step of the project?"""
-        if isinstance(value, FunctionType):
+        if is_a(value, FunctionType):
             return self._is_own(value)
-        if isinstance(value, type):
+        if is_a(value, type):
             return self.modules.is_project(value.__module__)
-        if isinstance(value, ModuleType):
+        if is_a(value, ModuleType):
             return self.modules.is_project(value.__name__)
         return is_defined(value)
 
@@ -69,26 +71,27 @@ class Objects:
         """The vertex of a piece of code that a value holds."""
         if is_defined(value):
             return self.function(value.definition.function)
-        if isinstance(value, FunctionType):
+        if is_a(value, FunctionType):
             return self.function(value)
-        if isinstance(value, type):
+        if is_a(value, type):
             return self.class_(value)
         (vertex,) = self.walk.of_module(value.__name__, ())
         return vertex
 
     # --- names
 
-    def named(self, space: Space, name: str, value: Any, rest: Chain, bindings: tuple[Binding, ...]) -> list[Vertex]:
+    def named(self, space: Space, name: str, value: Any, bindings: tuple[Binding, ...]) -> list[Vertex]:
         """What a global name stands for by its value."""
         if is_defined(value):
             return [self.of(value)]
-        if type(value).__module__.startswith("stepcache.") or getattr(value, "__module__", "") == "stepcache.api":
+        owner = value if is_a(value, (FunctionType, type)) else type(value)
+        if str(owner.__module__).startswith("stepcache."):
             return [self.walk.leaf("stepcache", "")]
         units = [binding.unit for binding in bindings if binding.unit >= 0]
         made_by = next((i for i in reversed(units) if space.table.units[i].kind in ("function", "class")), None)
-        if isinstance(value, (FunctionType, type)):
+        if is_a(value, (FunctionType, type)):
             if self.is_code(value):
-                return [self.of(value), *self._attribute(space, name, value, rest)]
+                return [self.of(value)]
             if made_by is None:
                 return self._foreign(space, name, value, bool(units))
         if made_by is not None:
@@ -107,17 +110,21 @@ class Objects:
     def _decorated(self, space: Space, name: str, value: Any, index: int) -> list[Vertex]:
         """What a decorator made of a definition: the definition as written, and what it was registered or held with."""
         found = [self.walk.unit(space, index)]
-        registry = getattr(value, "registry", None)
-        if self.is_code(type(value)) or isinstance(registry, Mapping):
+        if self.is_code(type(value)) or (is_a(value, FunctionType) and hasattr(value, "registry")):
             found.append(self.variable(space, name, value))
         return found
 
-    def _attribute(self, space: Space, name: str, value: Any, rest: Chain) -> Iterator[Vertex]:
-        """An attribute that was put on a function, or what a class knows of itself beyond its own code."""
-        if rest and isinstance(value, FunctionType) and rest[0] in value.__dict__:
-            yield self.variable(space, f"{name}.{rest[0]}", value.__dict__[rest[0]])
-        if rest and rest[0] == "__subclasses__" and isinstance(value, type):
-            yield from sorted(map(self.class_, filter(self.is_code, value.__subclasses__())), key=_content)
+    def subclasses(self, cls: type) -> list[Vertex]:
+        """The classes of the project that are made from a class, directly or not."""
+        found: dict[type, None] = {}
+        todo: list[type] = [cls]
+        while todo:
+            children: list[type] = todo.pop().__subclasses__()
+            for child in children:
+                if child not in found and self.is_code(child):
+                    found[child] = None
+                    todo.append(child)
+        return sorted(map(self.class_, found), key=_content)
 
     # --- variables
 
@@ -161,6 +168,10 @@ class Objects:
         vertex.packages += [module for module in found.modules if self.modules.kind(module) == "package"]
         for number, reference in enumerate(found.references):
             vertex.link(f"{label} {number}", [self.of(reference)])
+        for module in found.modules:
+            if self.modules.kind(module) == "project":
+                # A compiled module's own: it counts as a whole.
+                vertex.link(f"{label} of {module}", self.walk.of_module(module, ()))
 
     # --- functions
 
@@ -173,7 +184,7 @@ class Objects:
 
     def root(self, function: Any, settings: Mapping[str, object]) -> Vertex:
         """The function of a step or resource, called with *settings*: its defaults do not count."""
-        if not isinstance(function, FunctionType):
+        if not is_a(function, FunctionType):
             vertex = Vertex("variable", "callable", keep=function)
             self.hold(vertex, self.digested(function), "")
             return vertex
@@ -202,11 +213,15 @@ class Objects:
         if settings is None and unit.defaults is not None and _is_computed(unit.defaults):
             values["__defaults__"] = function.__defaults__
             values["__kwdefaults__"] = function.__kwdefaults__
-        wrapped = function.__dict__.get("__wrapped__")
-        if isinstance(wrapped, (FunctionType, type)) and self.is_code(wrapped):
-            vertex.link("wraps", [self.of(wrapped)])
+        for name, value in function.__dict__.items():
+            if name == "__wrapped__" and self.is_code(value):
+                vertex.link("wraps", [self.of(value)])
+            elif not name.startswith("_stepcache_"):
+                values["." + name] = value
         if values:
-            self.hold(vertex, self.settled(function, "root" if settings is not None else "called", values), space.folder)
+            self.hold(
+                vertex, self.settled(function, "root" if settings is not None else "called", values), space.folder
+            )
 
     def _fill_free(
         self, vertex: Vertex, space: Space, unit: Unit, cells: Mapping[str, CellType], values: dict[str, object]
@@ -217,15 +232,12 @@ class Objects:
         for part in unit.parts:
             for chain in part.uses.free:
                 label, cell = f"free {'.'.join(chain)}", cells.get(chain[0])
-                try:
-                    value = cell.cell_contents if cell is not None else _EMPTY
-                except ValueError:
-                    value = _EMPTY
+                value = _inside(cell)
                 if value is _EMPTY or chain[0] in changing:
                     unknown = unknown or chain[0] != "__class__"
-                elif isinstance(value, ModuleType):
+                elif is_a(value, ModuleType):
                     vertex.link(label, self.walk.of_module(value.__name__, chain[1:]))
-                elif isinstance(value, (FunctionType, type)) and self.is_code(value):
+                elif is_a(value, (FunctionType, type)) and self.is_code(value):
                     vertex.link(label, [self.of(value)])
                 else:
                     values[chain[0]] = value
@@ -245,8 +257,8 @@ class Objects:
             for name in bytecode_names(code):
                 if name in function.__globals__:
                     vertex.link(name, self.walk.follow(space, (name,)))
-            held = [function.__defaults__, function.__kwdefaults__]
-            held += [cell.cell_contents for cell in function.__closure__ or () if cell != CellType()]
+            held: list[object] = [function.__defaults__, function.__kwdefaults__]
+            held += [_inside(cell) for cell in function.__closure__ or ()]
             self.hold(vertex, self.settled(function, "", held), space.folder)
 
         return self.walk.later(vertex, fill)
@@ -261,7 +273,9 @@ class Objects:
             if unit is not None:
                 known = self.walk.vertex_of(space, unit)
             else:
-                known = Vertex("class", f"made class {cls.__qualname__}", f"{space.shown}::{cls.__qualname__}", space.name)
+                known = Vertex(
+                    "class", f"made class {cls.__qualname__}", f"{space.shown}::{cls.__qualname__}", space.name
+                )
             known.keep = cls
             self._classes[id(cls)] = known
             self.walk.later(known, lambda vertex: self._fill_class(vertex, cls, space, unit))
@@ -275,15 +289,19 @@ class Objects:
         units = [unit for unit in units if unit.kind == "class"]
         first = cls.__dict__.get("__firstlineno__")
         exact = [unit for unit in units if unit.line == first]
-        within = [u for u in units if any(u.line <= c.co_firstlineno <= u.end and c.co_filename == space.path for c in codes)]
+        within = [
+            u for u in units if any(u.line <= c.co_firstlineno <= u.end and c.co_filename == space.path for c in codes)
+        ]
         return space, next(iter(exact or within or units[-1:]), None)
 
     def _class_space(self, cls: type) -> Space:
         module = sys.modules.get(cls.__module__)
         for _, function in functions_in(cls):
-            if function.__globals__.get("__name__") == cls.__module__ and not function.__code__.co_filename.startswith("<"):
+            if function.__globals__.get("__name__") == cls.__module__ and not function.__code__.co_filename.startswith(
+                "<"
+            ):
                 return self.space_of(function)
-        if isinstance(module, ModuleType):
+        if module is not None and is_a(module, ModuleType):
             return self.walk.spaces.live(module)
         return self.walk.spaces.static(cls.__module__) or self.walk.spaces.of_globals({"__name__": cls.__module__}, "")
 
@@ -296,8 +314,7 @@ class Objects:
             vertex.link(f"base {number}", self._class_or_leaf(base))
         vertex.link("metaclass", self._class_or_leaf(type(cls)))
         if "subclasses" in vertex.marks:
-            for child in sorted(map(self.class_, filter(self.is_code, cls.__subclasses__())), key=_content):
-                vertex.link(f"subclass {child.content}", [child])
+            vertex.link("subclass", self.subclasses(cls))
         for name, function in functions_in(cls):
             if not _stands_in(function.__code__, space, unit) and self.is_code(function):
                 # What dataclasses, attrs and namedtuple generate follows from the fields.
@@ -317,7 +334,7 @@ class Objects:
         for name, value in cls.__dict__.items():
             if (name.startswith("__") and name.endswith("__")) or name in _CLASS_NOISE or _is_method(value):
                 continue
-            inner = isinstance(value, type) and value.__qualname__.startswith(cls.__qualname__ + ".")
+            inner = is_a(value, type) and value.__qualname__.startswith(cls.__qualname__ + ".")
             if inner and unit is not None:
                 continue
             if self.digested(value).opaque is None:
@@ -332,6 +349,23 @@ class Objects:
 
 
 _EMPTY = object()
+
+
+@overload
+def is_a(value: object, kinds: type[T]) -> TypeGuard[T]: ...
+@overload
+def is_a(value: object, kinds: tuple[type, ...]) -> bool: ...
+def is_a(value: object, kinds: Any) -> bool:
+    """`isinstance` by the true type: proxies raise what they like when asked for their `__class__`."""
+    return issubclass(type(value), kinds)
+
+
+def _inside(cell: CellType | None) -> Any:
+    """What a cell holds."""
+    try:
+        return cell.cell_contents if cell is not None else _EMPTY
+    except ValueError:
+        return _EMPTY
 
 
 def is_defined(value: object) -> bool:
@@ -364,13 +398,13 @@ def functions_in(cls: type) -> Iterator[tuple[str, FunctionType]]:
 
 
 def _unwrapped(value: Any) -> Iterator[FunctionType]:
-    if isinstance(value, FunctionType):
+    if is_a(value, FunctionType):
         yield value
-    elif isinstance(value, property):
+    elif is_a(value, property):
         yield from (f for f in (value.fget, value.fset, value.fdel) if isinstance(f, FunctionType))
     elif _is_method(value):
         inner = getattr(value, "__func__", None) or getattr(value, "func", None) or getattr(value, "__wrapped__", None)
-        if isinstance(inner, FunctionType):
+        if is_a(inner, FunctionType):
             yield inner
 
 
@@ -406,5 +440,3 @@ def _is_computed(defaults: Part) -> bool:
 
 def _content(vertex: Vertex) -> str:
     return vertex.content
-
-

@@ -7,14 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
-from stepcache.digest import digest
 from stepcache.key.canonical import Reach, Vertex, reach_from
 from stepcache.key.follow import Walk
 from stepcache.key.installed import Distribution, closure_of
 from stepcache.key.modules import Modules
 from stepcache.key.objects import forget_values, unit_of
 from stepcache.key.spaces import LoadedSource, Memo, Spaces
-from stepcache.key.table import SourceTable
 
 __all__ = ["CodeReader", "Reach"]
 
@@ -134,19 +132,13 @@ class CodeReader:
         walk.finish()
         return top
 
-    def settle(self, modules: Iterable[str]) -> None:
-        """Look at the variables of loaded modules now, so that what steps do to them later changes no key."""
-        walk = self._walks.setdefault((), Walk(self._spaces, []))
-        for name in modules:
-            module = sys.modules.get(name)
-            if not isinstance(module, ModuleType) or not self.modules.is_project(name):
-                continue
-            table: SourceTable = self._spaces.live(module).table
-            for variable, bindings in table.bindings.items():
-                if variable in module.__dict__ and any(
-                    b.unit >= 0 and table.units[b.unit].kind == "statement" for b in bindings
-                ):
-                    walk.objects.settled(module, variable, module.__dict__[variable])
+    def settle(self, roots: Iterable[Any], home: ModuleType) -> None:
+        """Look at all variables that functions of a pipeline file reach, at the end of its import.
+
+        What steps do to the variables later in the process then changes no key.
+        """
+        for function in roots:
+            self.reach([function], settings={}, home=home)
 
     def _owners_of(self, module: str) -> tuple[Distribution, ...]:
         """The distribution that owns an installed module, and its requirements."""
@@ -166,8 +158,3 @@ class _NoMemo:
 
     def put(self, kind: str, name: bytes, data: bytes) -> None:
         """Let go of it."""
-
-
-def code_digest(reach: Reach) -> str:
-    """The digest of a reach with the values of its variables."""
-    return digest("code with values", reach.digest, *(f"{o.name}={o.digest}" for o in reach.variables))

@@ -1,4 +1,9 @@
-"""One file's source → its table: definitions with digests and the names that they use. Pure."""
+"""One file's source → its table: definitions with digests and the names that they use. Pure.
+
+Digests are of a normal form that is the same on every Python. Left out are positions, comments, formatting,
+docstrings, annotations of functions and variables, `pass` and bare constants; set displays of constants and the plain
+methods of a class are sorted. Constants keep their type.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,14 @@ import warnings
 from collections.abc import Sequence
 
 from stepcache.digest import digest, digest_all
-from stepcache.key.syntax import RawPart, RawUnit, Walker, is_type_checking
+from stepcache.key import definitions, expressions, statements
+from stepcache.key.nodes import is_type_checking
 from stepcache.key.table import TABLE_FORMAT, Binding, Chain, Part, SourceTable, Unit, Uses
+from stepcache.key.walker import RawPart, RawUnit, Walker
 
 __all__ = ["SourceTable", "analyse", "table_name"]
+
+_WRITERS = {**expressions.WRITERS, **statements.WRITERS, **definitions.WRITERS}
 
 # Deep enough for any expression that Python itself can parse.
 _DEPTH = 60_000
@@ -60,7 +69,7 @@ class _ModuleWalk:
     """The walk over the statements of a module."""
 
     def __init__(self) -> None:
-        self.walker = Walker()
+        self.walker = Walker(_WRITERS)
         self.walker.on_bind = self.on_bind
         self.walker.on_import = self.on_import
         self.bindings: dict[str, list[Binding]] = {}
@@ -232,7 +241,9 @@ def _impure(units: Sequence[Unit], bindings: dict[str, list[Binding]]) -> frozen
             fresh = {user for user in users.get(name, ()) if user not in seen and units[user].kind == "statement"}
             seen |= fresh
             todo += fresh
-    return frozenset(name for name in impure if any(b.unit >= 0 and units[b.unit].kind == "statement" for b in bindings[name]))
+    return frozenset(
+        name for name in impure if any(b.unit >= 0 and units[b.unit].kind == "statement" for b in bindings[name])
+    )
 
 
 def _is_impure(uses: Uses, bindings: dict[str, list[Binding]]) -> bool:

@@ -184,7 +184,9 @@ def _unit_row(unit: Unit) -> list[Any]:
 
 
 def _unit(row: list[Any]) -> Unit:
-    kind, name, line, end, body, top, signature, parameters, defaults, decorators, by, notes, doc, binds, at, effect = row
+    kind, name, line, end, body, top, signature, parameters, defaults, decorators, by, notes, doc, binds, at, effect = (
+        row
+    )
     return Unit(
         kind, name, line, end, _part(body), top, signature, tuple(parameters),
         _part(defaults) if defaults else None, tuple(map(_part, decorators)), tuple(map(tuple, by)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copyreg
 import functools
+import os
 import re
 import struct
 import sys
@@ -25,12 +26,13 @@ _OPAQUE_MODULES = {
     "_thread", "threading", "logging", "weakref", "_weakref", "_weakrefset", "itertools", "_contextvars", "contextvars",
     "sqlite3", "socket", "_socket", "ssl", "asyncio", "_asyncio", "multiprocessing", "concurrent", "subprocess",
     "_io", "io", "tempfile", "queue", "_queue", "select", "selectors", "mmap", "contextlib", "_abc",
+    "importlib", "_frozen_importlib", "_frozen_importlib_external", "zipimport", "pkgutil",
 }  # fmt: skip
 _MOST_PARTS = 300_000
 _MOST_STRINGS = 5_000
 
 
-class Undigestible(Exception):  # noqa: N818  a fact about a value, not a fault
+class Undigestible(Exception):
     """A value, or something in it, has no digest."""
 
     def __init__(self, type_name: str) -> None:
@@ -149,20 +151,23 @@ class ValueWriter:
         return f"{tag}:{text}" if len(text) < 100 else digest(tag, text)
 
     def _compound(self, value: Any, kind: type) -> str:
+        if value is sys.modules or kind.__name__ == "_Environ" or issubclass(kind, type(os.environ)):
+            # The process's own: look-ups in it are observed when they are made.
+            return "process"
         if kind is dict:
             return self._mapping("dict", value.items(), ordered=self.ordered)
         if kind in (list, tuple):
             return self._sequence(kind.__name__, value)
         if kind in (set, frozenset):
             return self._set(kind.__name__, value)
-        if isinstance(value, PurePath):
+        if issubclass(kind, PurePath):
             return digest("path", self._class(kind), self._text("str", str(value)), str(getattr(value, "pattern", "")))
-        if isinstance(value, (type, types.ModuleType, types.FunctionType)) or kind.__module__.startswith("stepcache."):
+        if issubclass(kind, (type, types.ModuleType, types.FunctionType)) or kind.__module__.startswith("stepcache."):
             return self._code(value)
         special = _SPECIAL.get(kind)
         if special is not None:
             return special(self, value)
-        if kind.__module__ in ("typing", "types") and hasattr(value, "__args__"):
+        if str(kind.__module__) in ("typing", "types") and hasattr(value, "__args__"):
             return digest("generic", repr(getattr(value, "__origin__", kind)), self.write(tuple(value.__args__)))
         if kind.__module__ == "typing":
             return digest("typing", repr(value))
@@ -231,7 +236,7 @@ class ValueWriter:
         if numpy is not None and kind in (getattr(numpy, "ndarray", None), getattr(numpy, "memmap", None)):
             return self._array(value)
         enum = sys.modules.get("enum")
-        if enum is not None and isinstance(value, enum.Enum):
+        if enum is not None and issubclass(kind, enum.Enum):
             return digest("enum", self._class(kind), str(value.name), self.write(value._value_))
         try:
             registered = copyreg.dispatch_table.get(kind)

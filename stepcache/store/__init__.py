@@ -2,9 +2,9 @@
 
 In reading order: `frame` (the bytes around all that is stored), `seal` (the key), `compression`; `codecs` with
 `standard`, `plain`, `arrays`, `pickles` and `paths` (values as bytes), `content`; `folder` (the cache folder, made or
-refused), `blobs` (large values), `rows`, `batch` and `database` (small ones and all else), `ledger` (what the parts
-share); `values`, `traces`, `memos`, `inventory`, `gc`, `claims` (one concern each), `scratch` (values that are not
-kept), `settings`, and `store`, which puts them together.
+refused), `blobs` (large values), `rows`, `batch`, `schema`, `salvage` and `database` (all else), `ledger` (what the
+parts share); `values`, `traces`, `memos`, `inventory`, `gc`, `claims` (one concern each), `scratch` (values that are
+not kept), `settings`, and `store`, which puts them together.
 """
 
 from stepcache.store.codecs import Codec, Codecs, Declined, Encoded, builtin_codecs

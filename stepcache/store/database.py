@@ -19,6 +19,8 @@ from urllib.parse import quote
 from weakref import WeakSet
 
 from stepcache.store.folder import make_private, remove
+from stepcache.store.salvage import salvage
+from stepcache.store.schema import ERRORS, FORMAT, SCHEMA, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,30 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
-_FORMAT = 1
-_NAME = re.compile(rf"entries-{_FORMAT}\.(\d+)\.db")
-_BUSY_SECONDS = 10.0
-
-_SCHEMA = """
-CREATE TABLE traces(id INTEGER PRIMARY KEY, key BLOB NOT NULL, variant BLOB NOT NULL, value BLOB,
-    used INTEGER NOT NULL, frame BLOB NOT NULL, ingredients BLOB NOT NULL, UNIQUE(key, variant));
-CREATE INDEX traces_by_value ON traces(value);
-CREATE TABLE contents(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, made INTEGER NOT NULL,
-    stored INTEGER NOT NULL, frame BLOB);
-CREATE TABLE records(id INTEGER PRIMARY KEY, project BLOB NOT NULL, node BLOB NOT NULL, key BLOB NOT NULL,
-    variant BLOB NOT NULL, used INTEGER NOT NULL, seal BLOB NOT NULL, UNIQUE(project, node, key, variant));
-CREATE INDEX records_by_entry ON records(key, variant);
-CREATE TABLE memos(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, used INTEGER NOT NULL, frame BLOB NOT NULL);
-CREATE TABLE gone(id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, reason BLOB NOT NULL);
-CREATE TABLE counters(name BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
-"""
-_TABLES = {
-    "traces": "key, variant, value, used, frame, ingredients",
-    "contents": "name, made, stored, frame",
-    "records": "project, node, key, variant, used, seal",
-    "memos": "name, used, frame",
-    "gone": "key, reason",
-}
+_NAME = re.compile(rf"entries-{FORMAT}\.(\d+)\.db")
 
 # Errors that no undamaged database of ours gives, whatever the disk does.
 _DAMAGE = {
@@ -61,8 +40,6 @@ _DAMAGE = {
     sqlite3.SQLITE_FORMAT,
     sqlite3.SQLITE_NOTADB,
 }
-# A damaged size asks for too much memory, and a damaged schema cannot be told of in UTF-8.
-_ERRORS = (sqlite3.Error, MemoryError, UnicodeDecodeError)
 _MOVED = sqlite3.SQLITE_READONLY_DBMOVED
 
 
@@ -94,7 +71,7 @@ class Database:
             if connection is not None and not connection.in_transaction and not self._interrupted:
                 try:
                     return connection.execute(sql, arguments).fetchall()
-                except _ERRORS:
+                except ERRORS:
                     pass  # which is met again, and seen to
             return self._guarded(lambda connection: connection.execute(sql, arguments).fetchall())
 
@@ -145,7 +122,7 @@ class Database:
             for attempt in (1, 2):
                 try:
                     return work(self._opened())
-                except _ERRORS as error:
+                except ERRORS as error:
                     if attempt == 2 or not self._recovered(error):
                         raise Unusable(str(error) or "out of memory") from error
                 except OSError as error:
@@ -166,7 +143,7 @@ class Database:
             return False
         try:
             return self._replace()
-        except (OSError, *_ERRORS) as trouble:
+        except (OSError, *ERRORS) as trouble:
             self._note("write", f"a damaged database could not be replaced: {trouble}")
             return False
 
@@ -226,17 +203,17 @@ class Database:
         return self._generation(generation)
 
     def _generation(self, number: int) -> str:
-        return f"{self._folder}/entries-{_FORMAT}.{number}.db"
+        return f"{self._folder}/entries-{FORMAT}.{number}.db"
 
     def _connected(self) -> sqlite3.Connection:
-        connection = _connect(self._path)
+        connection = connect(self._path)
         try:
             if self._refused or not _has_wal(connection):
                 # A file system without shared memory or locks of its kind.
                 connection.execute("PRAGMA locking_mode=EXCLUSIVE")
                 connection.execute("PRAGMA journal_mode=TRUNCATE")
                 connection.execute("PRAGMA locking_mode=NORMAL")
-            if (version := connection.execute("PRAGMA user_version").fetchone()) != (_FORMAT,):
+            if (version := connection.execute("PRAGMA user_version").fetchone()) != (FORMAT,):
                 raise _damage(f"its format is {version}")
             connection.execute(f"PRAGMA synchronous={self._synchronous}")
         except BaseException:
@@ -247,7 +224,7 @@ class Database:
     def _connected_readonly(self) -> sqlite3.Connection:
         """A connection that writes nothing; where even a log cannot be made, to the file as it is."""
         for mode in ("mode=ro", "mode=ro&immutable=1"):
-            connection = _connect(f"file:{quote(self._path)}?{mode}", uri=True)
+            connection = connect(f"file:{quote(self._path)}?{mode}", uri=True)
             try:
                 connection.execute("PRAGMA user_version").fetchone()
             except sqlite3.OperationalError:
@@ -266,12 +243,12 @@ class Database:
         os.chmod(temporary, 0o600)
         saved = 0
         try:
-            connection = _connect(temporary)
+            connection = connect(temporary)
             try:
                 connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-                connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={_FORMAT};COMMIT;")
+                connection.executescript(f"BEGIN;{SCHEMA}PRAGMA user_version={FORMAT};COMMIT;")
                 if damaged is not None:
-                    saved = _salvage(damaged, connection)
+                    saved = salvage(damaged, connection, temporary)
                 connection.execute("PRAGMA journal_mode=WAL")
             finally:
                 connection.close()
@@ -304,7 +281,7 @@ class Database:
     def _exclusive(self) -> Iterator[None]:
         """One process at a time makes or replaces the file; where locks do not work, the last rename wins."""
         fd = os.open(
-            f"{self._folder}/entries-{_FORMAT}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+            f"{self._folder}/entries-{FORMAT}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
         )
         try:
             try:
@@ -333,15 +310,6 @@ class Database:
             pass  # the interrupt came before it was taken
 
 
-def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64, uri=uri
-    )
-    # A damaged type makes text of bytes.
-    connection.text_factory = bytes
-    return connection
-
-
 def _has_wal(connection: sqlite3.Connection) -> bool:
     """Whether the write-ahead log works here. That of a file without one is turned on by who makes it."""
     try:
@@ -357,37 +325,6 @@ def _damage(text: str) -> sqlite3.DatabaseError:
     error = sqlite3.DatabaseError(text)
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return error
-
-
-def _salvage(damaged: str, target: sqlite3.Connection) -> int:
-    """Copy what can be read from *damaged*: from both ends of each table, since a bad page is in the middle."""
-    source = _connect(damaged)
-    saved = 0
-    try:
-        source.execute("PRAGMA writable_schema=ON")
-        target.execute("BEGIN")
-        for table, columns in _TABLES.items():
-            marks = ", ".join("?" * (columns.count(",") + 1))
-            insert = f"INSERT OR IGNORE INTO {table}({columns}) VALUES ({marks})"
-            for order in ("ASC", "DESC"):
-                saved += _copy(source, f"SELECT {columns} FROM {table} NOT INDEXED ORDER BY id {order}", target, insert)
-        target.execute("COMMIT")
-    finally:
-        source.close()
-    return saved
-
-
-def _copy(source: sqlite3.Connection, select: str, target: sqlite3.Connection, insert: str) -> int:
-    saved = 0
-    try:
-        for row in source.execute(select):
-            try:
-                saved += target.execute(insert, row).rowcount
-            except sqlite3.IntegrityError:
-                continue  # a row that lost what it must have
-    except _ERRORS:
-        return saved  # as far as it can be read
-    return saved
 
 
 _databases: WeakSet[Database] = WeakSet()

@@ -28,7 +28,7 @@ ROOMS = (
     ("report",),
     ("project", "builtin"),
     ("session",),
-    ("runs",),
+    ("runs", "command"),
     ("command",),
     ("cli", "stamp", "pytest_plugin", "testing", "__main__", "__init__"),
 )

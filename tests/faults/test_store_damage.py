@@ -243,3 +243,10 @@ def test_verify_names_the_damaged_and_drops_them(cache: Any) -> None:
     assert len(store.entries()) == 3
     store.close()
     assert sorted(cache.check(*range(6))) == ["hit"] * 3 + ["ran"] * 3
+
+
+def test_rows_behind_a_damaged_header_are_saved(cache: Any) -> None:
+    cache.fill(*STEPS)
+    path = database(cache)
+    path.write_bytes(b"x" * 100 + path.read_bytes()[100:])
+    assert cache.check(*STEPS) == ["hit"] * 3

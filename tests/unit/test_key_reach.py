@@ -15,7 +15,7 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.append(str(HERE))
 
-from reach_rows import HELP, HOME, MODELS, ROWS, SCALE, USE, Row, home  # noqa: E402
+from reach_rows import ROWS, Row  # noqa: E402
 
 DRIVER = HERE / "reach_driver.py"
 
