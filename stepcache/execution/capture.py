@@ -38,6 +38,7 @@ class Capture:
     def open(self) -> Iterator[None]:
         """While open, what is written is caught, and `take` gives it."""
         with ExitStack() as stack:
+            stack.callback(self._streams.clear)
             if self._mode != "no":
                 for name in ("stdout", "stderr"):
                     stream = _Stream(name, self._mode == "fd")

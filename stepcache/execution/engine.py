@@ -185,7 +185,7 @@ class Engine:
         with ExitStack() as stack:
             if keeps and self.shelf.store is not None and miss.reasons != (Reason("refresh"),):
                 mine = stack.enter_context(self.shelf.store.claim(miss.key))
-                if not mine:  # another run has computed it meanwhile
+                if not mine or self.shelf.traces(miss.key):  # another run may have computed it meanwhile
                     again = self.decide(node)
                     if isinstance(again, Hit):
                         return self.use(node, again)
