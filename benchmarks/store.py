@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from stepcache.digest import digest
@@ -59,12 +60,13 @@ def small_entries(folder: Path, count: int) -> None:
     for number in range(10):
         store.traces(f"{number:064x}", lists[number])
     print(f"open and look up 10 keys: {(time.process_time() - start) * 1e3:.2f} ms CPU")
-    for label, work in (
+    works: tuple[tuple[str, Callable[[int], object]], ...] = (
         ("traces, ingredients given", lambda n: store.traces(f"{n:064x}", lists[n])),
         ("traces, ingredients read", lambda n: store.traces(f"{n:064x}")),
         ("load", lambda n: store.load(values[n])),
         ("used", lambda n: store.used(f"pipeline_x.py::step{n}", trace(n, values[n], ()))),
-    ):
+    )
+    for label, work in works:
         start = time.process_time()
         for number in range(COUNT):
             work(number)

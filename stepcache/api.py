@@ -69,7 +69,7 @@ class Dir(_Path):
 
     pattern = "**/*"
 
-    def __new__(cls, *segments: str | Path, glob: str = "**/*") -> Dir:  # noqa: D102
+    def __new__(cls, *segments: str | Path, glob: str = "**/*") -> Dir:
         self = super().__new__(cls, *segments)
         self.pattern = glob
         return self

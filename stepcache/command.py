@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import TextIO
 
 from stepcache import __version__
+from stepcache.binding import markers
 from stepcache.builtin import terminal_report
 from stepcache.errors import CollectionFailed, StepcacheError
 from stepcache.model import ExitCode, RunReport
+from stepcache.opening import configure
+from stepcache.plugins import installed_version
 from stepcache.report import (
     EntryLine,
     HeaderFacts,
@@ -28,7 +31,7 @@ from stepcache.report import (
     verified_lines,
 )
 from stepcache.report.terminal import Terminal
-from stepcache.session import Call, Session, collect, configure, execute, markers, open_session
+from stepcache.session import Call, Session, collect, execute, open_session
 
 
 def command(arguments: tuple[str, ...], plugins: tuple[object, ...]) -> int:
@@ -128,15 +131,13 @@ def _report_stream(session: Session) -> Iterator[TextIO]:
 
 
 def _facts(session: Session) -> HeaderFacts:
-    import pluggy
-
     configuration = session.configuration
     file = configuration.file
     hidden = {"codecs", "json", "terminal"}
     return HeaderFacts(
         version=__version__,
         python=".".join(map(str, sys.version_info[:3])),
-        pluggy=pluggy.__version__,
+        pluggy=installed_version("pluggy"),
         root=str(configuration.root),
         config_file=os.path.relpath(file, configuration.root) if file is not None else None,
         pipelinepaths=configuration.pipelinepaths if not session.options.args else (),

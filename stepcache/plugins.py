@@ -107,6 +107,16 @@ def entry_points() -> Iterator[tuple[str, str, str]]:
                 yield name, target, distribution
 
 
+def installed_version(distribution: str) -> str:
+    """The version of an installed distribution, by the name of its metadata folder; "?" where there is none."""
+    for folder in dict.fromkeys(sys.path):
+        for info in _infos(folder or "."):
+            name, _, version = os.path.basename(info).rpartition(".")[0].partition("-")
+            if name == distribution:
+                return version
+    return "?"
+
+
 def _infos(folder: str) -> Sequence[str]:
     try:
         names = os.listdir(folder)

@@ -10,9 +10,9 @@ from typing import Any
 from stepcache import __version__
 from stepcache.api import Defined
 from stepcache.errors import CollectionFailed, NotCached, StepFailed, UsageError, ValueGone
+from stepcache.execution.values import Held, Variants
 from stepcache.model import ExitCode, NodeReport, RunReport
 from stepcache.report import json_report
-from stepcache.execution.values import Held, Variants
 from stepcache.session import Call, Session, collect, execute, open_session, remake
 
 

@@ -1,17 +1,17 @@
 """For tests of pipelines and plugins: a project in a temporary folder, and what came of running it.
 
-    def test_a_changed_step_runs_again(stepcache_project):
-        project = stepcache_project
-        project.write("pipeline_x.py", '''
-            from stepcache import step
+def test_a_changed_step_runs_again(stepcache_project):
+    project = stepcache_project
+    project.write("pipeline_x.py", '''
+        from stepcache import step
 
-            @step
-            def answer():
-                return 41
-        ''')
-        assert project.run().outcomes == {"pipeline_x.py::answer": "ran"}
-        project.edit("pipeline_x.py", "41", "42")
-        assert project.run().reasons == {"pipeline_x.py::answer": ["code: pipeline_x.py::answer"]}
+        @step
+        def answer():
+            return 41
+    ''')
+    assert project.run().outcomes == {"pipeline_x.py::answer": "ran"}
+    project.edit("pipeline_x.py", "41", "42")
+    assert project.run().reasons == {"pipeline_x.py::answer": ["code: pipeline_x.py::answer"]}
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
-
 import pytest
+from attrs import field, frozen
 
 
 @frozen
@@ -135,9 +134,18 @@ class Project:
     def command(self, *args: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> Result:
         """Run stepcache as a command of its own."""
         self._report.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "stepcache", *self._arguments(args)]
-        done = subprocess.run(
-            command,
+        done = self._subprocess(["-m", "stepcache", *self._arguments(args)], env, timeout)
+        return Result(done.returncode, done.stdout, done.stderr, self._read())
+
+    def python(self, *args: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> Result:
+        """Run a script of the project, or `-c` with a text, in a Python of its own."""
+        done = self._subprocess([*args], env, timeout)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    @staticmethod
+    def _subprocess(args: list[str], env: Mapping[str, str] | None, timeout: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *args],
             cwd=Path.cwd(),
             env={**os.environ, **(env or {})},
             capture_output=True,
@@ -145,7 +153,6 @@ class Project:
             timeout=timeout,
             check=False,
         )
-        return Result(done.returncode, done.stdout, done.stderr, self._read())
 
     def _arguments(self, args: tuple[str, ...]) -> list[str]:
         given = any(each.startswith("--json") for each in args)

@@ -1,5 +1,7 @@
 """Caching is on by default."""
 
+from training import line, measurements
+
 from stepcache import pipeline
 
 

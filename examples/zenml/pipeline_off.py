@@ -1,5 +1,7 @@
 """Caching off for a pipeline: it and every step in it run each time, whatever the steps say."""
 
+from training import line
+
 from stepcache import pipeline
 
 

@@ -68,6 +68,8 @@ class Engine:
     """Nodes below given values: nothing of theirs is stored."""
     notices: dict[str, list[str]] = field(factory=dict)
     warnings: list[str] = field(factory=list)
+    wrong_ends: list[str] = field(factory=list)
+    """What went wrong when the resources of the run were torn down."""
     inputs: Inputs = field(init=False)
     resources: Resources = field(init=False)
 
@@ -329,13 +331,13 @@ class Engine:
         with self.sight.paused():
             return self.shelf.load(value)
 
-    def close(self) -> list[str]:
-        """Tear down what is left; what went wrong, in words."""
-        wrong = self.resources.after_run()
-        return [
+    def close(self) -> None:
+        """Tear down what is left; what went wrong is a warning, and in `wrong_ends`."""
+        self.wrong_ends = [
             f"{bound.definition.source}: tear-down of resource '{bound.definition.name}' failed: "
             f"{type(error).__name__}: {error}"
-            for bound, error in wrong
+            for bound, error in self.resources.after_run()
         ]
+        self.warnings.extend(self.wrong_ends)
 
 

@@ -15,7 +15,9 @@ from typing import Any
 
 from stepcache.digest import digest, digest_all
 from stepcache.key.canonical import Vertex
-from stepcache.key.objects import Objects, is_a
+from stepcache.key.effects import Effects
+from stepcache.key.introspect import is_a
+from stepcache.key.objects import Objects
 from stepcache.key.spaces import Space, Spaces
 from stepcache.key.table import Binding, Chain, Dynamic, Import, Part, Unit
 
@@ -23,11 +25,6 @@ from stepcache.key.table import Binding, Chain, Dynamic, Import, Part, Unit
 _MODULE_NAMES = {
     "__name__", "__file__", "__doc__", "__package__", "__spec__", "__path__", "__loader__", "__cached__",
     "__builtins__",
-}  # fmt: skip
-# Modules whose functions, called for effect while a module is imported, change no result.
-_INERT = {
-    "logging", "warnings", "sys", "gc", "faulthandler", "typing", "stepcache", "atexit", "signal", "pytest",
-    "importlib", "pkgutil",
 }  # fmt: skip
 
 
@@ -45,7 +42,7 @@ class Walk:
         self._sources: dict[tuple[int, str], Vertex] = {}
         self._wholes: dict[int, Vertex] = {}
         self._all: Vertex | None = None
-        self._effects: list[tuple[str, Vertex]] | None = None
+        self.effects = Effects(self)
         self._todo: list[tuple[Vertex, Any]] = []
 
     # --- building
@@ -218,18 +215,22 @@ class Walk:
                 found += self.of_module(space.absolute(binding.module, binding.level), (binding.attribute, *rest))
             else:
                 found += self.of_module(binding.module, rest)
-        if not found:
-            for module, level in space.table.stars:
-                full = space.absolute(module, level)
-                target = self.space(full) if self.modules.kind(full) == "project" else None
-                if target is None:
-                    package = full if self.modules.kind(full) == "package" else ""
-                    if package:
-                        found.append(self.leaf("package", f"{full}.{name}", package))
-                elif self._offers(target, name, {space.name}):
-                    found += self.follow(target, (name, *rest))
+        found = found or self._follow_stars(space, name, rest)
         if not found and name in space.table.assigners:
             found.append(self.source_of(space, name))
+        return found
+
+    def _follow_stars(self, space: Space, name: str, rest: Chain) -> list[Vertex]:
+        """What a name stands for by `from … import *`."""
+        found: list[Vertex] = []
+        for module, level in space.table.stars:
+            full = space.absolute(module, level)
+            kind = self.modules.kind(full)
+            target = self.space(full) if kind == "project" else None
+            if target is not None and self._offers(target, name, {space.name}):
+                found += self.follow(target, (name, *rest))
+            elif kind == "package":
+                found.append(self.leaf("package", f"{full}.{name}", full))
         return found
 
     def _offers(self, space: Space, name: str, seen: set[str]) -> bool:
@@ -387,63 +388,6 @@ class Walk:
                 if binding.attribute is not None:
                     target = space.absolute(binding.module, binding.level)
                     vertex.link("imported", self.of_module(target, (binding.attribute,)))
-
-    # --- what imports do besides binding names
-
-    def effects(self) -> list[tuple[str, Vertex]]:
-        """The statements of the loaded modules that change installed code: seeds, precisions, registrations."""
-        if self._effects is None:
-            found: dict[str, Vertex] = {}
-            for module in self.loading:
-                space = self.space(module)
-                if space is None or space.names is None:
-                    continue
-                for index, unit in enumerate(space.table.units):
-                    if self._has_effect(space, unit):
-                        vertex = self.unit(space, index)
-                        found.setdefault(f"effect {unit.signature} {unit.body.digest}", vertex)
-            self._effects = sorted(found.items())
-        return self._effects
-
-    def _has_effect(self, space: Space, unit: Unit) -> bool:
-        if unit.kind == "statement":
-            return unit.has_effect and any(self._touches(space, chain, set()) for chain in unit.body.uses.effects)
-        return any(
-            any(part.startswith("register") for part in chain[1:]) and self._is_foreign(space, chain)
-            for chain in unit.decorated_by
-        )
-
-    def _touches(self, space: Space, chain: Chain, seen: set[tuple[str, str]]) -> bool:
-        """Does calling or storing into *chain* change installed code, itself or through project functions?"""
-        if chain[0] == "":
-            return self._is_foreign_module(chain[1])
-        if (space.name, chain[0]) in seen:
-            return False
-        seen.add((space.name, chain[0]))
-        for binding in space.table.bindings.get(chain[0], ()):
-            if binding.unit >= 0:
-                unit = space.table.units[binding.unit]
-                if unit.kind != "statement" and any(self._touches(space, c, seen) for c in unit.body.uses.effects):
-                    return True
-                continue
-            if self._is_foreign(space, chain):
-                return True
-            module, rest = space.absolute(binding.module, binding.level), chain[1:]
-            if binding.attribute is not None:
-                rest = (binding.attribute, *rest)
-            while rest and self.modules.kind(f"{module}.{rest[0]}") == "project":
-                module, rest = f"{module}.{rest[0]}", rest[1:]
-            target = self.space(module) if self.modules.kind(module) == "project" else None
-            if target is not None and rest and self._touches(target, rest, seen):
-                return True
-        return False
-
-    def _is_foreign(self, space: Space, chain: Chain) -> bool:
-        bindings = space.table.bindings.get(chain[0], ()) if chain else ()
-        return any(b.unit < 0 and self._is_foreign_module(space.absolute(b.module, b.level)) for b in bindings)
-
-    def _is_foreign_module(self, module: str) -> bool:
-        return module.split(".")[0] not in _INERT and self.modules.kind(module) in ("package", "stdlib")
 
 
 _NOTHING = object()

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from types import CellType, CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, overload
+from collections.abc import Mapping
+from types import CellType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from stepcache.key.bytecode import bytecode_digest, bytecode_names
 from stepcache.key.canonical import Vertex
+from stepcache.key.introspect import (
+    EMPTY,
+    cells_of,
+    functions_in,
+    inside,
+    is_a,
+    is_defined,
+    is_method,
+    stands_in,
+    unit_of,
+)
 from stepcache.key.spaces import Space
 from stepcache.key.table import Binding, Part, Unit
 from stepcache.key.value import Digested, ValueWriter, type_name
 
 if TYPE_CHECKING:
     from stepcache.key.follow import Walk
-
-T = TypeVar("T")
 
 # Values as they were when first looked at, which is when the imports of the collected file had ended: what steps do
 # to them later in the process must not change keys. By what holds them, then by root and name.
@@ -232,8 +241,8 @@ class Objects:
         for part in unit.parts:
             for chain in part.uses.free:
                 label, cell = f"free {'.'.join(chain)}", cells.get(chain[0])
-                value = _inside(cell)
-                if value is _EMPTY or chain[0] in changing:
+                value = inside(cell)
+                if value is EMPTY or chain[0] in changing:
                     unknown = unknown or chain[0] != "__class__"
                 elif is_a(value, ModuleType):
                     vertex.link(label, self.walk.of_module(value.__name__, chain[1:]))
@@ -258,7 +267,7 @@ class Objects:
                 if name in function.__globals__:
                     vertex.link(name, self.walk.follow(space, (name,)))
             held: list[object] = [function.__defaults__, function.__kwdefaults__]
-            held += [_inside(cell) for cell in function.__closure__ or ()]
+            held += [inside(cell) for cell in function.__closure__ or ()]
             self.hold(vertex, self.settled(function, "", held), space.folder)
 
         return self.walk.later(vertex, fill)
@@ -309,17 +318,17 @@ class Objects:
         values: dict[str, object] = {}
         if unit is not None:
             self.walk.fill_unit(vertex, space, unit)
-            self._fill_free(vertex, space, unit, _cells_of(cls), values)
+            self._fill_free(vertex, space, unit, cells_of(cls), values)
         for number, base in enumerate(cls.__bases__):
             vertex.link(f"base {number}", self._class_or_leaf(base))
         vertex.link("metaclass", self._class_or_leaf(type(cls)))
         if "subclasses" in vertex.marks:
             vertex.link("subclass", self.subclasses(cls))
         for name, function in functions_in(cls):
-            if not _stands_in(function.__code__, space, unit) and self.is_code(function):
-                # What dataclasses, attrs and namedtuple generate follows from the fields.
-                if not function.__code__.co_filename.startswith("<") or not (unit or hasattr(cls, "_fields")):
-                    vertex.link(f"attribute {name}", [self.function(function)])
+            # What dataclasses, attrs and namedtuple generate follows from the fields.
+            generated = function.__code__.co_filename.startswith("<") and (unit is not None or hasattr(cls, "_fields"))
+            if not generated and not stands_in(function.__code__, space, unit) and self.is_code(function):
+                vertex.link(f"attribute {name}", [self.function(function)])
         values.update(self._class_values(cls, unit))
         if values:
             self.hold(vertex, self.settled(cls, "", values), space.folder)
@@ -332,7 +341,7 @@ class Objects:
             return {name: member._value_ for name, member in members.items()}
         found = {}
         for name, value in cls.__dict__.items():
-            if (name.startswith("__") and name.endswith("__")) or name in _CLASS_NOISE or _is_method(value):
+            if (name.startswith("__") and name.endswith("__")) or name in _CLASS_NOISE or is_method(value):
                 continue
             inner = is_a(value, type) and value.__qualname__.startswith(cls.__qualname__ + ".")
             if inner and unit is not None:
@@ -346,90 +355,6 @@ class Objects:
             return [self.class_(cls)]
         kind = self.modules.kind(cls.__module__)
         return [self.walk.leaf(kind, type_name(cls), cls.__module__ if kind == "package" else "")]
-
-
-_EMPTY = object()
-
-
-@overload
-def is_a(value: object, kinds: type[T]) -> TypeGuard[T]: ...
-@overload
-def is_a(value: object, kinds: tuple[type, ...]) -> bool: ...
-def is_a(value: object, kinds: Any) -> bool:
-    """`isinstance` by the true type: proxies raise what they like when asked for their `__class__`."""
-    return issubclass(type(value), kinds)
-
-
-def _inside(cell: CellType | None) -> Any:
-    """What a cell holds."""
-    try:
-        return cell.cell_contents if cell is not None else _EMPTY
-    except ValueError:
-        return _EMPTY
-
-
-def is_defined(value: object) -> bool:
-    """Is it what a decorator of stepcache's made of a function?"""
-    return type(value).__module__ == "stepcache.api" and hasattr(value, "definition")
-
-
-def unit_of(space: Space, code: CodeType) -> Unit | None:
-    """The definition that a code object was made from."""
-    units = [space.table.units[i] for i in space.table.named(code.co_qualname)]
-    units = [unit for unit in units if unit.line == code.co_firstlineno and unit.kind != "class"]
-    if len(units) < 2:
-        return units[0] if units else None
-    # Several lambdas on one line: the one that the code's own positions lie in.
-    places = [
-        (line, column)
-        for line, end_line, column, end_column in code.co_positions()
-        if line is not None and column is not None and (line, end_line, end_column) != (code.co_firstlineno, line, 0)
-    ]
-    first = min(places, default=(0, 0))
-    inside = [unit for unit in units if unit.body_at[:2] <= first <= unit.body_at[2:]]
-    return max(inside or units, key=lambda unit: unit.body_at[:2])
-
-
-def functions_in(cls: type) -> Iterator[tuple[str, FunctionType]]:
-    """The functions that a class holds, out of their wrappings, by name."""
-    for name, value in sorted(cls.__dict__.items(), key=lambda item: item[0]):
-        for function in _unwrapped(value):
-            yield name, function
-
-
-def _unwrapped(value: Any) -> Iterator[FunctionType]:
-    if is_a(value, FunctionType):
-        yield value
-    elif is_a(value, property):
-        yield from (f for f in (value.fget, value.fset, value.fdel) if isinstance(f, FunctionType))
-    elif _is_method(value):
-        inner = getattr(value, "__func__", None) or getattr(value, "func", None) or getattr(value, "__wrapped__", None)
-        if is_a(inner, FunctionType):
-            yield inner
-
-
-def _is_method(value: object) -> bool:
-    kind = type(value)
-    return kind in (FunctionType, staticmethod, classmethod, property) or (
-        kind.__name__ in ("cached_property", "singledispatchmethod", "_lru_cache_wrapper", "partialmethod")
-        or kind.__name__ in ("member_descriptor", "getset_descriptor", "wrapper_descriptor", "method_descriptor")
-        or kind.__name__ == "_tuplegetter"
-    )
-
-
-def _stands_in(code: CodeType, space: Space, unit: Unit | None) -> bool:
-    """Was the function written in the class's own body?"""
-    return unit is not None and os.path.abspath(code.co_filename) == space.path and (
-        unit.line <= code.co_firstlineno <= unit.end
-    )  # fmt: skip
-
-
-def _cells_of(cls: type) -> dict[str, CellType]:
-    """What the methods of a class made inside a function close over."""
-    found: dict[str, CellType] = {}
-    for _, function in functions_in(cls):
-        found.update(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-    return found
 
 
 def _is_computed(defaults: Part) -> bool:

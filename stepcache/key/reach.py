@@ -10,8 +10,9 @@ from typing import Any
 from stepcache.key.canonical import Reach, Vertex, reach_from
 from stepcache.key.follow import Walk
 from stepcache.key.installed import Distribution, closure_of
+from stepcache.key.introspect import unit_of
 from stepcache.key.modules import Modules
-from stepcache.key.objects import forget_values, unit_of
+from stepcache.key.objects import forget_values
 from stepcache.key.spaces import LoadedSource, Memo, Spaces
 
 __all__ = ["CodeReader", "Reach"]
@@ -26,11 +27,9 @@ class CodeReader:
     from, or None where the file says it.
     """
 
-    def __init__(
-        self, modules: Modules, memo: Memo | None = None, loaded_source: LoadedSource = lambda module: None
-    ) -> None:
+    def __init__(self, modules: Modules, memo: Memo | None = None, loaded_source: LoadedSource | None = None) -> None:
         self.modules = modules
-        self._memo = memo if memo is not None else _NoMemo()
+        self._memo = memo
         self._loaded_source = loaded_source
         self.forget(())
 
@@ -102,7 +101,7 @@ class CodeReader:
                 top.packages += [module for module in found.modules if self.modules.kind(module) == "package"]
                 for number, reference in enumerate(found.references):
                     top.link(f"setting {name} {number}", [walk.objects.of(reference)])
-        for label, vertex in walk.effects():
+        for label, vertex in walk.effects.vertices():
             top.link(label, [vertex])
         walk.finish()
         return top
@@ -147,14 +146,3 @@ class CodeReader:
             found = self.modules.distribution(module)
             known = self._owners[module] = closure_of(found) if found is not None else ()
         return known
-
-
-class _NoMemo:
-    """Remembers nothing."""
-
-    def get(self, kind: str, name: bytes) -> bytes | None:
-        """Nothing."""
-        return None
-
-    def put(self, kind: str, name: bytes, data: bytes) -> None:
-        """Let go of it."""

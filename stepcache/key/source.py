@@ -69,9 +69,7 @@ class _ModuleWalk:
     """The walk over the statements of a module."""
 
     def __init__(self) -> None:
-        self.walker = Walker(_WRITERS)
-        self.walker.on_bind = self.on_bind
-        self.walker.on_import = self.on_import
+        self.walker = Walker(_WRITERS, self.on_bind, self.on_import)
         self.bindings: dict[str, list[Binding]] = {}
         self.imports: list[tuple[str, int, tuple[str, ...]]] = []
         self.stars: list[tuple[str, int]] = []
@@ -215,35 +213,31 @@ def _assigners(units: Sequence[Unit]) -> dict[str, tuple[int, ...]]:
 
 
 def _impure(units: Sequence[Unit], bindings: dict[str, list[Binding]]) -> frozenset[str]:
-    """The names whose value visibly depends on the clock, chance or the process, directly or through one another."""
-    users: dict[str, set[int]] = {}
-    todo: list[int] = []
-    for index, unit in enumerate(units):
-        if index != unit.top:
-            continue
-        for part in unit.parts:
-            for chain in part.uses.chains:
-                users.setdefault(chain[0], set()).add(index)
-        if any(_is_impure(uses.uses, bindings) for uses in unit.parts):
-            todo.append(index)
+    """The variables whose value visibly depends on the clock, chance or the process, or on one whose does."""
     names: dict[int, list[str]] = {}
     for name, found in bindings.items():
         for binding in found:
-            if binding.unit >= 0:
-                names.setdefault(binding.unit, []).append(name)
+            names.setdefault(binding.unit, []).append(name)
+    users: dict[str, set[int]] = {}
+    todo: list[int] = []
+    for index, unit in enumerate(units):
+        if index == unit.top:
+            for chain in (chain for part in unit.parts for chain in part.uses.chains):
+                users.setdefault(chain[0], set()).add(index)
+            if any(_is_impure(part.uses, bindings) for part in unit.parts):
+                todo.append(index)
     impure: set[str] = set()
     seen = set(todo)
-    while todo:
-        index = todo.pop()
-        for name in names.get(index, ()):
-            impure.add(name)
-            # A class or function passes it on only to the variables that are made by it.
+    for index in todo:
+        made = names.get(index, ()) if index >= 0 else ()
+        if units[index].kind == "statement":
+            impure.update(made)
+        for name in made:
+            # It passes on to the variables that are made with it.
             fresh = {user for user in users.get(name, ()) if user not in seen and units[user].kind == "statement"}
             seen |= fresh
-            todo += fresh
-    return frozenset(
-        name for name in impure if any(b.unit >= 0 and units[b.unit].kind == "statement" for b in bindings[name])
-    )
+            todo += sorted(fresh)
+    return frozenset(impure)
 
 
 def _is_impure(uses: Uses, bindings: dict[str, list[Binding]]) -> bool:

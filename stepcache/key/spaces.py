@@ -58,7 +58,7 @@ _EMPTY = SourceTable("", "")
 class Spaces:
     """Tables and namespaces, each made once."""
 
-    def __init__(self, modules: Modules, memo: Memo, loaded_source: LoadedSource) -> None:
+    def __init__(self, modules: Modules, memo: Memo | None, loaded_source: LoadedSource | None) -> None:
         self.modules = modules
         self._memo = memo
         self._loaded_source = loaded_source
@@ -75,18 +75,21 @@ class Spaces:
         known = self._tables.get(text)
         if known is None:
             name = bytes.fromhex(table_name(text))
-            data = self._memo.get("source", name)
+            data = self._memo.get("source", name) if self._memo is not None else None
             if data is not None:
                 known = SourceTable.from_json(data)
             else:
                 known = analyse(text, path)
-                self._memo.put("source", name, known.to_json())
+                if self._memo is not None:
+                    self._memo.put("source", name, known.to_json())
             self._tables[text] = known
         return known
 
     def table_of_file(self, path: str | None, module: str = "") -> SourceTable:
         """The table of a module's file; one that is no Python source counts by its bytes."""
-        text = self._loaded_source(module) if module in sys.modules else None
+        text = None
+        if self._loaded_source is not None and module in sys.modules:
+            text = self._loaded_source(module)
         if text is None:
             text = _content(path)
         if text is None:

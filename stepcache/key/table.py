@@ -78,8 +78,9 @@ class Unit:
     """A definition, or a statement of the module.
 
     `kind` is "function", "lambda", "class" or "statement". `line` is that of the first decorator; `body_at` is
-    where a lambda's expression begins and ends. `decorated_by` names the decorators. `signature` digests the parameters in their order. `annotations`
-    and `doc` digest what counts only for code that looks at it. `binds` are the names that a statement assigns.
+    where a lambda's expression begins and ends. `decorated_by` names the decorators. `signature` digests the
+    parameters in their order. `annotations` and `doc` digest what counts only for code that looks at it. `binds` are
+    the names that a statement assigns.
     """
 
     kind: str
@@ -152,7 +153,10 @@ class SourceTable:
         return json.dumps(
             [
                 self.digest, self.source, [_unit_row(unit) for unit in self.units],
-                {name: [[b.unit, b.module, b.level, b.attribute] for b in all_] for name, all_ in self.bindings.items()},
+                {
+                    name: [[b.unit, b.module, b.level, b.attribute] for b in found]
+                    for name, found in self.bindings.items()
+                },
                 self.imports, self.stars, self.assigners, sorted(self.impure), self.broken,
             ],
             separators=(",", ":"),
@@ -178,7 +182,8 @@ class SourceTable:
 def _unit_row(unit: Unit) -> list[Any]:
     return [
         unit.kind, unit.name, unit.line, unit.end, _part_row(unit.body), unit.top, unit.signature, unit.parameters,
-        _part_row(unit.defaults) if unit.defaults else None, [_part_row(part) for part in unit.decorators], unit.decorated_by,
+        _part_row(unit.defaults) if unit.defaults else None, [_part_row(part) for part in unit.decorators],
+        unit.decorated_by,
         unit.annotations, unit.doc, unit.binds, unit.body_at, unit.has_effect,
     ]  # fmt: skip
 

@@ -249,7 +249,7 @@ class ValueWriter:
             mapped = list(pairs) if pairs is not None else None
         except RecursionError:
             raise
-        except Exception:  # whatever the user's __reduce__ raises, the value cannot be told
+        except Exception:  # noqa: BLE001  whatever the user's __reduce__ raises, the value cannot be told
             return self.opaque(value)
         self._kept.append(reduced)
         if made in (copyreg.__newobj__, copyreg.__newobj_ex__, copyreg._reconstructor):  # type: ignore[attr-defined]
@@ -328,14 +328,14 @@ def _pattern(writer: ValueWriter, value: Any) -> str:
 
 
 _SCALARS: dict[type, Callable[[Any], str]] = {
-    type(None): lambda value: "None",
+    type(None): lambda _: "None",
     bool: lambda value: f"bool:{value}",
     int: lambda value: f"int:{value:#x}",
     float: lambda value: "float:" + struct.pack("<d", value).hex(),
     complex: lambda value: "complex:" + struct.pack("<dd", value.real, value.imag).hex(),
     bytes: lambda value: digest("bytes", value),
-    type(Ellipsis): lambda value: "Ellipsis",
-    type(NotImplemented): lambda value: "NotImplemented",
+    type(Ellipsis): lambda _: "Ellipsis",
+    type(NotImplemented): lambda _: "NotImplemented",
 }
 _SPECIAL: dict[type, Callable[[ValueWriter, Any], str]] = {
     types.MethodType: _bound,
@@ -353,5 +353,5 @@ _SPECIAL: dict[type, Callable[[ValueWriter, Any], str]] = {
     classmethod: _wrapping,
     property: _property,
     re.Pattern: _pattern,
-    memoryview: lambda writer, value: digest("memoryview", value.tobytes()),
+    memoryview: lambda _, value: digest("memoryview", value.tobytes()),
 }

@@ -50,8 +50,7 @@ class RawUnit:
     def digest(self) -> str:
         """Of all its pieces."""
         parts = [self.kind, self.name, self.signature]
-        for part in (self.body, self.defaults, *self.decorators):
-            parts.append(part.digest if part else "")
+        parts += [part.digest if part else "" for part in (self.body, self.defaults, *self.decorators)]
         return digest("unit", *parts)
 
 
@@ -65,15 +64,20 @@ class Walker:
     units that it stands in. `on_bind` and `on_import` are told of what happens at module level.
     """
 
-    def __init__(self, writers: Mapping[type[ast.AST], Writer]) -> None:
+    def __init__(
+        self,
+        writers: Mapping[type[ast.AST], Writer],
+        on_bind: Callable[[str, int], None],
+        on_import: Callable[[ast.Import | ast.ImportFrom], None],
+    ) -> None:
         self._writers = writers
         self.units: list[RawUnit] = []
         self.scope = Scope("module")
         self.collector = Collector()
         self.out: list[str] = []
         self.notes: list[RawUnit] = []
-        self.on_bind: Callable[[str, int], None] = lambda name, unit: None
-        self.on_import: Callable[[ast.Import | ast.ImportFrom], None] = lambda node: None
+        self.on_bind = on_bind
+        self.on_import = on_import
 
     def part(self, base: int, walk: Callable[[], None], *, keep: bool = True) -> RawPart:
         """What *walk* writes and uses, as a piece; the enclosing piece uses it too, if *keep*."""

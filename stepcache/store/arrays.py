@@ -46,7 +46,7 @@ class ArrayCodec:
         array = value if is_array else numpy.asarray(value)
         if not is_array and type(array[()]) is not type(value):
             raise Declined(f"a {type(value).__name__} does not come back as one")
-        header = repr((is_array, describe(array.dtype), array.shape)).encode()
+        header = ascii((is_array, describe(array.dtype), array.shape)).encode()
         start = len(header).to_bytes(4, "little") + header
         return Encoded((start.ljust(-(-len(start) // _ALIGNMENT) * _ALIGNMENT, b" "), *content(array)))
 

@@ -40,6 +40,8 @@ _DAMAGE = {
     sqlite3.SQLITE_FORMAT,
     sqlite3.SQLITE_NOTADB,
 }
+# Errors of a disk that may let a file be read all the same.
+_DISK = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL}
 _MOVED = sqlite3.SQLITE_READONLY_DBMOVED
 
 
@@ -59,7 +61,7 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._path = ""
         self._inode = 0
-        self._checked = self._replaced = self._refused = self._interrupted = False
+        self._checked = self._replaced = self._fixed = self._interrupted = False
         _databases.add(self)
 
     # --- reading and writing
@@ -136,16 +138,12 @@ class Database:
             self.close()
             return True
         damaged = not isinstance(error, sqlite3.Error) or (code is not None and code & 0xFF in _DAMAGE)
-        if code is not None and code & 0xFF == sqlite3.SQLITE_READONLY:
+        if code is not None and code & 0xFF == sqlite3.SQLITE_READONLY and not self._fixed:
             # A damaged header can say that the file is of a later version, to be read only.
             damaged = os.access(self._path, os.W_OK) and os.access(self._folder, os.W_OK)
         if not damaged or self._readonly:
             return False
-        try:
-            return self._replace()
-        except (OSError, *ERRORS) as trouble:
-            self._note("write", f"a damaged database could not be replaced: {trouble}")
-            return False
+        return self._replace()
 
     # --- opening
 
@@ -177,10 +175,10 @@ class Database:
             return self._connected_readonly()
         make_private(self._folder)
         self._path = self._current()
-        if not os.path.lexists(self._path):
+        if not _is_there(self._path):
             with self._exclusive():
                 self._path = self._current()
-                if not os.path.lexists(self._path):
+                if not _is_there(self._path):
                     self._make(self._path, None)
         status = os.lstat(self._path)
         self._inode = status.st_ino
@@ -189,9 +187,10 @@ class Database:
         try:
             return self._connected()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-                return self._connected_readonly()
-            raise
+            if error.sqlite_errorcode & 0xFF not in _DISK:
+                raise
+            self._fixed = True
+            return self._connected_readonly()
 
     def _current(self) -> str:
         """The path of the newest generation, of the first if there is none."""
@@ -208,7 +207,7 @@ class Database:
     def _connected(self) -> sqlite3.Connection:
         connection = connect(self._path)
         try:
-            if self._refused or not _has_wal(connection):
+            if not _has_wal(connection):
                 # A file system without shared memory or locks of its kind.
                 connection.execute("PRAGMA locking_mode=EXCLUSIVE")
                 connection.execute("PRAGMA journal_mode=TRUNCATE")
@@ -266,6 +265,14 @@ class Database:
         self._replaced = True
         damaged = self._path
         self.close()
+        try:
+            self._make_next(damaged)
+        except (OSError, *ERRORS) as error:
+            self._note("write", f"its damaged database could not be replaced: {error}")
+            return False
+        return True
+
+    def _make_next(self, damaged: str) -> None:
         with self._exclusive():
             newest = self._current()
             if newest == damaged:
@@ -275,7 +282,6 @@ class Database:
                 self._note("damaged", f"its database was damaged; {saved} rows of it were saved")
                 for suffix in ("", "-wal", "-shm"):
                     remove(self._generation(number - 1) + suffix)
-        return True
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -308,6 +314,15 @@ class Database:
             self.lock.release()
         except RuntimeError:
             pass  # the interrupt came before it was taken
+
+
+def _is_there(path: str) -> bool:
+    """Whether there is something; not being able to tell is no leave to put a new file in its place."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _has_wal(connection: sqlite3.Connection) -> bool:

@@ -80,6 +80,8 @@ class Scratch:
         try:
             data = _mapped(held)
         except OSError as error:
+            with self._lock:
+                self._held.pop(value.digest, None)
             raise ValueGone(value.digest, "evicted") from error
         return self.decoded(value, data)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from stepcache.errors import ValueGone
 from stepcache.store import gc
 from stepcache.store.claims import claim
 from stepcache.store.database import Unusable
@@ -69,6 +70,7 @@ class Store:
         self._inventory = Inventory(self._ledger, self._values, self._traces)
         self._memos = Memos(self._ledger)
         self._project = project.encode("utf-8", "surrogatepass")
+        self._lost: set[str] = set()
         self._wrote = False
 
     @property
@@ -112,6 +114,8 @@ class Store:
         content = self.scratch.content(value, codec, tmp)
         if self.readonly:
             return self.scratch.keep(content)
+        if content.digest in self._lost:
+            self.scratch.keep(content)
         try:
             self._wrote = True
             return self._values.keep(content)
@@ -123,9 +127,16 @@ class Store:
 
     def load(self, value: Value) -> object:
         """A fresh object. Raises ValueGone."""
+        self._ledger.pending()
         if self.scratch.holds(value.digest):
             return self.scratch.load(value)
-        return self.scratch.decoded(value, self._values.load(value))
+        try:
+            data = self._values.load(value)
+        except ValueGone:
+            # When it is made again, this run does not depend on finding it there.
+            self._lost.add(value.digest)
+            raise
+        return self.scratch.decoded(value, data)
 
     def holds(self, value: Value) -> bool:
         """Whether the value is stored, and not only kept for this run."""

@@ -23,12 +23,16 @@ class Example:
 
     def run(self, *args: str, code: int = 0) -> str:
         """What the command prints, run in the folder as a user would; it must end with the status *code*."""
-        return self.python("-m", "stepcache", *args, code=code)
+        # The command itself, and not `python -m stepcache`, which puts the working directory on sys.path.
+        return self._started(str(Path(sys.executable).with_name("stepcache")), *args, code=code)
 
     def python(self, *args: str, code: int = 0) -> str:
         """What Python prints with these arguments."""
+        return self._started(sys.executable, *args, code=code)
+
+    def _started(self, *command: str, code: int) -> str:
         done = subprocess.run(
-            [sys.executable, *args],
+            command,
             cwd=self.folder,
             env=self.environment,
             capture_output=True,

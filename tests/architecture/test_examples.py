@@ -37,7 +37,7 @@ def test_hello_runs_once_and_then_only_what_changed(example: Example) -> None:
     example.edit("pipeline_hello.py", "counts[:3]", "counts[:4]")
     assert example.outcomes() == every("hello", "cached", {"hello": "ran"})
 
-    example.edit("pipeline_hello.py", "counts[:4]", "counts[:3]  # as it was")
+    example.edit("pipeline_hello.py", "def hello(counts):", "def hello(counts):  # a comment")
     assert example.outcomes() == every("hello", "cached", {})
 
     # The file is read again, but the words are the same: the wave stops there.
@@ -45,7 +45,7 @@ def test_hello_runs_once_and_then_only_what_changed(example: Example) -> None:
     assert example.outcomes() == every("hello", "cached", {"verse": "ran", "words": "ran"})
 
     assert example.python("-c", "import stepcache; print(stepcache.load('pipeline_hello.py::hello'))") == (
-        "want 6, lost 5, nail 2\n"
+        "want 6, lost 5, nail 2, shoe 2\n"
     )
 
 
@@ -96,6 +96,9 @@ def test_a_plugin_adds_a_step_and_a_codec(example: Example) -> None:
     assert harmonic["bytes"] == len("55835135/15519504")
     loaded = example.python("-c", "import stepcache; print(stepcache.load('pipeline_harmonic.py::approximation'))")
     assert loaded == "3.597739657143682\n"
+
+    example.edit("ratios.py", "range(1, terms + 1)", "range(1, terms + 2)")
+    assert set(example.outcomes().values()) == {"ran", "passed"}
 
 
 @pytest.mark.skipif(bool(MISSING), reason=f"the examples extra is not installed: no {', '.join(MISSING)}")

@@ -27,9 +27,11 @@ ROOMS = (
     ("execution",),
     ("report",),
     ("project", "builtin"),
+    ("state",),
+    ("opening", "levels", "outcome"),
+    ("binding",),
     ("session",),
     ("runs", "command"),
-    ("command",),
     ("cli", "stamp", "pytest_plugin", "testing", "__main__", "__init__"),
 )
 PLACE = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}

@@ -142,5 +142,5 @@ def test_an_annotated_pipeline_is_clean_in_strict_mode(tmp_path: Path) -> None:
 
 def test_a_step_keeps_its_functions_types(tmp_path: Path) -> None:
     found = mypy(tmp_path, WRONG)
-    assert 'pipeline_flights.py:10: error: Argument 1 to "__call__" of "Step" has incompatible type "str"' in found
+    assert 'pipeline_flights.py:10: error: Argument 1 to "__call__" of "Defined" has incompatible type "str"' in found
     assert "pipeline_flights.py:11: error: Incompatible types in assignment" in found

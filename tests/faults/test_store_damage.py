@@ -137,7 +137,9 @@ def test_what_can_be_read_of_a_damaged_database_is_saved(cache: Any) -> None:
     cache.fill(*range(0, 120, 3))
     path = database(cache)
     connection = sqlite3.connect(path)
-    (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_traces_1'").fetchone()
+    (root,) = connection.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_traces_1'"
+    ).fetchone()
     connection.close()
     data = bytearray(path.read_bytes())
     data[(root - 1) * 4096 : root * 4096] = os.urandom(4096)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from stepcache.store import database
+from stepcache.store import database, schema
 
 STEPS = (0, 1, 2)
 Child = Callable[[Callable[[], object]], int]
@@ -91,7 +92,9 @@ def test_a_really_full_disk(cache: Any, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     for size in range(64, 400, 24):
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", disk], capture_output=True).returncode:
+        if subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", disk], capture_output=True
+        ).returncode:
             pytest.skip("mounting is not allowed here")
         try:
             full = type(cache)(disk / "cache")
@@ -146,7 +149,7 @@ def test_too_many_open_files(cache: Any, in_child: Child) -> None:
 
 def test_a_database_that_says_the_disk_is_full(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.fill(0)
-    real = database.connect
+    real = schema.connect
 
     def small(*arguments: Any, **keywords: Any) -> sqlite3.Connection:
         connection = real(*arguments, **keywords)
@@ -184,21 +187,23 @@ def test_a_folder_deleted_meanwhile_is_made_again(cache: Any) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a user to drop to")
-def test_a_folder_that_may_not_be_written(cache: Any, in_child: Child, tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    for above in tmp_path.parents:
-        if not above.stat().st_mode & 0o001:
-            pytest.skip("another user cannot get here")
-    cache.fill(*STEPS)
-    for path in [cache.folder, *cache.folder.rglob("*")]:
-        os.chown(path, 65534, 65534)
-        path.chmod(0o500 if path.is_dir() else 0o400)
+def test_a_folder_that_may_not_be_written(cache: Any, in_child: Child) -> None:
+    reachable = Path(tempfile.mkdtemp())
+    reachable.chmod(0o755)
+    try:
+        fixed = type(cache)(reachable / "cache")
+        fixed.fill(*STEPS)
+        for path in [fixed.folder, *fixed.folder.rglob("*")]:
+            os.chown(path, 65534, 65534)
+            path.chmod(0o500 if path.is_dir() else 0o400)
 
-    def work() -> None:
-        os.setgid(65534)
-        os.setuid(65534)
-        outcomes, problems = ask_all(cache, *STEPS, 4, 3)
-        assert outcomes == ["hit"] * 3 + ["ran"] * 2
-        assert len(problems) == 1
+        def work() -> None:
+            os.setgid(65534)
+            os.setuid(65534)
+            outcomes, problems = ask_all(fixed, *STEPS, 4, 3)
+            assert outcomes == ["hit"] * 3 + ["ran"] * 2
+            assert len(problems) == 1
 
-    assert in_child(work) == 0
+        assert in_child(work) == 0
+    finally:
+        shutil.rmtree(reachable)

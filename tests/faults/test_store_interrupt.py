@@ -65,14 +65,14 @@ def work_of(cache: Any, number: int) -> Callable[[], None]:
     return work
 
 
-def lines_of(cache: Any, tmp_path: Path, work: Callable[[Any], Callable[[], None]]) -> int:
+def lines_of(cache: Any, tmp_path: Path, work: Callable[[Any], Callable[[], object]]) -> int:
     shutil.rmtree(tmp_path / "copy", ignore_errors=True)
     stop = at_line(0, interrupt)
     work(cache.copy(tmp_path / "copy"))()
     return stop()
 
 
-WORKS = {
+WORKS: dict[str, Callable[[Any], Callable[[], object]]] = {
     "store a small value": lambda cache: work_of(cache, 3),
     "store a large value": lambda cache: work_of(cache, 4),
     "find what is there": lambda cache: work_of(cache, 1),

@@ -94,7 +94,6 @@ def test_nothing_is_made_for_reading_only(tmp_path: Path) -> None:
 def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "file"
 
-
     def interrupted() -> None:
         with new_file(str(path)) as fd:
             os.write(fd, b"half")

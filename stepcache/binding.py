@@ -1,0 +1,175 @@
+"""From the asked files to the graph of a run: what was asked for, bound, narrowed down, with unknown names refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from stepcache.collect.collection import Collection
+from stepcache.collect.discover import Asked, discover
+from stepcache.collect.discover import Rules as FileRules
+from stepcache.config import Configuration
+from stepcache.errors import UsageError
+from stepcache.expression import keyword_names, parse_keywords, parse_marks
+from stepcache.graph.scope import Scope
+from stepcache.graph.select import Filters, Selector
+from stepcache.graph.settings import Given, Overrides, refuse_unknown, settings_of
+from stepcache.graph.wire import Binder
+from stepcache.levels import policy_of
+from stepcache.model import Graph, Node, Problem
+from stepcache.outcome import last_run
+from stepcache.state import Session
+
+
+def asked_files(session: Session) -> list[Asked]:
+    """The files that were asked for: by arguments, by `pipelinepaths`, or the working directory."""
+    target = session.call.target
+    if target is not None:
+        return [Asked(target.definition.source.path, (target.definition.name,))]
+    configuration, options = session.configuration, session.options
+    ignored = tuple(os.path.normpath(session.cwd / each) for each in options.ignore)
+    rules = file_rules(configuration, ignored)
+    if options.args:
+        return discover(options.args, str(session.cwd), rules)
+    if configuration.pipelinepaths:
+        return discover(configuration.pipelinepaths, str(configuration.root), rules)
+    return discover((".",), str(session.cwd), rules)
+
+
+def file_rules(configuration: Configuration, ignored: tuple[str, ...] = ()) -> FileRules:
+    """Which files are pipeline files, and which are passed over."""
+    return FileRules(configuration.pipeline_files, configuration.norecursedirs, ignored)
+
+
+def scopes_of(collection: Collection) -> dict[str, Scope]:
+    """For each collected file, what is visible in it, the nearest first."""
+    found = {}
+    for path, chain in collection.chains.items():
+        levels = [collection.levels[p] for p in (path, *chain) if p in collection.levels]
+        if path in collection.levels:
+            found[path] = Scope(tuple(levels), collection.levels, collection.plugins)
+        for number, conf in enumerate(chain):
+            if conf in collection.levels and conf not in found:
+                inner = [collection.levels[p] for p in chain[number:] if p in collection.levels]
+                found[conf] = Scope(tuple(inner), collection.levels, collection.plugins)
+    return found
+
+
+def graph_of(session: Session) -> Graph:
+    """The nodes that were asked for, with all that they need; problems and warnings are added to the session."""
+    collection, scopes = session.collection, session.scopes
+    overrides = _overrides(session)
+    binder = Binder(scopes, overrides, str(session.configuration.root))
+    selector = Selector(binder, scopes)
+    whole: list[tuple[Scope, bool]] = []
+    for path, asked in collection.asked.items():
+        scope = scopes.get(path)
+        if scope is None:
+            continue
+        whole.append((scope, asked.selectors is None))
+        if asked.selectors is None:
+            selector.whole_file(scope)
+        for selector_text in asked.selectors or ():
+            problem = selector.one(scope, selector_text)
+            if problem is not None:
+                collection.problems.append(problem)
+    if not session.options.no_checks:
+        selector.checks(whole)
+    collection.problems.extend(selector.picked.problems.values())
+    session.warnings.extend(binder.warnings)
+    _refuse_unknown_settings(session, overrides)
+    graph = selector.graph(_filters(session))
+    pipelines = {i: d for i, d in selector.picked.pipelines.items() if i in graph.nodes}
+    session.policy = policy_of(session, graph, pipelines)
+    return graph
+
+
+def _overrides(session: Session) -> Overrides:
+    configuration, options = session.configuration, session.options
+    levels = []
+    if session.call.params:
+        levels.append(Given("params=", session.call.params, "python", str(session.cwd)))
+    if options.params:
+        levels.append(Given("-P", dict(options.params), "text", str(session.cwd)))
+    if options.profile is not None:
+        if options.profile not in configuration.profiles:
+            known = ", ".join(configuration.profiles) or "none"
+            raise UsageError(f"--profile {options.profile}: there is no such profile: the configuration has {known}")
+        name = f"[tool.stepcache.profile.{options.profile}.params]"
+        levels.append(Given(name, configuration.profiles[options.profile], "toml", str(configuration.root)))
+    if configuration.params:
+        levels.append(Given("[tool.stepcache.params]", configuration.params, "toml", str(configuration.root)))
+    return Overrides(tuple(levels))
+
+
+def _refuse_unknown_settings(session: Session, overrides: Overrides) -> None:
+    known: dict[str, set[str]] = {}
+    levels = [*session.collection.levels.values(), session.collection.plugins]
+    definitions = [d for level in levels for d in (*level.own.values(), *level.checks)]
+    for definition in definitions:
+        known.setdefault(definition.name, set()).update(settings_of(definition))
+        known[definition.name].update(p.name for p in definition.parameters)
+    if session.collection.problems:
+        return
+    everything = not session.options.args and session.call.target is None
+    told = [each for each in overrides.levels if everything or each.form != "toml"]
+    pipelines = [
+        Given(f"{d.source}: @pipeline(params=…) of '{d.name}'", d.params)
+        for d in definitions
+        if d.kind == "pipeline" and d.params
+    ]
+    refuse_unknown([*told, *pipelines], known)
+    names = {d.name for d in definitions if d.kind == "step"}
+    for name in session.call.values:
+        if name not in names:
+            raise UsageError(f"values=: there is no step '{name}'")
+
+
+def refuse_unknown_marks(session: Session) -> None:
+    """Add a problem for each mark that nobody registered, where that is asked for."""
+    if not session.options.strict_markers:
+        return
+    known = markers(session)
+    names = {each.partition("(")[0] for each in known}
+    for level in session.collection.levels.values():
+        for definition in (*level.own.values(), *level.checks):
+            for mark in definition.marks:
+                if mark.name not in names:
+                    session.collection.problems.append(
+                        Problem(
+                            level.file,
+                            f"{definition.source}: '{mark.name}' is no known mark\n"
+                            "  add it to `markers` in the configuration, or correct the name",
+                        )
+                    )
+
+
+def markers(session: Session) -> dict[str, str]:
+    """The known marks, by signature, with what each is for."""
+    lines = [
+        "skip(reason): never run it: it, and what needs it, is skipped",
+        "skipif(condition, reason=...): skip it where the condition is true",
+        *session.configuration.markers,
+        *(line for own in session.plugins.hook.stepcache_markers() for line in own),
+    ]
+    split = [line.partition(":") for line in lines]
+    return {name.strip(): text.strip() for name, _, text in split}
+
+
+def _filters(session: Session) -> Filters:
+    options = session.options
+    matchers: list[tuple[Callable[[Node], bool], bool]] = []
+    if options.keyword:
+        keywords = parse_keywords(options.keyword)
+        matchers.append((lambda node: keywords.matches_names(keyword_names(node)), keywords.excludes))
+    if options.markexpr:
+        marks = parse_marks(options.markexpr)
+        matchers.append((lambda node: marks.matches_marks(node.marks), marks.excludes))
+    failed = frozenset(last_run(session).get("failed", ())) if options.lf or options.ff else frozenset()
+    return Filters(
+        matchers=tuple(matchers),
+        deselect=options.deselect,
+        last_failed=failed if options.lf else None,
+        first=failed if options.ff else frozenset(),
+        checks=not options.no_checks,
+    )

@@ -1,0 +1,98 @@
+"""Looking at live functions and classes without running anything of theirs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from types import CellType, CodeType, FunctionType
+from typing import Any, TypeGuard, TypeVar, overload
+
+from stepcache.key.spaces import Space
+from stepcache.key.table import Unit
+
+T = TypeVar("T")
+
+# What an unset cell holds.
+EMPTY = object()
+
+
+@overload
+def is_a(value: object, kinds: type[T]) -> TypeGuard[T]: ...
+@overload
+def is_a(value: object, kinds: tuple[type, ...]) -> bool: ...
+def is_a(value: object, kinds: Any) -> bool:
+    """`isinstance` by the true type: proxies raise what they like when asked for their `__class__`."""
+    return issubclass(type(value), kinds)
+
+
+def inside(cell: CellType | None) -> Any:
+    """What a cell holds."""
+    try:
+        return cell.cell_contents if cell is not None else EMPTY
+    except ValueError:
+        return EMPTY
+
+
+def is_defined(value: object) -> bool:
+    """Is it what a decorator of stepcache's made of a function?"""
+    return type(value).__module__ == "stepcache.api" and hasattr(value, "definition")
+
+
+def unit_of(space: Space, code: CodeType) -> Unit | None:
+    """The definition that a code object was made from."""
+    units = [space.table.units[i] for i in space.table.named(code.co_qualname)]
+    units = [unit for unit in units if unit.line == code.co_firstlineno and unit.kind != "class"]
+    if len(units) < 2:
+        return units[0] if units else None
+    # Several lambdas on one line: the one that the code's own positions lie in.
+    places = [
+        (line, column)
+        for line, end_line, column, end_column in code.co_positions()
+        if line is not None and column is not None and (line, end_line, end_column) != (code.co_firstlineno, line, 0)
+    ]
+    first = min(places, default=(0, 0))
+    inside = [unit for unit in units if unit.body_at[:2] <= first <= unit.body_at[2:]]
+    return max(inside or units, key=lambda unit: unit.body_at[:2])
+
+
+def functions_in(cls: type) -> Iterator[tuple[str, FunctionType]]:
+    """The functions that a class holds, out of their wrappings, by name."""
+    for name, value in sorted(cls.__dict__.items(), key=lambda item: item[0]):
+        for function in _unwrapped(value):
+            yield name, function
+
+
+def _unwrapped(value: Any) -> Iterator[FunctionType]:
+    if is_a(value, FunctionType):
+        yield value
+    elif is_a(value, property):
+        yield from (f for f in (value.fget, value.fset, value.fdel) if isinstance(f, FunctionType))
+    elif is_method(value):
+        inner = getattr(value, "__func__", None) or getattr(value, "func", None) or getattr(value, "__wrapped__", None)
+        if is_a(inner, FunctionType):
+            yield inner
+
+
+def is_method(value: object) -> bool:
+    """Is it something whose code stands in the class's body: a method, however wrapped, or a slot?"""
+    kind = type(value)
+    return kind in (FunctionType, staticmethod, classmethod, property) or (
+        kind.__name__ in ("cached_property", "singledispatchmethod", "_lru_cache_wrapper", "partialmethod")
+        or kind.__name__ in ("member_descriptor", "getset_descriptor", "wrapper_descriptor", "method_descriptor")
+        or kind.__name__ == "_tuplegetter"
+    )
+
+
+def stands_in(code: CodeType, space: Space, unit: Unit | None) -> bool:
+    """Was the function written in the class's own body?"""
+    return unit is not None and os.path.abspath(code.co_filename) == space.path and (
+        unit.line <= code.co_firstlineno <= unit.end
+    )  # fmt: skip
+
+
+def cells_of(cls: type) -> dict[str, CellType]:
+    """What the methods of a class made inside a function close over."""
+    found: dict[str, CellType] = {}
+    for _, function in functions_in(cls):
+        found.update(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    return found

@@ -1,0 +1,164 @@
+"""Before anything is collected: options, configuration, plugins, the store, and the eyes of the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from stepcache import __version__
+from stepcache.collect.load import append_to_path
+from stepcache.config import (
+    Configuration,
+    Options,
+    PluginOption,
+    find_root,
+    first_pass,
+    judge_plugin_settings,
+    parse_command,
+    read_configuration,
+)
+from stepcache.digest import digest
+from stepcache.execution.shelf import Shelf
+from stepcache.execution.sight import Sight
+from stepcache.key.files import FileDigests
+from stepcache.key.look import Look
+from stepcache.key.reach import CodeReader
+from stepcache.key.rules import Rules
+from stepcache.plugins import Plugins
+from stepcache.project import project_of
+from stepcache.state import Call, Session
+from stepcache.store import Codecs, Refused, Scratch, Store, StoreSettings, load_seal, open_store
+from stepcache.store.seal import NoSeal
+
+
+def configure(call: Call, environ: Mapping[str, str], cwd: Path) -> tuple[Options, Configuration, Plugins]:
+    """The options, the configuration and the plugins, in the passes in which each needs the others."""
+    first = first_pass(call.arguments, environ)
+    where = [*first.args, *([call.target.definition.source.path] if call.target else [])]
+    root = find_root(where, cwd, first.rootdir, first.config_file)
+    configuration = read_configuration(root, first.overrides, __version__)
+    first = first_pass(call.arguments, environ, configuration.addopts)
+    for each in configuration.pythonpath:
+        append_to_path(os.path.normpath(root.directory / each))
+    plugins = Plugins(each.removeprefix("no:") for each in first.plugins if each.startswith("no:"))
+    from stepcache import builtin
+
+    for name, part in builtin.parts():
+        plugins.add(part, name)
+    for name in first.plugins:
+        if not name.startswith("no:"):
+            plugins.add_by_name(name, f"-p {name}")
+    plugins.add_entry_points()
+    for name in configuration.plugins:
+        plugins.add_by_name(name, configuration.place("plugins"))
+    for number, plugin in enumerate(call.plugins):
+        plugins.add(plugin, getattr(plugin, "__name__", f"plugin{number}"))
+    offered = [each for own in plugins.hook.stepcache_options() for each in own]
+    added = [each for each in offered if isinstance(each, PluginOption)]
+    options = parse_command(call.arguments, environ, added, configuration.addopts)
+    settings = [each for each in offered if not isinstance(each, PluginOption)]
+    return options, judge_plugin_settings(configuration, settings), plugins
+
+
+def cache_folder(options: Options, configuration: Configuration, environ: Mapping[str, str], cwd: Path) -> Path:
+    """Where the cache lies: `--cache-dir`, STEPCACHE_DIR, the configuration, or the user's cache directory."""
+    if options.cache_dir:
+        return Path(os.path.normpath(cwd / options.cache_dir))
+    if environ.get("STEPCACHE_DIR"):
+        return Path(os.path.normpath(cwd / environ["STEPCACHE_DIR"]))
+    if configuration.cache_dir is not None:
+        return configuration.cache_dir
+    from platformdirs import user_cache_path
+
+    return user_cache_path("stepcache", appauthor=False)
+
+
+def open_session(call: Call, environ: Mapping[str, str], cwd: Path) -> Session:
+    """All that a run needs before it collects."""
+    options, configuration, plugins = configure(call, environ, cwd)
+    folder = cache_folder(options, configuration, environ, cwd)
+    warnings: list[str] = []
+    codecs = Codecs()
+    for own in reversed(plugins.hook.stepcache_codecs()):
+        for codec in own:
+            codecs.add(codec)
+    seal = load_seal(environ)
+    store = _store(options, configuration, folder, seal, codecs, warnings)
+    kept = ExitStack()
+    scratch = store.scratch if store is not None else Scratch(codecs)
+    kept.callback(store.close if store is not None else scratch.close)
+    keyed = _unkeyed if isinstance(seal, NoSeal) else seal.keyed
+    project = project_of(configuration.root, configuration.norecursedirs)
+    files = FileDigests(_Memo(store) if store is not None else None, hidden=(str(folder),))
+    reader = CodeReader(project.modules, _Memo(store) if store is not None else None, project.loaded.source_of)
+    look = Look(str(configuration.root), str(cwd), files, environ, keyed)
+    rules = Rules(str(configuration.root), environ=environ, cache=(str(folder),), ignore=configuration.observe_ignore)
+    project.prepare(look, rules)
+    sight = Sight(
+        root=str(configuration.root),
+        cwd=str(cwd),
+        modules=project.modules,
+        loaded=project.loaded,
+        reader=reader,
+        observer=project.observer,
+        files=files,
+        keyed=keyed,
+        ignored=configuration.observe_ignore,
+        caches=(str(folder),),
+        import_reads=project.import_reads,
+    )
+    shelf = Shelf(store, scratch, writes=options.cache != "readonly")
+    return Session(
+        call, environ, cwd, options, configuration, plugins, project, shelf, sight, folder, warnings=warnings, kept=kept
+    )
+
+
+def _unkeyed(text: str) -> str:
+    return digest("no sealing key", text)
+
+
+def _store(
+    options: Options, configuration: Configuration, folder: Path, seal: Any, codecs: Codecs, warnings: list[str]
+) -> Store | None:
+    """The cache; None where it is off, or cannot be used, which a warning tells."""
+    if options.cache == "off" and not (options.cache_clear or options.cache_show or options.cache_gc):
+        return None
+    if isinstance(seal, NoSeal):
+        warnings.append(f"the cache is off: {seal.reason}")
+        return None
+    settings = StoreSettings(
+        compression_level=configuration.compression_level,
+        durability=configuration.durability,
+        formats=configuration.formats,
+        max_size=configuration.cache_max_size,
+    )
+    store = open_store(
+        folder,
+        project=str(configuration.root),
+        seal=seal,
+        codecs=codecs,
+        settings=settings,
+        mode="readonly" if options.cache == "readonly" else "on",
+    )
+    if isinstance(store, Refused):
+        warnings.append(f"the cache is off: {store.reason}")
+        return None
+    return store
+
+
+@frozen
+class _Memo:
+    """The store as a memory for small derived facts."""
+
+    store: Store
+
+    def get(self, kind: str, name: bytes) -> bytes | None:
+        return self.store.memo(kind, name)
+
+    def put(self, kind: str, name: bytes, data: bytes) -> None:
+        self.store.remember(kind, name, data)

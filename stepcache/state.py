@@ -1,0 +1,64 @@
+"""What a run is asked for, and the parts that it is made of as they come to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+
+from stepcache.api import Defined
+from stepcache.collect.collection import Collection
+from stepcache.config import Configuration, Options
+from stepcache.execution.engine import Engine, Policy
+from stepcache.execution.shelf import Shelf
+from stepcache.execution.sight import Sight
+from stepcache.graph.scope import Scope
+from stepcache.model import Graph
+from stepcache.plugins import Plugins
+from stepcache.project import Project
+
+
+@frozen
+class Call:
+    """What a run is asked for, from the command line or from Python.
+
+    `arguments` is the command line. `params`, `values` and `enable_cache` come from Python only. `target` is the
+    definition whose `.run()` was called.
+    """
+
+    arguments: tuple[str, ...] = ()
+    params: Mapping[str, object] = field(factory=dict)
+    values: Mapping[str, object] = field(factory=dict)
+    enable_cache: bool | None = None
+    plugins: tuple[object, ...] = ()
+    target: Defined[..., Any] | None = None
+
+
+@define
+class Session:
+    """The parts of one run, as they come to be."""
+
+    call: Call
+    environ: Mapping[str, str]
+    cwd: Path
+    options: Options
+    configuration: Configuration
+    plugins: Plugins
+    project: Project
+    shelf: Shelf
+    sight: Sight
+    folder: Path
+    collection: Collection = field(factory=Collection)
+    graph: Graph = field(factory=lambda: Graph({}, {}, ()))
+    policy: Policy = field(factory=Policy)
+    engine: Engine | None = None
+    warnings: list[str] = field(factory=list)
+    scopes: dict[str, Scope] = field(factory=dict)
+    _kept: ExitStack = field(factory=ExitStack)
+
+    def close(self) -> None:
+        """Write what is pending and let go of the store and the scratch area."""
+        self._kept.close()
