@@ -14,11 +14,11 @@ from stepcache.state import Session
 def policy_of(session: Session, graph: Graph, pipelines: Mapping[str, Definition]) -> Policy:
     """For which nodes the cache is off: by the run, else by the pipeline, else by the step."""
     nodes = graph.nodes
-    options, enable = session.options, session.call.enable_cache
+    options = session.options
     off: set[str] = set()
-    if enable is False or (enable is None and options.cache == "off"):
+    if options.cache == "off":
         off = set(nodes)
-    elif enable is None and options.cache != "on":
+    elif options.cache != "on":
         off = {i for i, n in nodes.items() if not n.definition.enable_cache and n.kind == "step"}
         before = {i: n.upstream for i, n in nodes.items()}
         for node_id, definition in pipelines.items():

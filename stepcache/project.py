@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stepcache.collect.load import ProjectModules
-from stepcache.key.look import Look
+from stepcache.key.look import Look, now
 from stepcache.key.modules import Modules
 from stepcache.key.observe import Observer
 from stepcache.key.rules import Rules
@@ -24,6 +24,7 @@ class Project:
         self.modules = Modules(root, norecursedirs)
         self.loaded = ProjectModules(str(root), self.modules.is_project)
         self.loaded.watch = self._watch_import
+        self.loaded.reads_hold = self._reads_hold
         self.observer = Observer(self.modules.is_project)
         self.import_reads: dict[str, tuple[Observation, ...]] = {}
         self._look: Look | None = None
@@ -40,6 +41,10 @@ class Project:
         if self._look is not None and self._rules is not None:
             seen = watch.conclude(self._look, self._rules)
             self.import_reads[name] = seen.observations
+
+    def _reads_hold(self, name: str) -> bool:
+        look = self._look
+        return look is None or all(now(o, look) == o.digest for o in self.import_reads.get(name, ()))
 
 
 def project_of(root: Path, norecursedirs: tuple[str, ...]) -> Project:

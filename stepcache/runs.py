@@ -154,15 +154,21 @@ def run(
         check: raise `StepFailed` or `CollectionFailed` where something went wrong.
     """
     _one_at_a_time(workers, executor)
-    arguments = [os.fspath(each) for each in args]
+    arguments = [os.fspath(each) for each in args] + _cache_arguments(enable_cache, cache_dir)
     if select is not None:
         arguments += ["-k", select]
     if profile is not None:
         arguments += [f"--profile={profile}"]
-    if cache_dir is not None:
-        arguments += [f"--cache-dir={os.fspath(cache_dir)}"]
-    call = Call(tuple(arguments), dict(params or {}), dict(values or {}), enable_cache, tuple(plugins))
+    call = Call(tuple(arguments), dict(params or {}), dict(values or {}), tuple(plugins))
     return _run(call, check)
+
+
+def _cache_arguments(enable_cache: bool | None, cache_dir: str | Path | None) -> list[str]:
+    """What the command would be told."""
+    if not (enable_cache is None or isinstance(enable_cache, bool)):
+        raise UsageError(f"enable_cache= takes True, False or None, not {enable_cache!r}")
+    mode = {None: [], True: ["--cache=on"], False: ["--no-cache"]}[enable_cache]
+    return [*mode, f"--cache-dir={os.fspath(cache_dir)}"] if cache_dir is not None else mode
 
 
 def _one_at_a_time(workers: int | None, executor: str | None) -> None:
@@ -184,8 +190,8 @@ def run_target(
 ) -> Run:
     """`NAME.run()`."""
     _one_at_a_time(workers, None)
-    arguments = (f"--cache-dir={os.fspath(cache_dir)}",) if cache_dir is not None else ()
-    return _run(Call(arguments, dict(params or {}), dict(values or {}), enable_cache, (), target), check)
+    arguments = _cache_arguments(enable_cache, cache_dir)
+    return _run(Call(tuple(arguments), dict(params or {}), dict(values or {}), (), target), check)
 
 
 def _run(call: Call, check: bool) -> Run:
@@ -213,9 +219,7 @@ def load(node_id: str, params: Mapping[str, object] | None = None, cache_dir: st
 
     Raises `NotCached` where there is none.
     """
-    arguments = [node_id, "--fail-on-miss", "--no-checks"]
-    if cache_dir is not None:
-        arguments.append(f"--cache-dir={os.fspath(cache_dir)}")
+    arguments = [node_id, "--fail-on-miss", "--no-checks", *_cache_arguments(None, cache_dir)]
     session = open_session(Call(tuple(arguments), dict(params or {})), os.environ, Path.cwd())
     try:
         collect(session)

@@ -25,14 +25,13 @@ from stepcache.project import Project
 class Call:
     """What a run is asked for, from the command line or from Python.
 
-    `arguments` is the command line. `params`, `values` and `enable_cache` come from Python only. `target` is the
+    `arguments` is the command line. `params` and `values` come from Python only. `target` is the
     definition whose `.run()` was called.
     """
 
     arguments: tuple[str, ...] = ()
     params: Mapping[str, object] = field(factory=dict)
     values: Mapping[str, object] = field(factory=dict)
-    enable_cache: bool | None = None
     plugins: tuple[object, ...] = ()
     target: Defined[..., Any] | None = None
 

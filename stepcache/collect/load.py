@@ -132,6 +132,8 @@ class ProjectModules:
         self.specs: dict[str, ModuleSpec] = {}
         self.loaded: dict[str, Loaded] = {}
         self.watch: WatchImport = lambda name: nullcontext()
+        self.reads_hold: Callable[[str], bool] = lambda name: True
+        """Does what a module read while it was imported say what it said then?"""
         self._finder = Finder(self)
 
     # --- names
@@ -244,10 +246,15 @@ class ProjectModules:
     # --- changes
 
     def changed(self) -> list[str]:
-        """The loaded project modules whose file says something else now."""
+        """The loaded project modules whose file, or what they read while they were imported, says something else."""
         found = []
         for name, known in self.loaded.items():
-            if name not in sys.modules or (stamp_of(known.path) == known.stamp and not known.racy):
+            if name not in sys.modules:
+                continue
+            if not self.reads_hold(name):
+                found.append(name)
+                continue
+            if stamp_of(known.path) == known.stamp and not known.racy:
                 continue
             try:
                 with open(known.path, "rb") as file:

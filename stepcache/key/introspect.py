@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import CellType, CodeType, FunctionType
 from typing import Any, TypeGuard, TypeVar, overload
 
+from stepcache.api import Defined
 from stepcache.key.spaces import Space
 from stepcache.key.table import Unit
 
@@ -35,7 +36,7 @@ def inside(cell: CellType | None) -> Any:
 
 def is_defined(value: object) -> bool:
     """Is it what a decorator of stepcache's made of a function?"""
-    return type(value).__module__ == "stepcache.api" and hasattr(value, "definition")
+    return is_a(value, Defined)
 
 
 def unit_of(space: Space, code: CodeType) -> Unit | None:

@@ -46,9 +46,9 @@ def write_annotated(walker: Walker, node: ast.AnnAssign) -> None:
     if walker.scope.kind == "class":
         walker.out.append("(Field ")
         _write_annotation(walker, node.annotation)
-        walker.visit(node.target)
         if node.value is not None:
             walker.visit(node.value)
+        walker.visit(node.target)  # last, as Python binds it: `size: int = size` takes the module's name
         walker.out.append(")")
         return
     if walker.notes:

@@ -102,7 +102,7 @@ class ValueWriter:
         return Digested(
             digest("value", text),
             tuple(self.references),
-            tuple(self._strings),
+            tuple(sorted(self._strings)),
             tuple(sorted(self._modules)),
             self._opaque,
         )

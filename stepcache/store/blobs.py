@@ -65,22 +65,16 @@ class Blobs:
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def stored(self, name: bytes, digest: bytes) -> int | None:
-        """The stored size, where a blob of ours is there whole, as far as its header tells. It counts as used now."""
+        """The stored size of a blob that is there and whole (one that is not is written again). It counts as used now."""
         path = self.path(name)
         try:
-            fd = os.open(path, _READ)
-        except OSError:
-            return None
-        try:
-            header = read_header(os.read(fd, 1024), self._seal, VALUE, digest)
-            if os.fstat(fd).st_size != header.start + header.stored:
-                return None
+            data = _contents(path)
+            header = read_header(data, self._seal, VALUE, digest)
+            payload_of(data, header)
             # A blob that was touched of late is not taken for one that nothing refers to.
-            os.utime(fd)
+            os.utime(path, follow_symlinks=False)
         except (OSError, Damaged, Foreign):
             return None
-        finally:
-            os.close(fd)
         return header.stored
 
     def write(self, name: bytes, content: Content) -> int:

@@ -133,6 +133,7 @@ def test_checks_of_a_pipeline_that_is_off_run_each_time(stepcache_project: Proje
     )
     project.run()
     assert project.run().outcomes["pipeline_x.py::check_a"] == "passed"
+    project.run("--cache=on")
     assert project.run("--cache=on").outcomes["pipeline_x.py::check_a"] == "cached"
 
 

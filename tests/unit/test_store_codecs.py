@@ -304,7 +304,7 @@ def test_what_cannot_be_stored_is_named_with_its_place() -> None:
     assert lone([Point({"m": np})])[:2] == ("module", "[0].x['m']")
     assert lone((1, lambda: 0))[:2] == ("function", "[1]")
     with Path(os.devnull).open() as file:
-        assert lone({1: file}) == ("_io.TextIOWrapper", "[1]", "cannot pickle '_io.TextIOWrapper' object")
+        assert lone({1: file})[:2] == ("_io.TextIOWrapper", "[1]")
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]

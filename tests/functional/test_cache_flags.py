@@ -1,0 +1,420 @@
+"""The cache's flags, the places it may lie in, and that no trouble with it ever fails a run."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from stepcache.testing import Project, Result
+
+CHAIN = """
+    from stepcache import step
+
+    @step
+    def a():
+        return list(range(1000))
+
+    @step
+    def b(a):
+        return sum(a)
+
+    @step
+    def other():
+        return "other"
+"""
+
+A, B, OTHER = (f"pipeline_x.py::{name}" for name in ("a", "b", "other"))
+
+
+@pytest.fixture
+def project(stepcache_project: Project) -> Project:
+    stepcache_project.write("pipeline_x.py", CHAIN)
+    return stepcache_project
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, but for what SQLite keeps beside a database that is open."""
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.endswith("-shm")}
+
+
+def shown(result: Result) -> list[str]:
+    """The nodes that --cache-show lists."""
+    return sorted(line.split("  ")[0].strip() for line in result.lines if "::" in line)
+
+
+# --- off and readonly
+
+
+@pytest.mark.parametrize("flag", ["--no-cache", "--cache=off", "--cache=readonly"])
+def test_the_cache_is_left_as_it_is(project: Project, flag: str) -> None:
+    project.run()
+    before = files(project.cache)
+    project.edit("pipeline_x.py", "1000", "2000")
+    assert project.run(flag).outcomes[B] == "ran"
+    assert files(project.cache) == before
+    project.edit("pipeline_x.py", "2000", "1000")
+    assert project.run().ran == []
+
+
+def test_readonly_uses_hits_and_writes_nothing(project: Project) -> None:
+    project.run(A)
+    result = project.run("--cache=readonly")
+    assert result.outcomes == {A: "cached", B: "ran", OTHER: "ran"}
+    assert project.run("--cache=readonly").outcomes == {A: "cached", B: "ran", OTHER: "ran"}
+
+
+def test_readonly_where_there_is_no_cache_makes_none(project: Project) -> None:
+    result = project.run("--cache=readonly")
+    assert (result.exit_code, result.ran) == (0, ["a", "b", "other"])
+    assert not project.cache.exists()
+
+
+# --- clear
+
+
+def test_clear_removes_this_projects_entries_and_says_so(project: Project) -> None:
+    project.run()
+    result = project.run("--cache-clear")
+    assert any(re.fullmatch(r"cleared 3 entries: \d.* \(\d.* stored\).*", line) for line in result.lines), result.stdout
+    assert result.ran == ["a", "b", "other"]
+    assert project.run().ran == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [([OTHER], [A, B]), (["-k", "other"], [A, B]), ([B], [OTHER]), (["--deselect", OTHER], [OTHER])],
+)
+def test_clear_removes_those_of_the_selected_nodes(project: Project, arguments: list[str], left: list[str]) -> None:
+    project.run()
+    project.run("--cache-clear", "--plan", *arguments)
+    assert shown(project.run("--cache-show")) == left
+
+
+def test_clear_leaves_what_another_root_uses_but_does_not_read_it(project: Project) -> None:
+    project.run()
+    twin = project.path.parent / "twin"
+    twin.mkdir()
+    (twin / "pyproject.toml").write_text("[tool.stepcache]\n")
+    (twin / "pipeline_x.py").write_bytes((project.path / "pipeline_x.py").read_bytes())
+    assert project.run(f"--rootdir={twin}", str(twin)).ran == []
+    assert project.run("--cache-clear").ran == ["a", "b", "other"]
+    assert project.run(f"--rootdir={twin}", str(twin)).ran == []
+
+
+def test_clear_with_nothing_to_clear(project: Project) -> None:
+    result = project.run("--cache-clear")
+    assert (result.exit_code, result.ran) == (0, ["a", "b", "other"])
+
+
+# --- refresh
+
+
+def test_refresh_runs_all_and_stores(project: Project) -> None:
+    project.run()
+    result = project.run("--cache-refresh")
+    assert result.reasons == {A: ["refresh"], B: ["refresh"], OTHER: ["refresh"]}
+    assert project.run().ran == []
+
+
+def test_refresh_of_what_an_expression_names(project: Project) -> None:
+    project.run()
+    assert project.run("--cache-refresh=b or nothing").ran == ["b"]
+    # The value of an optional flag needs `=`: this refreshes all of a file.
+    assert project.run("--cache-refresh", OTHER).ran == ["other"]
+
+
+def test_refresh_stores_the_new_value(project: Project) -> None:
+    project.write("number.txt", "1")
+    project.write(
+        "pipeline_x.py",
+        f"""
+        from stepcache import step
+
+        @step(ignore=["file:*number.txt"])
+        def a():
+            return open({str(project.path / "number.txt")!r}).read()
+        """,
+    )
+    project.run()
+    project.write("number.txt", "2")
+    import stepcache
+
+    assert stepcache.run("pipeline_x.py")["a"] == "1"
+    project.run("--cache-refresh")
+    assert stepcache.run("pipeline_x.py")["a"] == "2"
+
+
+def test_refresh_with_a_wrong_expression_is_a_usage_error(project: Project) -> None:
+    result = project.run("--cache-refresh=b and")
+    assert result.exit_code == 4
+    assert result.stderr.startswith("ERROR: --cache-refresh")
+
+
+# --- fail on miss
+
+
+def test_fail_on_miss_runs_nothing_and_names_what_would_run(project: Project) -> None:
+    project.run()
+    assert project.run("--fail-on-miss").exit_code == 0
+    project.edit("pipeline_x.py", "1000", "2000")
+    result = project.run("--fail-on-miss")
+    assert result.exit_code == 1
+    assert result.outcomes == {A: "would-run", B: "unknown", OTHER: "cached"}
+    assert f"WOULD-RUN {A} - code: {A}" in result.lines
+    assert f"UNKNOWN {B} - depends on {A}" in result.lines
+    assert project.run().ran == ["a", "b"]
+
+
+# --- show
+
+
+def test_show_lists_the_entries_and_runs_nothing(project: Project) -> None:
+    assert project.run("--cache-show").lines == ["no entries"]
+    project.run()
+    result = project.run("--cache-show")
+    assert result.lines[0].split("  ")[0] == "node"
+    assert re.split(r" {2,}", result.lines[0]) == ["node", "size", "stored", "age", "last used", "saves"]
+    assert shown(result) == [A, B, OTHER]
+    assert result.lines[-1].startswith("3 entries")
+    assert result.nodes == []
+
+
+@pytest.mark.parametrize("glob", ["b", "*::b", "pipeline_x.py::b", "[b]"])
+def test_show_what_a_glob_matches(project: Project, glob: str) -> None:
+    project.run()
+    assert shown(project.run(f"--cache-show={glob}")) == [B]
+
+
+def test_show_takes_variants_at_their_word(project: Project) -> None:
+    project.write(
+        "pipeline_y.py",
+        """
+        from stepcache import parametrize, step
+
+        @step
+        @parametrize("n", [1, 2])
+        def v(n):
+            return n
+        """,
+    )
+    project.run()
+    assert shown(project.run("--cache-show=pipeline_y.py::v[1]")) == ["pipeline_y.py::v[1]"]
+    assert shown(project.run("--cache-show=v*")) == ["pipeline_y.py::v[1]", "pipeline_y.py::v[2]"]
+
+
+# --- gc
+
+
+def test_gc_drops_down_to_a_size(project: Project) -> None:
+    project.run()
+    result = project.run("--cache-gc=0")
+    assert result.exit_code == 0
+    assert result.lines[0].startswith("dropped "), result.stdout
+    assert project.run("--cache-show").lines == ["no entries"]
+    assert project.run().ran == ["a", "b", "other"]
+
+
+def test_gc_leaves_what_is_used(project: Project) -> None:
+    project.run()
+    assert project.run("--cache-gc").exit_code == 0
+    assert project.run().ran == []
+
+
+# --- verify
+
+
+def database(project: Project) -> Path:
+    (found,) = project.cache.glob("entries-*.sqlite*")
+    return found
+
+
+def damage_value_of(project: Project, digest_of: str) -> None:
+    """Flip a byte in the stored values whose frame is as long as that of the node's value."""
+    with sqlite3.connect(next(p for p in project.cache.iterdir() if p.name.startswith("entries-") and p.stat().st_size)) as db:
+        rows = db.execute("SELECT name, frame FROM contents WHERE frame IS NOT NULL").fetchall()
+        longest = max(rows, key=lambda row: len(row[1]))
+        frame = bytearray(longest[1])
+        frame[-1] ^= 1
+        db.execute("UPDATE contents SET frame = ? WHERE name = ?", (bytes(frame), longest[0]))
+
+
+def test_verify_names_and_drops_the_damaged(project: Project) -> None:
+    project.run()
+    sound = project.run("--cache-verify")
+    assert (sound.exit_code, sound.lines) == (0, ["checked 3 entries: all are sound"])
+    damage_value_of(project, A)
+    found = project.run("--cache-verify")
+    assert found.exit_code == 1
+    assert A in found.stdout
+    assert B not in found.stdout
+    assert project.run("--cache-verify").exit_code == 0
+    # What was dropped is made again, and comes to the same.
+    assert project.run().ran == ["a"]
+
+
+def test_a_damaged_value_is_made_again_when_it_is_needed(project: Project) -> None:
+    project.run()
+    damage_value_of(project, A)
+    project.edit("pipeline_x.py", "sum(a)", "len(a)")
+    result = project.run()
+    assert result.exit_code == 0
+    assert result.outcomes[B] == "ran"
+    import stepcache
+
+    assert stepcache.run("pipeline_x.py")["b"] == 1000
+
+
+# --- where the cache lies
+
+
+def test_where_the_cache_lies(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.configure('cache_dir = "configured"')
+    assert project.run("--cache-dir=flag").exit_code == 0
+    assert (project.path / "flag" / "CACHEDIR.TAG").is_file()
+    assert not project.cache.exists()
+    project.run()
+    assert (project.cache / "CACHEDIR.TAG").is_file()
+    assert not (project.path / "configured").exists()
+    monkeypatch.delenv("STEPCACHE_DIR")
+    project.run()
+    assert (project.path / "configured" / "CACHEDIR.TAG").is_file()
+    project.configure("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(project.path / "home"))
+    project.run()
+    assert (project.path / "home" / "stepcache" / "CACHEDIR.TAG").is_file()
+
+
+def test_the_folder_is_the_users_alone(project: Project) -> None:
+    before = os.umask(0)
+    try:
+        project.run()
+    finally:
+        os.umask(before)
+    modes = {p.stat().st_mode & 0o777 for p in project.cache.rglob("*") if p.is_dir()} | {
+        project.cache.stat().st_mode & 0o777
+    }
+    assert modes == {0o700}
+    assert {p.stat().st_mode & 0o777 for p in project.cache.rglob("*") if p.is_file()} == {0o600}
+
+
+# --- a cache that cannot be used
+
+
+def off_with(result: Result, warning: str) -> None:
+    """The run went well without a cache, with this one warning."""
+    assert result.exit_code == 0, result.stdout + result.stderr
+    assert "cache: off" in result.lines
+    assert result.outcomes == {A: "ran", B: "ran", OTHER: "ran"}
+    at = next(n for n, line in enumerate(result.lines) if "warnings summary" in line)
+    assert result.lines[at + 1] == f"the cache is off: {warning}"
+    assert "1 warning" in result.lines[-1]
+
+
+def test_a_link_is_refused(project: Project) -> None:
+    (project.path / "real").mkdir(mode=0o700)
+    (project.path / "link").symlink_to("real")
+    folder = project.path / "link"
+    for _ in range(2):
+        off_with(
+            project.run("--cache-dir=link"), f"the cache folder {folder} is a link; name the folder that it leads to"
+        )
+    assert not list((project.path / "real").iterdir())
+
+
+def test_a_folder_that_others_can_write_is_refused(project: Project) -> None:
+    folder = project.path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    off_with(
+        project.run("--cache-dir=open"), f"the cache folder {folder} can be written by others: chmod go-w {folder}"
+    )
+
+
+def test_a_file_is_refused(project: Project) -> None:
+    project.write("file", "text")
+    off_with(project.run("--cache-dir=file"), f"the cache folder {project.path / 'file'} is no folder; name another")
+
+
+def test_a_folder_that_cannot_be_made(project: Project) -> None:
+    project.write("file", "text")
+    off_with(
+        project.run("--cache-dir=file/below"),
+        f"the cache folder {project.path / 'file/below'} cannot be used: Not a directory",
+    )
+
+
+def test_without_a_usable_key_the_cache_is_off(project: Project) -> None:
+    project.key.write_text("short")
+    result = project.run()
+    assert (result.exit_code, result.ran) == (0, ["a", "b", "other"])
+    assert "cache: off" in result.lines
+    told = [line for line in result.lines if line.startswith("the cache is off: ")]
+    assert len(told) == 1
+    assert str(project.key) in told[0]
+    assert not project.cache.exists()
+
+
+def test_another_key_finds_nothing_and_leaves_all(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.run()
+    monkeypatch.delenv("STEPCACHE_KEY_FILE")
+    monkeypatch.setenv("STEPCACHE_KEY", "f" * 64)
+    assert project.run().ran == ["a", "b", "other"]
+    monkeypatch.delenv("STEPCACHE_KEY")
+    monkeypatch.setenv("STEPCACHE_KEY_FILE", str(project.key))
+    assert project.run().ran == []
+
+
+FULL = """
+    import errno, os, sys
+    import stepcache.store.folder as folder
+    from stepcache.cli import main
+
+    real = os.write
+
+    def full(fd, data):
+        if fd > 2 and os.readlink(f"/proc/self/fd/{fd}").startswith(os.environ["STEPCACHE_DIR"]):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, data)
+
+    os.write = full
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_full_disk_fails_no_run(project: Project) -> None:
+    project.write("full.py", FULL)
+    project.edit("pipeline_x.py", "list(range(1000))", "list(range(1_000_000))")
+    result = project.python("full.py", f"--json={project.path / 'report.json'}")
+    assert result.exit_code == 0, result.stdout + result.stderr
+    assert "3 ran" in result.lines[-1]
+    assert "No space left on device" in result.stdout
+    assert "1 warning" in result.lines[-1]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_cache_that_cannot_be_written_fails_no_run(project: Project) -> None:
+    project.run(A)
+    for path in [project.cache, *project.cache.rglob("*")]:
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    try:
+        result = project.run()
+        assert (result.exit_code, result.outcomes) == (0, {A: "cached", B: "ran", OTHER: "ran"})
+    finally:
+        for path in [project.cache, *project.cache.rglob("*")]:
+            path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+# --- a moved project
+
+
+def test_a_copied_project_keeps_its_hits(project: Project) -> None:
+    project.run()
+    copy = project.path.parent / "elsewhere" / "copy"
+    copy.mkdir(parents=True)
+    for name in ("pyproject.toml", "pipeline_x.py"):
+        (copy / name).write_bytes((project.path / name).read_bytes())
+    assert project.run(f"--rootdir={copy}", str(copy)).ran == []
