@@ -52,7 +52,9 @@ class TerminalReport:
     @hookimpl
     def stepcache_node_finished(self, report: NodeReport) -> None:
         self._done += 1
-        self.terminal.finished(report, self._done, self._total)
+        options = self.terminal.options
+        if not (options.plan or options.fail_on_miss):
+            self.terminal.finished(report, self._done, self._total)
 
     @hookimpl
     def stepcache_run_finished(self, report: RunReport) -> None:

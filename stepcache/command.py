@@ -106,9 +106,10 @@ def _with_session(session: Session) -> int:
         if options.collect_only:
             return _collect_only(session, terminal)
         session.plugins.add(report, "terminal")
-        if options.plan:
-            return _plan(session, terminal)
         result = execute(session)
+        if (options.plan or options.fail_on_miss) and not result.problems:
+            rows = result.nodes if options.plan else [r for r in result.nodes if r.outcome in ("would-run", "unknown")]
+            terminal.listing(plan_lines(rows))
         session.plugins.hook.stepcache_run_finished(report=result, options=options)
         return result.exit_code
 
@@ -158,18 +159,24 @@ def _cache_told(session: Session) -> str:
 
 
 def _show(session: Session, terminal: Terminal) -> int:
-    from fnmatch import fnmatch
-
     pattern = session.options.cache_show
     rows = session.shelf.store.entries() if session.shelf.store is not None else []
     now = time.time()
     entries = [
         EntryLine(r.node, r.size, r.stored, max(0.0, now - r.made), max(0.0, now - r.used), r.seconds)
         for r in rows
-        if pattern is True or fnmatch(r.node, str(pattern)) or fnmatch(r.node.rpartition("::")[2], str(pattern))
+        if pattern is True or _matches(r.node, str(pattern))
     ]
     terminal.lines(cache_show_lines(entries))
     return _told_warnings(session, terminal)
+
+
+def _matches(node: str, pattern: str) -> bool:
+    """Does the id, or what stands behind its `::`, fit? Brackets stand for themselves, as they do in ids."""
+    from fnmatch import fnmatchcase
+
+    pattern = pattern.replace("[", "[[]")
+    return fnmatchcase(node, pattern) or fnmatchcase(node.rpartition("::")[2], pattern)
 
 
 def _verify(session: Session, terminal: Terminal) -> int:
@@ -213,9 +220,9 @@ def _steps(session: Session, terminal: Terminal) -> int:
 def _clear(session: Session, terminal: Terminal) -> None:
     """Remove the entries of the selected nodes, or all of this project's where none were selected."""
     store = session.shelf.store
-    if store is None:
-        return
     options = session.options
+    if store is None or (session.collection.problems and not options.continue_on_collection_errors):
+        return
     selected = options.args or options.keyword or options.markexpr or options.lf or options.deselect
     ids = set(session.graph.nodes) - session.graph.excluded if selected else None
     cleared = store.clear(ids)
@@ -231,11 +238,3 @@ def _collect_only(session: Session, terminal: Terminal) -> int:
     code = ExitCode.INTERRUPTED if problems else ExitCode.OK if nodes else ExitCode.NOTHING
     terminal.summary(RunReport(code, 0.0, problems=tuple(problems), deselected=graph.deselected))
     return code
-
-
-def _plan(session: Session, terminal: Terminal) -> int:
-    result = execute(session)
-    if not result.problems:
-        terminal.listing(plan_lines(result.nodes))
-    session.plugins.hook.stepcache_run_finished(report=result, options=session.options)
-    return result.exit_code

@@ -90,7 +90,7 @@ def open_session(call: Call, environ: Mapping[str, str], cwd: Path) -> Session:
     seal = load_seal(environ)
     store = _store(options, configuration, folder, seal, codecs, warnings)
     kept = ExitStack()
-    scratch = store.scratch if store is not None else Scratch(codecs)
+    scratch = store.scratch if store is not None else Scratch(codecs, formats=configuration.formats)
     kept.callback(store.close if store is not None else scratch.close)
     keyed = _unkeyed if isinstance(seal, NoSeal) else seal.keyed
     project = project_of(configuration.root, configuration.norecursedirs)
@@ -126,7 +126,8 @@ def _store(
     options: Options, configuration: Configuration, folder: Path, seal: Any, codecs: Codecs, warnings: list[str]
 ) -> Store | None:
     """The cache; None where it is off, or cannot be used, which a warning tells."""
-    if options.cache == "off" and not (options.cache_clear or options.cache_show or options.cache_gc):
+    asked = (options.cache_clear, options.cache_show, options.cache_gc is not None, options.cache_verify)
+    if options.cache == "off" and not any(asked):
         return None
     if isinstance(seal, NoSeal):
         warnings.append(f"the cache is off: {seal.reason}")

@@ -203,28 +203,28 @@ class Selector:
 
     def checks(self, scopes: Sequence[tuple[Scope, bool]]) -> None:
         """Add the checks whose values are in the run; those of files asked for whole bring what they take."""
+        run = self._run()
         for scope, whole in scopes:
             for number, level in enumerate(scope.chain):
                 for definition in level.checks:
-                    for under in (None, *self._unders.get(scope.file, ())):
-                        self._check(definition, scope, under, pulls=whole and number == 0 and under is None)
+                    families = [self._bound(definition, scope, u) for u in (None, *self._unders.get(scope.file, ()))]
+                    present = [self._present(f, run) for f in families if f is not None]
+                    if whole and number == 0 and families[0] is not None and not any(present):
+                        self.picked.take(families[0])
+                        run.update(self._run())
 
-    def _check(self, definition: Definition, scope: Scope, under: Under | None, pulls: bool) -> None:
-        family = self._bound(definition, scope, under)
-        if family is None or (under is not None and not family.reached):
-            return
-        if family.problems and not pulls:
-            return
-        if pulls:
-            self.picked.take(family)
-            return
+    def _run(self) -> dict[str, None]:
+        return closure(self.picked.targets, {i: n.upstream for i, n in self.picked.nodes.items()})
+
+    def _present(self, family: Family, run: Mapping[str, None]) -> bool:
+        """Is the check in the run, since all that it takes is? Then it is a target."""
+        if family.problems:
+            return False
         nodes = [node for node in family.nodes() if isinstance(node, Node)]
-        present = {n.id for n in nodes if all(each in self.picked.nodes for each in n.upstream)}
+        present = {n.id for n in nodes if all(each in run for each in n.upstream)}
         if present:
             self.picked.take(family, lambda node: node in present)
-            for node in nodes:
-                if node.id not in present:
-                    self.picked.nodes.pop(node.id, None)
+        return bool(present)
 
     # --- the run
 
@@ -234,7 +234,7 @@ class Selector:
         if not filters.checks:
             nodes = {i: n for i, n in nodes.items() if n.kind != "check"}
         before = {i: n.upstream for i, n in nodes.items()}
-        everything = closure((t for t in self.picked.targets if t in nodes), before)
+        everything = dict.fromkeys(ordered((t for t in self.picked.targets if t in nodes), before))
         targets = [t for t in self.picked.targets if t in nodes]
         excluded: set[str] = {i for i in everything if any(_names(i, nodes[i], d) for d in filters.deselect)}
         for matches, negative in filters.matchers:

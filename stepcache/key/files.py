@@ -208,7 +208,7 @@ def names_digest(names: tuple[str, ...], leave_out: frozenset[str] = frozenset()
 
 def _without_counters(block: memoryview) -> None:
     """Blanks the counters in an SQLite file's header that grow with each change, even one to the same content."""
-    if block[:16] == b"SQLite format 3\0" and len(block) >= 100:
+    if bytes(block[:16]) == b"SQLite format 3\0" and len(block) >= 100:
         for start, end in ((24, 28), (40, 44), (92, 100)):
             block[start:end] = bytes(end - start)
 

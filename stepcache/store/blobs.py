@@ -65,7 +65,7 @@ class Blobs:
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def stored(self, name: bytes, digest: bytes) -> int | None:
-        """The stored size of a blob that is there and whole (one that is not is written again). It counts as used now."""
+        """The stored size of a blob that is there and whole: any other is written again. It counts as used now."""
         path = self.path(name)
         try:
             data = _contents(path)

@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,16 @@ class Cache:
 
     seal = Seal(b"the key of these tests")
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, opened: list[Store] | None = None) -> None:
         self.folder = folder
+        self.opened: list[Store] = [] if opened is None else opened
 
     def open(self, **settings: Any) -> Store:
         store = open_store(
             self.folder, project="/project", seal=self.seal, codecs=CODECS, settings=StoreSettings(**settings)
         )
         assert isinstance(store, Store), store
+        self.opened.append(store)
         return store
 
     @staticmethod
@@ -85,12 +87,15 @@ class Cache:
 
     def copy(self, to: Path) -> Cache:
         shutil.copytree(self.folder, to, symlinks=True)
-        return Cache(to)
+        return Cache(to, self.opened)
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
+def cache(tmp_path: Path) -> Iterator[Cache]:
+    cache = Cache(tmp_path / "cache")
+    yield cache
+    for store in cache.opened:
+        store.close()
 
 
 @pytest.fixture

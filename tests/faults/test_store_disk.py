@@ -97,7 +97,7 @@ def test_a_really_full_disk(cache: Any, tmp_path: Path) -> None:
         ).returncode:
             pytest.skip("mounting is not allowed here")
         try:
-            full = type(cache)(disk / "cache")
+            full = type(cache)(disk / "cache", cache.opened)
             outcomes, problems = ask_all(full, *range(9))
             assert outcomes == ["ran"] * 9
             assert len(problems) <= 2
@@ -116,7 +116,7 @@ def test_a_read_only_disk_is_read(cache: Any, tmp_path: Path, log_left: bool) ->
         pytest.skip("mounting is not allowed here")
     store = None
     try:
-        fixed = type(cache)(disk / "cache")
+        fixed = type(cache)(disk / "cache", cache.opened)
         fixed.fill(*STEPS)
         if log_left:
             store = fixed.open()
@@ -191,7 +191,7 @@ def test_a_folder_that_may_not_be_written(cache: Any, in_child: Child) -> None:
     reachable = Path(tempfile.mkdtemp())
     reachable.chmod(0o755)
     try:
-        fixed = type(cache)(reachable / "cache")
+        fixed = type(cache)(reachable / "cache", cache.opened)
         fixed.fill(*STEPS)
         for path in [fixed.folder, *fixed.folder.rglob("*")]:
             os.chown(path, 65534, 65534)

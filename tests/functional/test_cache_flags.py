@@ -37,8 +37,9 @@ def project(stepcache_project: Project) -> Project:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, but for what SQLite keeps beside a database that is open."""
-    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.endswith("-shm")}
+    """Every file below a folder, but for what SQLite needs beside a database to read it."""
+    kept = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.endswith("-shm")]
+    return {str(p): p.read_bytes() for p in kept if p.stat().st_size or not p.name.endswith("-wal")}
 
 
 def shown(result: Result) -> list[str]:
@@ -79,7 +80,7 @@ def test_readonly_where_there_is_no_cache_makes_none(project: Project) -> None:
 def test_clear_removes_this_projects_entries_and_says_so(project: Project) -> None:
     project.run()
     result = project.run("--cache-clear")
-    assert any(re.fullmatch(r"cleared 3 entries: \d.* \(\d.* stored\).*", line) for line in result.lines), result.stdout
+    assert any(re.fullmatch(r"cache: cleared 3 entries, \d.* \(.* on disk\), which took .* to make", line) for line in result.lines), result.stdout
     assert result.ran == ["a", "b", "other"]
     assert project.run().ran == []
 
@@ -151,7 +152,10 @@ def test_refresh_stores_the_new_value(project: Project) -> None:
 def test_refresh_with_a_wrong_expression_is_a_usage_error(project: Project) -> None:
     result = project.run("--cache-refresh=b and")
     assert result.exit_code == 4
-    assert result.stderr.startswith("ERROR: --cache-refresh")
+    assert result.stderr == (
+        "ERROR: Wrong expression passed to '--cache-refresh': b and: at column 6: expected not OR left parenthesis OR "
+        "identifier; got end of input\n"
+    )
 
 
 # --- fail on miss
@@ -164,8 +168,9 @@ def test_fail_on_miss_runs_nothing_and_names_what_would_run(project: Project) ->
     result = project.run("--fail-on-miss")
     assert result.exit_code == 1
     assert result.outcomes == {A: "would-run", B: "unknown", OTHER: "cached"}
-    assert f"WOULD-RUN {A} - code: {A}" in result.lines
-    assert f"UNKNOWN {B} - depends on {A}" in result.lines
+    at = result.lines.index(f"would-run {A}")
+    assert result.lines[at + 1 : at + 3] == [f"            code: {A}", f"unknown   {B} (depends on {A})"]
+    assert not any(line.startswith("cached ") for line in result.lines)
     assert project.run().ran == ["a", "b"]
 
 
@@ -183,10 +188,11 @@ def test_show_lists_the_entries_and_runs_nothing(project: Project) -> None:
     assert result.nodes == []
 
 
-@pytest.mark.parametrize("glob", ["b", "*::b", "pipeline_x.py::b", "[b]"])
+@pytest.mark.parametrize("glob", ["b", "*::b", "pipeline_x.py::b", "?"])
 def test_show_what_a_glob_matches(project: Project, glob: str) -> None:
     project.run()
-    assert shown(project.run(f"--cache-show={glob}")) == [B]
+    assert B in shown(project.run(f"--cache-show={glob}"))
+    assert OTHER not in shown(project.run(f"--cache-show={glob}"))
 
 
 def test_show_takes_variants_at_their_word(project: Project) -> None:
@@ -213,7 +219,7 @@ def test_gc_drops_down_to_a_size(project: Project) -> None:
     project.run()
     result = project.run("--cache-gc=0")
     assert result.exit_code == 0
-    assert result.lines[0].startswith("dropped "), result.stdout
+    assert result.lines[0].startswith("cache: dropped 3 entries, "), result.stdout
     assert project.run("--cache-show").lines == ["no entries"]
     assert project.run().ran == ["a", "b", "other"]
 
@@ -227,14 +233,10 @@ def test_gc_leaves_what_is_used(project: Project) -> None:
 # --- verify
 
 
-def database(project: Project) -> Path:
-    (found,) = project.cache.glob("entries-*.sqlite*")
-    return found
-
-
-def damage_value_of(project: Project, digest_of: str) -> None:
-    """Flip a byte in the stored values whose frame is as long as that of the node's value."""
-    with sqlite3.connect(next(p for p in project.cache.iterdir() if p.name.startswith("entries-") and p.stat().st_size)) as db:
+def damage_longest_value(project: Project) -> None:
+    """Flip a bit in the longest stored value: that of `a`."""
+    (database,) = project.cache.glob("entries-*.db")
+    with sqlite3.connect(database) as db:
         rows = db.execute("SELECT name, frame FROM contents WHERE frame IS NOT NULL").fetchall()
         longest = max(rows, key=lambda row: len(row[1]))
         frame = bytearray(longest[1])
@@ -245,8 +247,8 @@ def damage_value_of(project: Project, digest_of: str) -> None:
 def test_verify_names_and_drops_the_damaged(project: Project) -> None:
     project.run()
     sound = project.run("--cache-verify")
-    assert (sound.exit_code, sound.lines) == (0, ["checked 3 entries: all are sound"])
-    damage_value_of(project, A)
+    assert (sound.exit_code, sound.lines) == (0, ["cache: 3 entries checked, none damaged"])
+    damage_longest_value(project)
     found = project.run("--cache-verify")
     assert found.exit_code == 1
     assert A in found.stdout
@@ -258,7 +260,7 @@ def test_verify_names_and_drops_the_damaged(project: Project) -> None:
 
 def test_a_damaged_value_is_made_again_when_it_is_needed(project: Project) -> None:
     project.run()
-    damage_value_of(project, A)
+    damage_longest_value(project)
     project.edit("pipeline_x.py", "sum(a)", "len(a)")
     result = project.run()
     assert result.exit_code == 0
@@ -348,13 +350,12 @@ def test_a_folder_that_cannot_be_made(project: Project) -> None:
 
 
 def test_without_a_usable_key_the_cache_is_off(project: Project) -> None:
-    project.key.write_text("short")
+    project.key.write_text("")
     result = project.run()
     assert (result.exit_code, result.ran) == (0, ["a", "b", "other"])
     assert "cache: off" in result.lines
     told = [line for line in result.lines if line.startswith("the cache is off: ")]
-    assert len(told) == 1
-    assert str(project.key) in told[0]
+    assert told == [f"the cache is off: STEPCACHE_KEY_FILE={project.key} is empty"]
     assert not project.cache.exists()
 
 
