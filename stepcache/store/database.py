@@ -15,7 +15,6 @@ import stat
 from contextlib import contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
 from weakref import WeakSet
 
 from stepcache.store.folder import make_private, remove
@@ -222,6 +221,8 @@ class Database:
 
     def _connected_readonly(self) -> sqlite3.Connection:
         """A connection that writes nothing; where even a log cannot be made, to the file as it is."""
+        from urllib.parse import quote
+
         for mode in ("mode=ro", "mode=ro&immutable=1"):
             connection = connect(f"file:{quote(self._path)}?{mode}", uri=True)
             try:

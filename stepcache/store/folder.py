@@ -6,7 +6,6 @@ It is refused when it is a link, belongs to someone else or can be written by ot
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -108,7 +107,7 @@ def make_private(folder: str) -> None:
 def new_file(path: str, *, durable: bool = False) -> Iterator[int]:
     """A file descriptor whose content stands under *path* once all of it is written: all of it, or nothing."""
     folder = os.path.dirname(path)
-    temporary = os.path.join(folder, f".new-{os.getpid()}-{secrets.token_hex(8)}")
+    temporary = os.path.join(folder, f".new-{os.getpid()}-{os.urandom(8).hex()}")
     fd = -1
     try:
         try:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -22,7 +20,7 @@ from stepcache.store.paths import NAME as PATHS
 from stepcache.store.paths import PathCodec, holds_paths
 
 if TYPE_CHECKING:
-    from stepcache.store.codecs import Codecs
+    from stepcache.store.registry import Codecs
 
 _SMALL = 1 << 16
 
@@ -93,6 +91,8 @@ class Scratch:
         """An empty private folder that lasts as long as this object is open."""
         with self._lock:
             if self._folder is None:
+                import tempfile
+
                 self._folder = os.path.realpath(tempfile.mkdtemp(prefix="stepcache-"))
             self._given += 1
             folder = os.path.join(self._folder, f"{os.getpid()}-{self._given}")
@@ -105,6 +105,8 @@ class Scratch:
             self._held.clear()
             folder, self._folder = self._folder, None
         if folder is not None and os.getpid() == self._owner:
+            import shutil
+
             shutil.rmtree(folder, ignore_errors=True)
 
     def _put(self, content: Content) -> bytes | str:

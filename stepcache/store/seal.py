@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import sys
 from hashlib import blake2b
@@ -161,12 +160,12 @@ def _new_key(path: str) -> Seal | NoSeal:
     """Make the user's key, or take the one that another process made at the same time."""
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    temporary = os.path.join(folder, f".key-{os.getpid()}-{secrets.token_hex(8)}")
+    temporary = os.path.join(folder, f".key-{os.getpid()}-{os.urandom(8).hex()}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
             os.fchmod(fd, 0o600)
-            os.write(fd, secrets.token_hex(32).encode() + b"\n")
+            os.write(fd, os.urandom(32).hex().encode() + b"\n")
             os.fsync(fd)
         finally:
             os.close(fd)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from stepcache.model import Ingredient, Trace, Value
-    from stepcache.store.codecs import Codecs
+    from stepcache.store.registry import Codecs
     from stepcache.store.seal import Seal
     from stepcache.store.settings import Cleared, EntryRow, Trouble, VerifyReport
 

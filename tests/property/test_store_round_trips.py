@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from stepcache.store.codecs import Codecs
+from stepcache.store import Codecs
 from stepcache.store.content import measured
 
 CODECS = Codecs.builtin()

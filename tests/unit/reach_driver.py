@@ -51,7 +51,7 @@ def main():
             os.close(reading)
             try:
                 answer = seen(folder, options)
-            except BaseException:
+            except BaseException:  # noqa: BLE001  the parent shows it
                 answer = {"error": traceback.format_exc()}
             with os.fdopen(writing, "w") as file:
                 json.dump(answer, file)

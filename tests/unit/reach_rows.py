@@ -1,4 +1,6 @@
-"""The table *edit × does what a step reaches change*: small projects, each before and after one edit."""
+"""The table of edits and whether they change what a step reaches: small projects, each before and after one edit."""
+
+# ruff: noqa: E501  a table: a row a line, whatever its length
 
 from __future__ import annotations
 
@@ -66,7 +68,7 @@ own("exception caught", home("try:\n    {}['k']\nexcept KeyError:\n    return 1\
 own("order of statements", home("a = f()\nb = g()\nreturn a, b"), "a = f()\n    b = g()", "b = g()\n    a = f()", CHANGED)
 own("bracketing", home("return [1 + 2 * 3]"), "1 + 2 * 3", "(1 + 2) * 3", CHANGED)
 own("await, in an async step", home().replace("def transform", "async def transform"), "async def", "def", CHANGED)
-own("walrus target", home("return [(a := x) for x in source]"), "(a := x)", "(x := x)".replace("x := x", "b := x"), CHANGED)
+own("walrus target", home("return [(a := x) for x in source]"), "(a := x)", "(b := x)", CHANGED)
 own("match pattern", home("match source:\n    case [1, *_]:\n        return 1\n    case _:\n        return 2"), "[1, *_]", "[2, *_]", CHANGED)
 own("set display of other things", home("return {'a', 'b'}"), "'b'", "'c'", CHANGED)
 own("global statement", home("global K\nK = 1\nreturn K", top="K = 0"), "global K\n    ", "", CHANGED)
@@ -89,10 +91,9 @@ own("parameters of the step in another order", home("return a - b", args="a, b")
 own("parameters and body swapped", home("return a - b", args="a, b"), "a - b", "b - a", CHANGED)
 own("default of the step: a setting", home("return k", args="source, k=2"), "k=2", "k=3", SAME)
 own("default of the step, computed", home("return k", args="source, k=K", top="K = 2"), "K = 2", "K = 3", SAME)
-own("option of the decorator", home(), "@step", "@step(retries=3)" if False else "@step(version='2')", SAME)
+own("option of the decorator", home(), "@step", "@step(version='2')", SAME)
 own("parametrize values", home(args="k", top="P = [1, 2]").replace("@step", "@step\n@api.parametrize('k', P)"), "[1, 2]", "[1, 3]", SAME)
 own("mark", home(), "@step", "@step\n@api.mark.slow", SAME)
-own("name of the step", home(end="\nfinal = transform"), "def transform", "def changed", SAME, step="final") if False else None
 own("blank lines", home(), "\n\n\n@step", "\n\n\n\n\n@step", SAME)
 own("unrelated function added", home(), "\n\n\n@step", "\n\n\ndef unrelated():\n    return 1\n\n\n@step", SAME)
 own("unrelated variable edited", home(top="OTHER = 1"), "OTHER = 1", "OTHER = 2", SAME)
@@ -303,7 +304,6 @@ model("instance among the globals", "return MODEL.run(1)", BASE + "class M(Base)
 model("class of an instance among the globals", "return MODEL.run(1)", BASE + "MODEL = Base()\n", "x * self.k", "x + self.k", name="MODEL")
 model("bound method among the globals", "return RUN(1)", BASE + "RUN = Base().run\n", "x * self.k", "x + self.k", name="RUN")
 model("slots", "return MODEL.a", "class S:\n    __slots__ = ('a',)\n    def __init__(self, a):\n        self.a = a\nMODEL = S(1)\n", "S(1)", "S(2)", name="MODEL")
-model("super().__init__ of a base in another module", "return Base().k", "from app.base import Root\nclass Base(Root):\n    def __init__(self):\n        super().__init__()\n", "super().__init__()", "super().__init__()  # so", SAME) if False else None
 row("conditional class attribute", {HOME: home("return Base.k", top="from app.models import Base"), MODELS: "import sys\nclass Base:\n    if sys.version_info > (3,):\n        k = 1\n    else:\n        k = 2\n"}, {MODELS: ("k = 1", "k = 3")}, CHANGED)
 
 # --- classes whose instances arrive in values

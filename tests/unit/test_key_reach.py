@@ -1,4 +1,4 @@
-"""*Edit × does what a step reaches change*: the heart of the key, row by row."""
+"""Edits, and whether they change what a step reaches: the heart of the key, row by row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def read(
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[dict[str, Any], dict[str, Any]]]]:
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     """For each row, what is reached before and after."""
     folder = tmp_path_factory.mktemp("rows")
     projects = []
@@ -55,7 +55,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
         projects.append((write(folder / f"{number}a", row.before), row.options))
         projects.append((write(folder / f"{number}b", row.after), row.options))
     found = read(projects[::2], seed="1"), read(projects[1::2], seed="2")
-    yield {row.id: pair for row, pair in zip(ROWS, zip(*found, strict=True), strict=True)}
+    return {row.id: pair for row, pair in zip(ROWS, zip(*found, strict=True), strict=True)}
 
 
 def told(answer: dict[str, Any]) -> tuple[str, list[list[str]]]:

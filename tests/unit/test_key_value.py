@@ -66,8 +66,8 @@ DISTINCT: list[Any] = [
     collections.OrderedDict(a=1), {"a": 1}, collections.Counter("a"), collections.defaultdict(list, a=1),
     collections.defaultdict(set, a=1), collections.deque([1]), collections.deque([1], maxlen=2),
     types.MappingProxyType({"a": 1}), types.SimpleNamespace(a=1),
-    decimal.Decimal("1"), decimal.Decimal("1.0"), datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1),
-    datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc), datetime.timedelta(1), re.compile("a"),
+    decimal.Decimal(1), decimal.Decimal("1.0"), datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1),
+    datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(1), re.compile("a"),
     re.compile("a", re.IGNORECASE), re.compile(b"a"), pathlib.PurePosixPath("a"), pathlib.Path("a"), pathlib.Path("b"),
     Colour.RED, Colour.BLUE, Shade.RED, Point(1), Place(1), Point(1, 2), Point(2, 1), Slotted(1), Slotted(2),
     int, str, list[int], list[str], int | None, len, max, "abc".upper, "abd".upper, [].append, str.upper,
@@ -96,7 +96,7 @@ def test_different_values_have_different_digests() -> None:
         lambda: pd.DataFrame({"a": [1, 2], "b": ["x", None], "c": pd.Categorical(["u", "v"])}),
         lambda: np.arange(6).reshape(2, 3).T,
         lambda: Slotted([Words("ab"), functools.partial(print, end="")]),
-        lambda: datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc),
+        lambda: datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC),
     ],
 )
 def test_equal_values_have_one_digest(make: Callable[[], object]) -> None:

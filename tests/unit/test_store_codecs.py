@@ -24,7 +24,7 @@ import pandas as pd
 import pytest
 
 from stepcache.errors import Unstorable
-from stepcache.store.codecs import Codecs, Declined, Encoded
+from stepcache.store import Codecs, Declined, Encoded
 from stepcache.store.content import measured
 
 CODECS = Codecs.builtin()
@@ -140,7 +140,7 @@ def test_a_read_only_array_inside_an_object_has_the_digest_of_a_writable_one() -
 def test_digests_are_the_same_under_any_hash_seed() -> None:
     code = (
         "from collections import OrderedDict\n"
-        "from stepcache.store.codecs import Codecs\n"
+        "from stepcache.store import Codecs\n"
         "from stepcache.store.content import measured\n"
         "codecs = Codecs.builtin()\n"
         "values = [{'a', 'b', 'c', ('x', 1), None}, OrderedDict(s={'a', 'b', 'c'}, f=frozenset(['p', 'q', 'r']))]\n"

@@ -1,0 +1,87 @@
+"""The codecs of a run, and which of them takes a value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from stepcache.errors import Unstorable
+from stepcache.store.arrays import ArrayCodec
+from stepcache.store.codecs import Declined, type_name
+from stepcache.store.pickles import PickleCodec
+from stepcache.store.plain import PlainCodec, offender
+
+if TYPE_CHECKING:
+    from stepcache.store.codecs import Codec, Encoded
+
+
+def builtin_codecs() -> tuple[Codec, ...]:
+    """stepcache's own codecs."""
+    return PickleCodec(), PlainCodec(), ArrayCodec()
+
+
+@frozen
+class Codecs:
+    """The codecs of a run. Those added later are asked first; pickle is asked last."""
+
+    _by_name: dict[str, Codec] = field(factory=dict)
+    _by_type: dict[str, list[Codec]] = field(factory=dict)
+
+    @classmethod
+    def builtin(cls) -> Codecs:
+        """A registry with stepcache's own codecs."""
+        codecs = cls()
+        for codec in builtin_codecs():
+            codecs.add(codec)
+        return codecs
+
+    def add(self, codec: Codec) -> None:
+        """Register *codec*, in place of an earlier one of its name."""
+        earlier = self._by_name.get(codec.name)
+        for asked in self._by_type.values():
+            if earlier in asked:
+                asked.remove(earlier)
+        self._by_name[codec.name] = codec
+        for kind in codec.types:
+            self._by_type.setdefault(kind, []).insert(0, codec)
+
+    def by_name(self, name: str) -> Codec | None:
+        """The codec of that name."""
+        return self._by_name.get(name)
+
+    def encode(self, value: object, name: str | None = None, formats: str = "any") -> tuple[Codec, Encoded]:
+        """*value* as bytes, and the codec that took it: the one called *name*, or the first that takes it."""
+        if name is not None:
+            return self._encode_by(name, value, formats)
+        kind = type(value)
+        for codec in self._by_type.get(f"{kind.__module__}.{kind.__qualname__}", ()):
+            if (formats == "safe" and not codec.safe) or not codec.takes(value):
+                continue
+            try:
+                return codec, codec.encode(value)
+            except Declined:
+                continue
+        if formats == "safe":
+            culprit, where = offender(value)
+            raise Unstorable(type_name(type(culprit)), where, 'only pickle takes it, which formats = "safe" refuses')
+        pickle = self._by_name["pickle"]
+        return pickle, pickle.encode(value)
+
+    def _encode_by(self, name: str, value: object, formats: str) -> tuple[Codec, Encoded]:
+        codec = self._by_name.get(name)
+        kind = type_name(type(value))
+        if codec is None:
+            from difflib import get_close_matches
+
+            nearest = get_close_matches(name, self._by_name, n=1)
+            hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+            raise Unstorable(kind, "", f"there is no codec {name!r}{hint}")
+        if formats == "safe" and not codec.safe:
+            raise Unstorable(kind, "", f'codec {name!r} can run code when it decodes, which formats = "safe" refuses')
+        if codec.takes(value):
+            try:
+                return codec, codec.encode(value)
+            except Declined as error:
+                raise Unstorable(kind, "", f"codec {name!r} does not take it: {error}") from error
+        raise Unstorable(kind, "", f"codec {name!r} does not take it")
