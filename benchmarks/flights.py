@@ -19,7 +19,6 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
-EXAMPLE = REPOSITORY / "examples" / "flights"
 
 PLAIN = """
 import sys
@@ -69,14 +68,14 @@ table = grouped.agg(flights="size", median="median", worst="max").sort_values("f
 print(table.to_csv() + f"# best model: depth {depth}, AUC {auc:.4f}")
 """
 
-REPORT = "import stepcache; print(stepcache.load('pipeline_flights.py::report'), end='')"
+REPORT = "import stepcache; print(stepcache.load('examples/flights/pipeline_flights.py::report'), end='')"
 
 
 def measured(environment: dict[str, str], *args: str) -> tuple[float, float, str]:
     """CPU and wall seconds of a Python process, and what it printed."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
-        [sys.executable, *args], cwd=EXAMPLE, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, *args], cwd=REPOSITORY, env=environment, check=True, stdout=subprocess.PIPE, text=True
     )
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, wall, done.stdout
@@ -86,8 +85,8 @@ def one_round() -> dict[str, tuple[float, float]]:
     with tempfile.TemporaryDirectory() as folder:
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         environment |= {"STEPCACHE_DIR": f"{folder}/cache", "XDG_CONFIG_HOME": f"{folder}/config"}
-        command = ("-m", "stepcache", "--rootdir=.", ".")
-        plain = measured(environment, "-c", PLAIN, str(EXAMPLE / "data" / "airlines.csv"))
+        command = ("-m", "stepcache", "examples/flights")
+        plain = measured(environment, "-c", PLAIN, "examples/flights/data/airlines.csv")
         cold = measured(environment, *command)
         measured(environment, *command)
         warm = measured(environment, *command)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stepcache import __version__
 from stepcache.api import Defined
 from stepcache.errors import CollectionFailed, NotCached, StepFailed, UsageError, ValueGone
-from stepcache.execution.values import Held, Variants
-from stepcache.model import ExitCode, NodeReport, RunReport
+from stepcache.execution.values import Variants
+from stepcache.model import ExitCode, Node, NodeReport, RunReport
 from stepcache.report import json_report
 from stepcache.session import Call, Session, collect, execute, open_session, remake
 
@@ -32,16 +34,8 @@ class Run:
         rows = self._rows(name)
         if len(rows) == 1 and (rows[0].id == name or "[" not in rows[0].id or name.endswith("]")):
             return self._value(rows[0].id)
-        loaders = {self._variant(row.id): self._loader(row.id) for row in rows}
         nodes = self._session.graph.nodes
-        params = {self._variant(r.id): {k: v for c in nodes[r.id].choices for k, v in c[3].items()} for r in rows}
-        return Variants(loaders, params)
-
-    def _loader(self, node_id: str) -> Callable[[], Any]:
-        return lambda: self._value(node_id)
-
-    def _variant(self, node_id: str) -> str:
-        return self._session.graph.nodes[node_id].variant or ""
+        return _variants([nodes[row.id] for row in rows], self._value)
 
     def _value(self, node_id: str) -> Any:
         engine = self._session.engine
@@ -50,12 +44,12 @@ class Run:
         if product is None:
             row = next(row for row in self._report.nodes if row.id == node_id)
             raise KeyError(f"{node_id} has no value: it is {row.outcome}")
-        if isinstance(product, Held):
-            return product.object
         try:
-            return self._session.shelf.load(product)
+            return engine.inputs.of(node_id)
         except ValueGone:
-            remake(self._session, node_id)
+            row = remake(self._session, node_id)
+            if row.failure is not None:
+                raise _failed(row) from row.failure.exception
             return engine.inputs.of(node_id)
 
     def _rows(self, name: str) -> list[NodeReport]:
@@ -104,9 +98,8 @@ class Run:
         found = []
         for row in self._rows(name):
             node = self._session.graph.nodes[row.id]
-            chosen = {k: v for c in node.choices for k, v in c[3].items()}
             settings = {s.name: s.value for s in node.settings}
-            found.append({**chosen, **settings, "value": self._value(row.id)})
+            found.append({**_chosen(node), **settings, "value": self._value(row.id)})
         return found
 
     def __repr__(self) -> str:
@@ -122,7 +115,11 @@ class Run:
             raise CollectionFailed("\n".join(p.message for p in self._report.problems))
         for row in self._report.nodes:
             if row.outcome == "failed" and row.failure is not None:
-                raise StepFailed(f"{row.id} failed: {row.failure.summary}") from row.failure.exception
+                raise _failed(row) from row.failure.exception
+
+
+def _failed(row: NodeReport) -> StepFailed:
+    return StepFailed(f"{row.id} failed: {row.error}")
 
 
 def run(
@@ -196,19 +193,20 @@ def run_target(
 
 def _run(call: Call, check: bool) -> Run:
     session = open_session(call, os.environ, Path.cwd())
+    found = None
     try:
         collect(session)
         report = execute(session)
-    except BaseException:
-        session.close()
-        raise
-    session.plugins.hook.stepcache_run_finished(report=report, options=session.options)
-    if session.shelf.store is not None:
-        session.shelf.store.flush()
-    found = Run(session, report)
-    if report.stopped == "KeyboardInterrupt":
-        session.close()
-        raise KeyboardInterrupt
+        session.plugins.hook.stepcache_run_finished(report=report, options=session.options)
+        if report.stopped == "KeyboardInterrupt":
+            raise KeyboardInterrupt
+        if session.shelf.store is not None:
+            session.shelf.store.flush()
+        found = Run(session, report)
+    finally:
+        if found is None:
+            session.close()
+    weakref.finalize(found, session.close)
     if check:
         found._raise()
     return found
@@ -224,14 +222,33 @@ def load(node_id: str, params: Mapping[str, object] | None = None, cache_dir: st
     try:
         collect(session)
         report = execute(session)
-        found = Run(session, report)
-        rows = [row for row in report.nodes if row.id in session.graph.targets]
-        missing = [row for row in rows if row.outcome != "cached"]
         if report.problems:
             raise CollectionFailed("\n".join(p.message for p in report.problems))
-        if not rows or missing:
-            raise NotCached(f"{node_id}: no value is stored for it with these settings; `stepcache {node_id}` makes it")
-        return found[node_id] if len(rows) == 1 else found[session.graph.nodes[rows[0].id].name]
+        rows = [row for row in report.nodes if row.id in session.graph.targets]
+        values = {row.id: _stored(session, row, node_id) for row in rows}
     finally:
         session.close()
+    if len(rows) == 1:
+        return values[rows[0].id]
+    return _variants([session.graph.nodes[row.id] for row in rows], values.__getitem__)
+
+
+def _stored(session: Session, row: NodeReport, asked: str) -> Any:
+    """The value of a row, if it is a hit."""
+    if row.outcome == "cached" and row.value is not None:
+        try:
+            return session.shelf.load(row.value)
+        except ValueGone:
+            pass  # as good as never stored
+    raise NotCached(f"{asked}: no value is stored for it with these settings; `stepcache {asked}` makes it")
+
+
+def _variants(nodes: Sequence[Node], value: Callable[[str], Any]) -> Variants:
+    """Values by variant id, each loaded when it is asked for."""
+    loaders = {node.variant or "": partial(value, node.id) for node in nodes}
+    return Variants(loaders, {node.variant or "": _chosen(node) for node in nodes})
+
+
+def _chosen(node: Node) -> dict[str, Any]:
+    return {name: value for *_, values in node.choices for name, value in values.items()}
 

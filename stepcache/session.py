@@ -17,7 +17,7 @@ from stepcache.errors import UsageError
 from stepcache.execution.capture import Capture, add_warning_filter
 from stepcache.execution.engine import Engine
 from stepcache.execution.schedule import Limits, Schedule
-from stepcache.model import ExitCode, Miss, Node, Reason, RunReport
+from stepcache.model import ExitCode, Hit, Miss, Node, NodeReport, Reason, RunReport
 from stepcache.opening import open_session
 from stepcache.outcome import exit_code_of, record, report_of
 from stepcache.state import Call, Session
@@ -102,12 +102,17 @@ def _describer(session: Session) -> Callable[[BaseException], Any]:
     return describe
 
 
-def remake(session: Session, node_id: str) -> None:
-    """Run a node again whose value is gone."""
+def remake(session: Session, node_id: str) -> NodeReport:
+    """Run a node again whose value is gone, outside the run."""
     assert session.engine is not None
     engine = session.engine
     node = engine.graph.nodes[node_id]
     engine.products.pop(node_id, None)
-    engine.decide(node)
+    decision = engine.decide(node)
+    if isinstance(decision, Hit):
+        return engine.use(node, decision)
     with engine.capture.open():
-        engine.run(node, Miss(engine.decided[node_id][1], (Reason("evicted"),)))
+        try:
+            return engine.run(node, Miss(decision.key, (Reason("evicted"),)))
+        finally:
+            engine.close()

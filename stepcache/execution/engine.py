@@ -68,6 +68,8 @@ class Engine:
     """Nodes below given values: nothing of theirs is stored."""
     notices: dict[str, list[str]] = field(factory=dict)
     warnings: list[str] = field(factory=list)
+    remade: dict[str, NodeReport] = field(factory=dict)
+    """The rows of nodes that were hits and had to run after all, since their values were damaged or gone."""
     wrong_ends: list[str] = field(factory=list)
     """What went wrong when the resources of the run were torn down."""
     inputs: Inputs = field(init=False)
@@ -161,11 +163,18 @@ class Engine:
                 if maker is None or any(maker.id == each.id for each, _ in stack):
                     return self._failed(current, why, gone, 0.0, Output())
                 self.products.pop(maker.id, None)
+                if maker.id in self.graph.excluded:
+                    return evolve(self._row(node, "skipped"), message=f"needs {maker.id}, which is {gone.reason}")
                 stack.append((maker, Miss(self._key(maker), (Reason(gone.reason),))))  # type: ignore[arg-type]
                 continue
             stack.pop()
-            if not stack or row.outcome == "failed":
-                return row if current is node else evolve(self._row(node, "blocked"), message=f"blocked by {current.id}")
+            if not stack:
+                return row
+            self.remade[current.id] = row
+            if row.outcome == "failed":
+                return evolve(self._row(node, "blocked"), message=f"blocked by {current.id}")
+            if row.outcome == "skipped":
+                return evolve(self._row(node, "skipped"), message=f"needs {current.id}, which is skipped")
             above, _ = stack[-1]
             again = self.decide(above)
             if isinstance(again, Hit):

@@ -47,9 +47,11 @@ class Schedule:
             raise
 
     def _add(self, row: NodeReport) -> None:
-        self.rows[row.id] = row
-        if row.outcome == "failed":
-            self._failures += 1
+        remade = [self.engine.remade.pop(node) for node in list(self.engine.remade)]
+        self.rows.update({each.id: each for each in (*remade, row)})
+        failures = sum(each.outcome == "failed" for each in (*remade, row))
+        if failures:
+            self._failures += failures
             if self.limits.maxfail and self._failures >= self.limits.maxfail and not self.stopped:
                 plural = "" if self._failures == 1 else "s"
                 self.stopped = f"stopping after {self._failures} failure{plural}"

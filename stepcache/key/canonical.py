@@ -11,48 +11,16 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from stepcache.digest import digest, digest_all
 from stepcache.key.installed import Distribution, normal_name
+from stepcache.key.methods import Opening
+from stepcache.key.vertex import Vertex
 from stepcache.model import Ingredient, Observation
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DOLLAR = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
-
-
-@define(eq=False)
-class Vertex:
-    """A definition, variable, module or leaf of the graph.
-
-    `content` is what it is by itself. `name` is what explanations call it; leaves have none. `state` is the digest
-    of the value that it holds. `literals` are its texts, each with the folder of its file. `packages` are installed
-    modules that it stands for. `annotations` and `doc` count only where code looks at them, or `annotated` says so.
-    """
-
-    kind: str
-    content: str
-    name: str = ""
-    module: str = ""
-    source: str = ""
-    edges: list[tuple[str, Vertex]] = field(factory=list)
-    state: str | None = None
-    literals: list[tuple[str, str]] = field(factory=list)
-    packages: list[str] = field(factory=list)
-    uncertain: list[str] = field(factory=list)
-    marks: set[str] = field(factory=set)
-    annotations: str = ""
-    doc: str = ""
-    annotated: bool = False
-    told: tuple[str, str] = ("", "")
-    """Its content, and the digest that explanations compare; made once."""
-    keep: object = None
-    """What it was made from: kept, so that another object cannot come to have its id."""
-
-    def link(self, label: str, targets: Iterable[Vertex]) -> None:
-        """Add an edge to each of *targets*, whose order tells them apart."""
-        for number, target in enumerate(targets):
-            self.edges.append((label if not number else f"{label}|{number}", target))
 
 
 @frozen
@@ -76,7 +44,8 @@ class Reach:
 
 def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) -> Reach:
     """All that is reached from *root*. *owners* gives the distributions behind an installed module."""
-    order = _numbered(root)
+    opened = Opening(root).edges()
+    order = _numbered(root, opened)
     marks = {mark for vertex in order for mark in vertex.marks}
     numbers = {id(vertex): str(number) for number, vertex in enumerate(order)}
     contents = [_content(vertex, marks) for vertex in order]
@@ -87,8 +56,9 @@ def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) 
     packages = [distributions[name] for name in sorted(distributions)]
     parts: list[str] = []
     for vertex, content in zip(order, contents, strict=True):
-        parts += (content, str(len(vertex.edges)))
-        for label, target in vertex.edges:
+        edges = opened.get(id(vertex), vertex.edges)
+        parts += (content, str(len(edges)))
+        for label, target in edges:
             parts += (label, numbers[id(target)])
     for one in packages:
         parts += (normal_name(one.name), one.version, one.build)
@@ -108,13 +78,14 @@ def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) 
     )
 
 
-def _numbered(root: Vertex) -> list[Vertex]:
+def _numbered(root: Vertex, opened: dict[int, list[tuple[str, Vertex]]]) -> list[Vertex]:
     """The vertices in the order in which they are met, breadth first, edges by label."""
     order, seen, todo = [root], {id(root)}, deque([root])
     while todo:
         vertex = todo.popleft()
-        vertex.edges.sort(key=_label)
-        for _, target in vertex.edges:
+        edges = opened.get(id(vertex), vertex.edges)
+        edges.sort(key=_label)
+        for _, target in edges:
             if id(target) not in seen:
                 seen.add(id(target))
                 order.append(target)

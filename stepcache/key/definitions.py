@@ -6,7 +6,8 @@ import ast
 from collections.abc import Callable, Sequence
 
 from stepcache.digest import digest
-from stepcache.key.nodes import is_plain_method, root_chain, stepcache_annotation
+from stepcache.key.nodes import bases_of, is_guarded, is_plain_method, root_chain, stepcache_annotation
+from stepcache.key.scopes import Collector
 from stepcache.key.walker import RawUnit, Walker, Writer
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -106,9 +107,11 @@ def write_class(walker: Walker, node: ast.ClassDef) -> None:
     index, unit = walker.new_unit("class", walker.scope.prefix + node.name, node, line)
     _write_decorators(walker, unit, node.decorator_list)
     outer, depth = walker.scope, walker.scope.depth + 1
+    bases = bases_of(node) if outer.kind == "module" else None
+    unit.bases = bases or []
     walker.notes.append(unit)
     try:
-        unit.body = walker.part(depth, lambda: _write_class_body(walker, unit, node), keep=outer.kind != "module")
+        unit.body = walker.part(depth, lambda: _write_class_body(walker, unit, node, bases is not None), keep=outer.kind != "module")
     finally:
         walker.notes.pop()
         walker.scope = outer
@@ -118,7 +121,7 @@ def write_class(walker: Walker, node: ast.ClassDef) -> None:
         walker.embed(unit)
 
 
-def _write_class_body(walker: Walker, unit: RawUnit, node: ast.ClassDef) -> None:
+def _write_class_body(walker: Walker, unit: RawUnit, node: ast.ClassDef, guards: bool) -> None:
     outer = walker.scope
     for base in node.bases:
         walker.visit(base)
@@ -131,7 +134,9 @@ def _write_class_body(walker: Walker, unit: RawUnit, node: ast.ClassDef) -> None
     methods: list[tuple[str, str]] = []
     plain = [child for child in node.body if is_plain_method(child)]
     for child in node.body:
-        if child in plain:
+        if guards and is_guarded(child):
+            _write_method(walker, unit, child)
+        elif child in plain:
             start = len(walker.out)
             walker.visit(child)
             methods.append((getattr(child, "name", ""), "".join(walker.out[start:])))
@@ -141,6 +146,18 @@ def _write_class_body(walker: Walker, unit: RawUnit, node: ast.ClassDef) -> None
         else:
             walker.statements([child])
     walker.out.extend(text for _, text in sorted(methods, key=lambda pair: pair[0]))
+
+
+def _write_method(walker: Walker, unit: RawUnit, node: ast.stmt) -> None:
+    """A method that counts only where it is named: a unit of its own, and no part of its class's body."""
+    start, index = len(walker.out), len(walker.units)
+    collector, walker.collector = walker.collector, Collector()
+    try:
+        walker.visit(node)
+    finally:
+        walker.collector = collector
+        del walker.out[start:]
+    unit.methods.append((getattr(node, "name", ""), index, walker.units[index]))
 
 
 WRITERS: dict[type[ast.AST], Writer] = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stepcache.key.canonical import Vertex
 from stepcache.key.spaces import Space
 from stepcache.key.table import Binding, Chain, Unit
+from stepcache.key.vertex import Vertex
 
 if TYPE_CHECKING:
     from stepcache.key.follow import Walk

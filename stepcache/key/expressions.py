@@ -13,10 +13,14 @@ _MARKS = {
     "__annotations__": "annotations", "get_type_hints": "annotations", "get_annotations": "annotations",
     "signature": "annotations", "getfullargspec": "annotations", "__doc__": "doc", "getdoc": "doc",
     "getsource": "source", "getsourcelines": "source", "__subclasses__": "subclasses",
+    "__dict__": "attributes", "__getattribute__": "attributes", "getmembers": "attributes", "vars": "attributes",
+    "dir": "attributes",
 }  # fmt: skip
 _ANY_NAME = {"eval", "exec", "globals", "compile"}
 # Methods that look up names of the caller in the text they are given (pandas, Polars, DuckDB).
 _QUERIES = {"query", "eval", "sql", "execute"}
+# Functions whose further arguments name attributes.
+_NAMING = {"getattr": 1, "hasattr": 1, "setattr": 1, "delattr": 1, "attrgetter": 0, "methodcaller": 0}
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -33,6 +37,7 @@ def write_name(walker: Walker, node: ast.Name) -> None:
 def write_attribute(walker: Walker, node: ast.Attribute) -> None:
     if node.attr in _MARKS:
         walker.collector.marks.add(_MARKS[node.attr])
+    walker.collector.names.add(node.attr)
     if not isinstance(node.ctx, ast.Load):
         walker.effect(node)
     chain = chain_of(node)
@@ -99,8 +104,11 @@ def _note_text(walker: Walker, node: ast.expr) -> None:
 def write_call(walker: Walker, node: ast.Call) -> None:
     chain = chain_of(node.func)
     last = chain[-1] if chain else getattr(node.func, "attr", "")
+    if last in _NAMING and not all(isinstance(a, ast.Constant) for a in node.args[_NAMING[last] :][:1]):
+        walker.collector.marks.add("attributes")
     if chain is not None and len(chain) == 1 and (last in _ANY_NAME or (last == "vars" and not node.args)):
         walker.collector.dynamic.append((walker.scope, Dynamic("names", node.lineno, last)))
+        walker.collector.marks.add("attributes")
     elif last in ("import_module", "__import__") and node.args:
         _note_module(walker, node.args[0], node.lineno, last)
     elif chain == ("sys", "modules", "get") and node.args:

@@ -14,12 +14,12 @@ from types import ModuleType
 from typing import Any
 
 from stepcache.digest import digest, digest_all
-from stepcache.key.canonical import Vertex
 from stepcache.key.effects import Effects
 from stepcache.key.introspect import is_a
 from stepcache.key.objects import Objects
 from stepcache.key.spaces import Space, Spaces
 from stepcache.key.table import Binding, Chain, Dynamic, Import, Part, Unit
+from stepcache.key.vertex import Vertex
 
 # Names that Python gives every module: what they hold says where the module lies, not what it does.
 _MODULE_NAMES = {
@@ -282,6 +282,10 @@ class Walk:
             vertex.content = digest("decorated", vertex.content, part.digest)
             vertex.annotated = vertex.annotated or any(target.kind == "package" for target in targets)
             self.fill_part(vertex, space, part, f"decorator {number} ")
+        for name, index in unit.methods:
+            vertex.guarded.append((name, f"method {name}", self.unit(space, index)))
+        if unit.methods:
+            vertex.bases = [self.follow(space, chain) for chain in unit.bases]
 
     def fill_part(
         self, vertex: Vertex, space: Space, part: Part, prefix: str, settings: Mapping[str, object] | None = None
@@ -298,6 +302,7 @@ class Walk:
             self._fill_dynamic(vertex, space, dynamic, prefix, settings or {})
         vertex.literals += [(text, space.folder) for text in uses.strings]
         vertex.marks.update(uses.marks)
+        vertex.mentions.update(uses.names)
 
     def _fill_subclasses(self, vertex: Vertex, space: Space, prefix: str) -> None:
         """Code that asks for subclasses: those of the classes that it names."""
@@ -382,12 +387,6 @@ class Walk:
             self.fill_part(vertex, space, unit.body, f"{number} ")
         for number, index in enumerate(space.table.assigners.get(name, ())):
             vertex.link(f"assigned {number}", [self.unit(space, index)])
-        if space.names is None:
-            # An imported name is told by where it leads.
-            for binding in space.table.bindings.get(name, ()):
-                if binding.attribute is not None:
-                    target = space.absolute(binding.module, binding.level)
-                    vertex.link("imported", self.of_module(target, (binding.attribute,)))
 
 
 _NOTHING = object()

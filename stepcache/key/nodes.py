@@ -71,6 +71,18 @@ def is_type_checking(test: ast.expr) -> bool:
     return chain is not None and chain[-1] == "TYPE_CHECKING"
 
 
+def is_guarded(node: ast.stmt) -> bool:
+    """Is it a method that nobody calls without naming it?"""
+    name = getattr(node, "name", "")
+    return is_plain_method(node) and not (name.startswith("__") and name.endswith("__"))
+
+
+def bases_of(node: ast.ClassDef) -> list[Chain] | None:
+    """The bases of a class as chains; None where one is computed, or a metaclass or other keyword is given."""
+    bases = [chain_of(base.value if isinstance(base, ast.Subscript) else base) for base in node.bases]
+    return None if node.keywords or None in bases else [base for base in bases if base is not None]
+
+
 def is_plain_method(node: ast.stmt) -> bool:
     """Is it a method whose place among the others tells nothing?"""
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

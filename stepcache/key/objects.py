@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from stepcache.key.bytecode import bytecode_digest, bytecode_names
-from stepcache.key.canonical import Vertex
 from stepcache.key.introspect import (
     EMPTY,
     cells_of,
@@ -25,6 +24,7 @@ from stepcache.key.introspect import (
 from stepcache.key.spaces import Space
 from stepcache.key.table import Binding, Part, Unit
 from stepcache.key.value import Digested, ValueWriter, type_name
+from stepcache.key.vertex import Vertex
 
 if TYPE_CHECKING:
     from stepcache.key.follow import Walk
@@ -322,7 +322,7 @@ class Objects:
         for number, base in enumerate(cls.__bases__):
             vertex.link(f"base {number}", self._class_or_leaf(base))
         vertex.link("metaclass", self._class_or_leaf(type(cls)))
-        if "subclasses" in vertex.marks:
+        if "subclasses" in vertex.marks or (unit is not None and _methods_ask_for_subclasses(space, unit)):
             vertex.link("subclass", self.subclasses(cls))
         for name, function in functions_in(cls):
             # What dataclasses, attrs and namedtuple generate follows from the fields.
@@ -355,6 +355,11 @@ class Objects:
             return [self.class_(cls)]
         kind = self.modules.kind(cls.__module__)
         return [self.walk.leaf(kind, type_name(cls), cls.__module__ if kind == "package" else "")]
+
+
+def _methods_ask_for_subclasses(space: Space, unit: Unit) -> bool:
+    methods = (space.table.units[index] for _, index in unit.methods)
+    return any("subclasses" in part.uses.marks for method in methods for part in method.parts)
 
 
 def _is_computed(defaults: Part) -> bool:

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
-from stepcache.key.canonical import Reach, Vertex, reach_from
+from stepcache.key.canonical import Reach, reach_from
 from stepcache.key.follow import Walk
 from stepcache.key.installed import Distribution, closure_of
 from stepcache.key.introspect import unit_of
 from stepcache.key.modules import Modules
 from stepcache.key.objects import forget_values
 from stepcache.key.spaces import LoadedSource, Memo, Spaces
+from stepcache.key.vertex import Vertex
 
 __all__ = ["CodeReader", "Reach"]
 
@@ -121,6 +122,7 @@ class CodeReader:
         module, _, qualname = name.partition(":")
         walk = self._walks.setdefault((), Walk(self._spaces, []))
         top = Vertex("reach", "class")
+        top.marks.add("attributes")  # who takes an instance may call whatever it has
         space = walk.space(module) if self.modules.is_project(module) else None
         if space is None:
             top.link("class", walk.of_module(module, tuple(qualname.split("."))))

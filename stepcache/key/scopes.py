@@ -59,6 +59,7 @@ class Collector:
     nonlocals: set[str] = field(factory=set)
     effects: set[tuple[Scope, Chain]] = field(factory=set)
     marks: set[str] = field(factory=set)
+    names: set[str] = field(factory=set)
 
     def merge(self, other: Collector) -> None:
         """Take in what a nested piece uses."""
@@ -71,6 +72,7 @@ class Collector:
         self.nonlocals |= other.nonlocals
         self.effects |= other.effects
         self.marks |= other.marks
+        self.names |= other.names
 
     def uses(self, base: int, module_names: frozenset[str]) -> Uses:
         """What the piece uses, where scopes of depth *base* and more are its own."""
@@ -105,6 +107,7 @@ class Collector:
             tuple(sorted(self.nonlocals)),
             tuple(sorted(effects)),
             tuple(sorted(self.marks)),
+            tuple(sorted(self.names)),
         )
 
     def _outer_dynamic(self) -> set[Dynamic]:

@@ -184,6 +184,8 @@ def _finished(unit: RawUnit, names: frozenset[str]) -> Unit:
         binds=tuple(unit.binds),
         body_at=unit.body_at,
         has_effect=unit.has_effect,
+        methods=tuple((name, index) for name, index, _ in unit.methods),
+        bases=tuple(unit.bases),
     )
 
 
@@ -205,10 +207,11 @@ def _imports_by_name(units: Sequence[Unit]) -> list[tuple[str, int, tuple[str, .
 def _assigners(units: Sequence[Unit]) -> dict[str, tuple[int, ...]]:
     """For each global that functions assign, the outermost definitions that do."""
     found: dict[str, dict[int, None]] = {}
-    for unit in units:
+    methods = {index for unit in units for _, index in unit.methods}
+    for index, unit in enumerate(units):
         for part in unit.parts:
             for name in part.uses.assigns:
-                found.setdefault(name, {})[unit.top] = None
+                found.setdefault(name, {})[index if index in methods else unit.top] = None
     return {name: tuple(tops) for name, tops in found.items()}
 
 
@@ -220,12 +223,13 @@ def _impure(units: Sequence[Unit], bindings: dict[str, list[Binding]]) -> frozen
             names.setdefault(binding.unit, []).append(name)
     users: dict[str, set[int]] = {}
     todo: list[int] = []
+    methods = {index for unit in units for _, index in unit.methods}
     for index, unit in enumerate(units):
-        if index == unit.top:
+        if index == unit.top or index in methods:
             for chain in (chain for part in unit.parts for chain in part.uses.chains):
-                users.setdefault(chain[0], set()).add(index)
+                users.setdefault(chain[0], set()).add(unit.top)
             if any(_is_impure(part.uses, bindings) for part in unit.parts):
-                todo.append(index)
+                todo.append(unit.top)
     impure: set[str] = set()
     seen = set(todo)
     for index in todo:

@@ -121,6 +121,12 @@ def write_pattern(walker: Walker, node: ast.MatchAs | ast.MatchStar | ast.MatchM
     walker.generic(node)
 
 
+def write_class_pattern(walker: Walker, node: ast.MatchClass) -> None:
+    """`case Item(total=t)` takes attributes."""
+    walker.collector.names.update(node.kwd_attrs)
+    walker.generic(node)
+
+
 def write_if(walker: Walker, node: ast.If) -> None:
     """A branch that only type checkers take is left out."""
     if is_type_checking(node.test):
@@ -142,5 +148,6 @@ WRITERS: dict[type[ast.AST], Writer] = {
     ast.MatchAs: write_pattern,
     ast.MatchStar: write_pattern,
     ast.MatchMapping: write_pattern,
+    ast.MatchClass: write_class_pattern,
     ast.If: write_if,
 }

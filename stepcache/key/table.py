@@ -11,7 +11,7 @@ Chain = tuple[str, ...]
 """A name and the attributes taken of it: `settings.CFG.x` is ("settings", "CFG", "x")."""
 
 # Part of the name under which tables are remembered: raise it when tables or the digests in them change.
-TABLE_FORMAT = 1
+TABLE_FORMAT = 2
 
 
 @frozen
@@ -51,7 +51,7 @@ class Uses:
     `chains` start with a global name, `free` with a name of an enclosing function. `strings` are its literals.
     `assigns` are the globals and `nonlocals` the enclosing names that it assigns. `effects` are what it calls for
     effect or stores into. `marks` says what it looks at beyond behaviour: "annotations", "doc", "source",
-    "subclasses".
+    "subclasses", or "attributes" where it names attributes at run time. `names` are the attributes that it names.
     """
 
     chains: tuple[Chain, ...] = ()
@@ -63,6 +63,7 @@ class Uses:
     nonlocals: tuple[str, ...] = ()
     effects: tuple[Chain, ...] = ()
     marks: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @frozen
@@ -78,7 +79,8 @@ class Unit:
     """A definition, or a statement of the module.
 
     `kind` is "function", "lambda", "class" or "statement". `line` is that of the first decorator; `body_at` is
-    where a lambda's expression begins and ends. `decorated_by` names the decorators. `signature` digests the
+    where a lambda's expression begins and ends. `methods` are the methods of a class that nobody calls without naming
+    them, with the numbers of their units, and `bases` its bases. `decorated_by` names the decorators. `signature` digests the
     parameters in their order. `annotations` and `doc` digest what counts only for code that looks at it. `binds` are
     the names that a statement assigns.
     """
@@ -99,6 +101,8 @@ class Unit:
     binds: tuple[str, ...] = ()
     body_at: tuple[int, int, int, int] = (0, 0, 0, 0)
     has_effect: bool = False
+    methods: tuple[tuple[str, int], ...] = ()
+    bases: tuple[Chain, ...] = ()
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -184,18 +188,20 @@ def _unit_row(unit: Unit) -> list[Any]:
         unit.kind, unit.name, unit.line, unit.end, _part_row(unit.body), unit.top, unit.signature, unit.parameters,
         _part_row(unit.defaults) if unit.defaults else None, [_part_row(part) for part in unit.decorators],
         unit.decorated_by,
-        unit.annotations, unit.doc, unit.binds, unit.body_at, unit.has_effect,
+        unit.annotations, unit.doc, unit.binds, unit.body_at, unit.has_effect, unit.methods, unit.bases,
     ]  # fmt: skip
 
 
 def _unit(row: list[Any]) -> Unit:
-    kind, name, line, end, body, top, signature, parameters, defaults, decorators, by, notes, doc, binds, at, effect = (
-        row
-    )
+    (
+        kind, name, line, end, body, top, signature, parameters, defaults, decorators, by, notes, doc, binds, at, effect,
+        methods, bases,
+    ) = row  # fmt: skip
     return Unit(
         kind, name, line, end, _part(body), top, signature, tuple(parameters),
         _part(defaults) if defaults else None, tuple(map(_part, decorators)), tuple(map(tuple, by)),
         notes, doc, tuple(binds), (at[0], at[1], at[2], at[3]), effect,
+        tuple((method, index) for method, index in methods), tuple(map(tuple, bases)),
     )  # fmt: skip
 
 
@@ -205,6 +211,7 @@ def _part_row(part: Part) -> list[Any]:
         uses.chains, uses.free, [[i.label, i.module, i.level, i.chain, i.present] for i in uses.imports],
         [[d.feature, d.line, d.detail, d.chain] for d in uses.dynamic],
         uses.strings, uses.assigns, uses.nonlocals, uses.effects, uses.marks,
+        uses.names,
     ]  # fmt: skip
     while row and not row[-1]:
         row.pop()
@@ -217,7 +224,7 @@ _NO_USES = Uses()
 def _part(row: list[Any]) -> Part:
     if len(row) == 1:
         return Part(row[0], _NO_USES)
-    chains, free, imports, dynamic, strings, assigns, nonlocals, effects, marks = row[1:] + [()] * (10 - len(row))
+    chains, free, imports, dynamic, strings, assigns, nonlocals, effects, marks, names = row[1:] + [()] * (11 - len(row))
     uses = Uses(
         tuple(map(tuple, chains)),
         tuple(map(tuple, free)),
@@ -228,5 +235,6 @@ def _part(row: list[Any]) -> Part:
         tuple(nonlocals),
         tuple(map(tuple, effects)),
         tuple(marks),
+        tuple(names),
     )
     return Part(row[0], uses)

@@ -46,10 +46,12 @@ class RawUnit:
     binds: list[str] = field(factory=list)
     body_at: tuple[int, int, int, int] = (0, 0, 0, 0)
     has_effect: bool = False
+    methods: list[tuple[str, int, RawUnit]] = field(factory=list)
+    bases: list[Chain] = field(factory=list)
 
     def digest(self) -> str:
         """Of all its pieces."""
-        parts = [self.kind, self.name, self.signature]
+        parts = [self.kind, self.name, self.signature, *sorted(method.digest() for _, _, method in self.methods)]
         parts += [part.digest if part else "" for part in (self.body, self.defaults, *self.decorators)]
         return digest("unit", *parts)
 
@@ -141,8 +143,10 @@ class Walker:
     def refer(self, chain: Chain) -> None:
         """The present piece uses *chain*."""
         scope = self.scope
+        self.collector.names.update(chain[1:])
         if scope.kind == "class" and chain[0] in scope.bound:
             # What a class body has bound by now is its own; before, the name is the module's.
+            self.collector.names.add(chain[0])
             if chain[0] in scope.imports:
                 self.collector.direct.update(taken_of(chain, scope.imports[chain[0]]))
             return

@@ -103,7 +103,7 @@ def test_a_flipped_bit_in_the_database(cache: Any, tmp_path: Path) -> None:
     path = database(cache)
     data = path.read_bytes()
     outcomes: set[str] = set()
-    for position in positions(len(data), 300):
+    for position in positions(len(data), 120):
         changed = bytearray(data)
         changed[position] ^= 1 << position % 8
         outcomes.update(damaged(cache, tmp_path, path, bytes(changed)).check(*STEPS))
@@ -116,7 +116,7 @@ def test_a_flipped_bit_where_rows_lie(cache: Any, tmp_path: Path) -> None:
     path = database(cache)
     data = path.read_bytes()
     full = [position for position, byte in enumerate(data) if byte]
-    for position in full if EVERYTHING else random.Random(1).sample(full, 300):
+    for position in full if EVERYTHING else random.Random(1).sample(full, 150):
         changed = bytearray(data)
         changed[position] ^= 1 << (position * 5) % 8
         damaged(cache, tmp_path, path, bytes(changed)).check(*STEPS)

@@ -295,6 +295,42 @@ def work(things):
     return [t.size() for t in things]
 {REST}""", "own.py": "class Thing:\n    def size(self):\n        return 1\n"}, "return 1", "return 2", BOTH, file="own.py")
 
+SHAPES = """
+class Shape:
+    def area(self):
+        return 1
+
+    def name(self):
+        return "shape"
+"""
+row("method that nobody names", body("return Shape().area()", SHAPES), '"shape"', '"form"', NONE)
+row("method added that nobody names", body("return Shape().area()", SHAPES), "    def name", "    def more(self):\n        return 3\n\n    def name", NONE)
+row("method named by a text", body("return getattr(Shape(), 'name')()", SHAPES), '"shape"', '"form"', BOTH)
+row("method named at run time", body("return getattr(Shape(), 'na' + 'me')()", SHAPES), '"shape"', '"form"', BOTH)
+row("method that a method names", body("return Shape().area()", SHAPES.replace("return 1", "return len(self.name())")), '"shape"', '"longer"', BOTH)
+row("method of a class that the standard library calls", body("t = Job()\nt.start()\nt.join()\nreturn t.out", """
+import threading
+
+class Job(threading.Thread):
+    def run(self):
+        self.out = 1
+"""), "self.out = 1", "self.out = 2", BOTH)
+row("method behind a property", body("return Thing().size", """
+class Thing:
+    def _get(self):
+        return 1
+
+    size = property(_get)
+"""), "return 1", "return 2", BOTH)
+row("method taken by a pattern", body("match Thing():\n    case Thing(size=s):\n        return s", """
+class Thing:
+    @property
+    def size(self):
+        return 1
+"""), "return 1", "return 2", BOTH)
+row("method of a class whose instance is in a variable", body("return SHAPE.area()", SHAPES + "SHAPE = Shape()\n"), "return 1", "return 2", BOTH)
+row("method that nobody names, of a class whose instance is in a variable", body("return SHAPE.area()", SHAPES + "SHAPE = Shape()\n"), '"shape"', '"form"', NONE)
+
 # --- what does not count ------------------------------------------------------------------------------
 
 row("comment", body("return 1  # one"), "# one", "# uno", NONE)

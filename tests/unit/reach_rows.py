@@ -349,3 +349,39 @@ row("circular imports", {HOME: home("from app import one\nreturn one.f(3)"), "ap
 row("data file beside the code", {HOME: home(USE, top=FROM), HELP: SCALE, "app/data.txt": "1"}, {"app/data.txt": "2"}, SAME)
 row("plugins found by iter_modules", {HOME: home("return REG", top="from app.plugins import REG"), "app/plugins/__init__.py": "import importlib, pkgutil\nREG = {}\nfor m in pkgutil.iter_modules(__path__):\n    importlib.import_module(f'{__name__}.{m.name}').register(REG)\n", "app/plugins/one.py": "def f():\n    return 1\ndef register(reg):\n    reg['f'] = f\n"}, {"app/plugins/one.py": ("return 1", "return 2")}, CHANGED)
 row("conftest-like file not imported", {HOME: home()}, {"conftest.py": "K = 1\n"}, SAME)
+
+own("global that a function assigns, which the step does not call", home("return K", top="K = 1\ndef set_k():\n    global K\n    K = 5"), "K = 5", "K = 6", CHANGED)
+own("connection: how it is made", home("return DB.execute('select 1')", top="import sqlite3\nDB = sqlite3.connect(':memory:', timeout=3)"), "timeout=3", "timeout=4", CHANGED)
+own("annotation under an installed decorator", home(USE, top="import pluggy\n@pluggy.HookspecMarker('x')\ndef scale(x: int):\n    return x"), "x: int", "x: str", CHANGED)
+own("function registered with a library", home("return 'a'.encode('odd')", top="import codecs\n@codecs.register\ndef find(name):\n    return None"), "return None", "return 1", CHANGED)
+
+# --- installed distributions
+
+SITE = "lib/site-packages"
+
+
+def distribution(name: str, version: str = "1.0", digest: str = "sha256=aa", requires: str = "") -> dict[str, str]:
+    """The files of an installed distribution of one module."""
+    info = f"{SITE}/{name}-{version}.dist-info"
+    required = f"Requires-Dist: {requires}\n" if requires else ""
+    return {
+        f"{SITE}/{name}.py": "def scale(x):\n    return x\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{required}\n",
+        f"{info}/RECORD": f"{name}.py,{digest},9\n{info}/RECORD,,\n",
+    }
+
+
+def installed(id_: str, before: dict[str, str], after: dict[str, str], changes: bool) -> None:
+    """A row in which what is installed changes."""
+    step = {HOME: home("return tiny.scale(1)", top="import tiny")}
+    ROWS.append(Row(id_, step | before, step | after, changes, {"path": [SITE]}))
+
+
+LOW = distribution("low")
+TINY = distribution("tiny", requires="low>=1")
+installed("installed version", TINY | LOW, distribution("tiny", "1.1", requires="low>=1") | LOW, CHANGED)
+installed("same version installed anew", TINY | LOW, distribution("tiny", digest="sha256=bb", requires="low>=1") | LOW, CHANGED)
+installed("version of a requirement", TINY | LOW, TINY | distribution("low", "2.0"), CHANGED)
+installed("version of something else", TINY | LOW | distribution("other"), TINY | LOW | distribution("other", "2"), SAME)
+installed("unhashed package edited in place", distribution("tiny", digest=""), distribution("tiny", digest="") | {f"{SITE}/tiny.py": "def scale(x):\n    return 2\n"}, CHANGED)
+installed("hashed package: its comments", TINY, TINY | {f"{SITE}/tiny.py": "def scale(x):\n    return x  # so\n"}, SAME)

@@ -117,7 +117,7 @@ def test_a_class_reaches_the_same_whether_or_not_it_is_loaded(tmp_path: Path) ->
     unloaded, loaded = read([(project, asked), (project, asked | {"also_load": ["app.models"]})])
 
     assert unloaded == loaded
-    assert list(unloaded["ingredients"]) == ["app/models.py::Base", "app/settings.py::CFG"]
+    assert list(unloaded["ingredients"]) == ["app/models.py::Base", "app/models.py::Base.run", "app/settings.py::CFG"]
 
 
 def test_explanations_name_the_definitions_that_changed(tmp_path: Path) -> None:

@@ -156,6 +156,7 @@ def test_local_names_are_not_global(body: str) -> None:
         "def h(g): pass\n    return g",
         "def h(x=g): pass",
         "def h():\n        global g\n        g += 1\n    g",
+        "g = 1\n    def h():\n        global g\n        return g",
         "return source.query('a > @g')",
     ],
 )

@@ -477,6 +477,18 @@ def test_results_that_come_fast_are_gathered_and_slow_ones_are_not(
     assert len(opened().traces("ef" * 32)) == 1
 
 
+@pytest.mark.parametrize(("durability", "files", "level"), [("normal", 0, 1), ("fsync", 2, 2)])
+def test_durable_results_are_on_disk_before_they_are_named(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, durability: str, files: int, level: int
+) -> None:
+    synced: list[object] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    store = opened(durability=durability)
+    kept(store, value=NOISE)
+    assert len(synced) == files
+    assert store._ledger.database.rows("PRAGMA synchronous") == [(level,)]
+
+
 def test_verify_finds_nothing_wrong_with_what_is_whole(opened: Opener) -> None:
     store = opened()
     kept(store)
