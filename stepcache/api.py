@@ -18,7 +18,7 @@ from attrs import evolve
 from stepcache.errors import UsageError
 from stepcache.model import Definition, Mark, Parametrize, ParamSet
 from stepcache.signature import parameters_of, seconds_of, source_of
-from stepcache.variantid import variant_ids
+from stepcache.variantid import empty_choice, variant_ids
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -144,7 +144,7 @@ class ParameterSet(tuple[object, ...]):
     marks: tuple[Mark, ...]
 
 
-def param(*values: object, id: str | None = None, marks: MarkDecorator | Collection[MarkDecorator] = ()) -> ParameterSet:  # noqa: A002
+def param(*values: object, id: str | None = None, marks: MarkDecorator | Collection[MarkDecorator] = ()) -> ParameterSet:
     """One choice of a `parametrize`, with an id or marks of its own."""
     if id is not None and not isinstance(id, str):
         raise UsageError(f"param(id={id!r}): an id is text")
@@ -175,7 +175,8 @@ def parametrize(
         ParamSet(tuple(zip(split, row, strict=True)), name, each.marks if isinstance(each, ParameterSet) else ())
         for row, name, each in zip(rows, names_of, given, strict=True)
     )
-    return lambda function: _attach(function, parametrize=(Parametrize(split, choices),))
+    every = choices or (empty_choice(split),)
+    return lambda function: _attach(function, parametrize=(Parametrize(split, every),))
 
 
 def _attach(target: Any, *, marks: tuple[Mark, ...] = (), parametrize: tuple[Parametrize, ...] = ()) -> Any:

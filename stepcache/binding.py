@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 
 from stepcache.collect.collection import Collection
 from stepcache.collect.discover import Asked, discover
 from stepcache.collect.discover import Rules as FileRules
-from stepcache.config import Configuration
+from stepcache.config import Configuration, did_you_mean
 from stepcache.errors import UsageError
 from stepcache.expression import keyword_names, parse_keywords, parse_marks
 from stepcache.graph.scope import Scope
 from stepcache.graph.select import Filters, Selector
-from stepcache.graph.settings import Given, Overrides, refuse_unknown, settings_of
-from stepcache.graph.wire import Binder
+from stepcache.graph.settings import Given, Overrides, settings_of, unknown_settings
+from stepcache.graph.wire import BUILTINS, Binder
 from stepcache.levels import policy_of
-from stepcache.model import Graph, Node, Problem
+from stepcache.model import Definition, Graph, Node, Problem
 from stepcache.outcome import last_run
 from stepcache.state import Session
 
@@ -45,6 +46,8 @@ def scopes_of(collection: Collection) -> dict[str, Scope]:
     """For each collected file, what is visible in it, the nearest first."""
     found = {}
     for path, chain in collection.chains.items():
+        if any(each not in collection.levels for each in chain):
+            continue  # a stepconf.py that cannot be imported: what is missing for it would only be said again
         levels = [collection.levels[p] for p in (path, *chain) if p in collection.levels]
         if path in collection.levels:
             found[path] = Scope(tuple(levels), collection.levels, collection.plugins)
@@ -62,6 +65,7 @@ def graph_of(session: Session) -> Graph:
     binder = Binder(scopes, overrides, str(session.configuration.root))
     selector = Selector(binder, scopes)
     whole: list[tuple[Scope, bool]] = []
+    unknown: list[Problem] = []
     for path, asked in collection.asked.items():
         scope = scopes.get(path)
         if scope is None:
@@ -70,13 +74,14 @@ def graph_of(session: Session) -> Graph:
         if asked.selectors is None:
             selector.whole_file(scope)
         for selector_text in asked.selectors or ():
-            problem = selector.one(scope, selector_text)
-            if problem is not None:
-                collection.problems.append(problem)
+            unknown.extend(selector.one(scope, selector_text))
     if not session.options.no_checks:
         selector.checks(whole)
     collection.problems.extend(selector.picked.problems.values())
     session.warnings.extend(binder.warnings)
+    if unknown and not collection.problems:
+        raise UsageError("\n".join(each.message for each in unknown))
+    collection.problems.extend(unknown)
     _refuse_unknown_settings(session, overrides)
     graph = selector.graph(_filters(session))
     pipelines = {i: d for i, d in selector.picked.pipelines.items() if i in graph.nodes}
@@ -98,50 +103,72 @@ def _overrides(session: Session) -> Overrides:
         name = f"[tool.stepcache.profile.{options.profile}.params]"
         levels.append(Given(name, configuration.profiles[options.profile], "toml", str(configuration.root)))
     if configuration.params:
-        levels.append(Given("[tool.stepcache.params]", configuration.params, "toml", str(configuration.root)))
+        levels.append(Given("[tool.stepcache.params]", configuration.params, "toml", str(configuration.root), True))
     return Overrides(tuple(levels))
 
 
 def _refuse_unknown_settings(session: Session, overrides: Overrides) -> None:
-    known: dict[str, set[str]] = {}
-    levels = [*session.collection.levels.values(), session.collection.plugins]
+    """Raise `UsageError` for settings and values that no step has; those of pipelines are problems of their files."""
+    collection = session.collection
+    levels = [*collection.levels.values(), collection.plugins]
     definitions = [d for level in levels for d in (*level.own.values(), *level.checks)]
-    for definition in definitions:
-        known.setdefault(definition.name, set()).update(settings_of(definition))
-        known[definition.name].update(p.name for p in definition.parameters)
-    if session.collection.problems:
+    if collection.problems:
         return
-    everything = not session.options.args and session.call.target is None
-    told = [each for each in overrides.levels if everything or each.form != "toml"]
-    pipelines = [
-        Given(f"{d.source}: @pipeline(params=…) of '{d.name}'", d.params)
-        for d in definitions
-        if d.kind == "pipeline" and d.params
+    known = _known_settings(definitions)
+    for d in definitions:
+        if d.kind == "pipeline" and d.params:
+            given = Given(f"{d.source}: @pipeline(params=…) of '{d.name}'", d.params)
+            told = dict.fromkeys(unknown_settings(given, known))
+            collection.problems.extend(Problem(f"{d.source.file}::{d.name}", each) for each in told)
+    wrong = [
+        message
+        for level in overrides.levels
+        if not level.standing or _whole_project(session)
+        for message in unknown_settings(level, known)
     ]
-    refuse_unknown([*told, *pipelines], known)
-    names = {d.name for d in definitions if d.kind == "step"}
+    steps = {d.name for d in definitions if d.kind == "step"}
     for name in session.call.values:
-        if name not in names:
-            raise UsageError(f"values=: there is no step '{name}'")
+        if name not in steps:
+            wrong.append(f"values=: there is no step '{name}'{did_you_mean(name, steps)}")
+    if wrong:
+        raise UsageError("\n".join(wrong))
+
+
+def _known_settings(definitions: Iterable[Definition]) -> dict[str, set[str]]:
+    """The settings of each definition by its name, with those parameters that no step's or resource's name is."""
+    kept = list(definitions)
+    provided = {d.name for d in kept if d.kind in ("step", "resource")} | set(BUILTINS)
+    known: dict[str, set[str]] = {}
+    for d in kept:
+        required = {p.name for p in d.parameters if d.takes.get(p.name, p.name) not in provided}
+        known.setdefault(d.name, set()).update(settings_of(d), required)
+    return known
+
+
+def _whole_project(session: Session) -> bool:
+    """Is all collected that a run without arguments from the root collects, so that a name may be called unknown?"""
+    if session.options.args or session.options.ignore or session.call.target is not None:
+        return False
+    return bool(session.configuration.pipelinepaths) or session.cwd == session.configuration.root
 
 
 def refuse_unknown_marks(session: Session) -> None:
     """Add a problem for each mark that nobody registered, where that is asked for."""
     if not session.options.strict_markers:
         return
-    known = markers(session)
-    names = {each.partition("(")[0] for each in known}
+    names = {each.partition("(")[0] for each in markers(session)}
+    found: dict[str, Problem] = {}
     for level in session.collection.levels.values():
         for definition in (*level.own.values(), *level.checks):
-            for mark in definition.marks:
+            chosen = [m for each in definition.parametrize for choice in each.choices for m in choice.marks]
+            for mark in (*definition.marks, *chosen):
                 if mark.name not in names:
-                    session.collection.problems.append(
-                        Problem(
-                            level.file,
-                            f"{definition.source}: '{mark.name}' is no known mark\n"
-                            "  add it to `markers` in the configuration, or correct the name",
-                        )
+                    message = (
+                        f"{definition.source}: '{mark.name}' is no known mark{did_you_mean(mark.name, names)}\n"
+                        "  add it to `markers` in the configuration, or correct the name"
                     )
+                    found[message] = Problem(level.file, message)
+    session.collection.problems.extend(found.values())
 
 
 def markers(session: Session) -> dict[str, str]:
@@ -172,4 +199,5 @@ def _filters(session: Session) -> Filters:
         last_failed=failed if options.lf else None,
         first=failed if options.ff else frozenset(),
         checks=not options.no_checks,
+        given=frozenset(session.call.values),
     )

@@ -202,6 +202,7 @@ def _run(call: Call, check: bool) -> Run:
             raise KeyboardInterrupt
         if session.shelf.store is not None:
             session.shelf.store.flush()
+        session.shelf.scratch.lend()
         found = Run(session, report)
     finally:
         if found is None:
@@ -225,6 +226,7 @@ def load(node_id: str, params: Mapping[str, object] | None = None, cache_dir: st
         if report.problems:
             raise CollectionFailed("\n".join(p.message for p in report.problems))
         rows = [row for row in report.nodes if row.id in session.graph.targets]
+        session.shelf.scratch.lend()
         values = {row.id: _stored(session, row, node_id) for row in rows}
     finally:
         session.close()

@@ -37,6 +37,7 @@ def collect(session: Session) -> None:
     refuse_unknown_marks(session)
     session.scopes = scopes_of(session.collection)
     session.graph = graph_of(session)
+    session.sight.homes = {level.file: level.module for level in session.collection.levels.values()}
 
 
 def execute(session: Session) -> RunReport:

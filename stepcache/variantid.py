@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from stepcache.errors import UsageError
+from stepcache.model import Mark, ParamSet
 
 
 def variant_ids(
@@ -35,6 +36,12 @@ def variant_ids(
         else:
             found.append("-".join(_value_id(name, value, at, make) for name, value in zip(names, row, strict=True)))
     return unique(found)
+
+
+def empty_choice(names: Sequence[str]) -> ParamSet:
+    """What stands for no choice at all: one that is skipped, as in pytest."""
+    skipped = Mark("skip", (), {"reason": f"no values are given for {', '.join(names)}"})
+    return ParamSet(tuple((name, None) for name in names), "NOTSET", (skipped,))
 
 
 def unique(ids: Sequence[str]) -> list[str]:

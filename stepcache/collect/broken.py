@@ -63,7 +63,7 @@ def _syntax(path: str, shown: str, root: str, error: SyntaxError) -> str:
     file = error.filename or path
     at = shown if file == path or not os.path.isabs(file) else portable_name(root, file, file)
     lines = [f"{at}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"]
-    if error.text and error.text.isprintable() or (error.text or "").rstrip("\n").isprintable():
+    if (error.text and error.text.isprintable()) or (error.text or "").rstrip("\n").isprintable():
         text = (error.text or "").rstrip()
         if text.strip():
             lines.append(f"    {text.strip()}")

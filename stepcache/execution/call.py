@@ -14,9 +14,9 @@ from attrs import frozen
 
 from stepcache.api import running_node
 from stepcache.digest import digest
-from stepcache.model import Node
 from stepcache.execution.resources import Resources
 from stepcache.execution.values import Inputs
+from stepcache.model import Node
 
 
 @frozen
@@ -58,11 +58,24 @@ def call(node: Node, arguments: Mapping[str, Any]) -> Any:
     try:
         result = node.definition.function(**arguments)
         if isinstance(result, CoroutineType):
-            import asyncio
-
-            return asyncio.run(result)
+            return _awaited(result)
         if isinstance(result, GeneratorType):
             return list(result)
         return result
     finally:
         running_node.reset(token)
+
+
+def _awaited(coroutine: CoroutineType[Any, Any, Any]) -> Any:
+    """What a coroutine comes to; in a thread of its own where this one's event loop runs already, as in a notebook."""
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    from concurrent.futures import ThreadPoolExecutor
+    from contextvars import copy_context
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, asyncio.run, coroutine).result()

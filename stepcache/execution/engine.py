@@ -11,6 +11,12 @@ from attrs import define, evolve, field, frozen
 
 from stepcache.api import Skipped
 from stepcache.errors import Unstorable, ValueGone
+from stepcache.execution.call import Request, arguments_of, call, seed_of, temporary_folder
+from stepcache.execution.capture import Capture
+from stepcache.execution.resources import Resources
+from stepcache.execution.shelf import Shelf
+from stepcache.execution.sight import Seen, Sight
+from stepcache.execution.values import Held, Inputs, Product
 from stepcache.key.decide import decide
 from stepcache.key.decide import key_of as key_of_ingredients
 from stepcache.key.ingredients import Recipe, settings_digest
@@ -28,12 +34,6 @@ from stepcache.model import (
     Trace,
     Value,
 )
-from stepcache.execution.call import Request, arguments_of, call, seed_of, temporary_folder
-from stepcache.execution.capture import Capture
-from stepcache.execution.resources import Resources
-from stepcache.execution.shelf import Shelf
-from stepcache.execution.sight import Seen, Sight
-from stepcache.execution.values import Held, Inputs, Product
 
 Describe = Callable[[BaseException], Failure]
 
@@ -72,6 +72,7 @@ class Engine:
     """The rows of nodes that were hits and had to run after all, since their values were damaged or gone."""
     wrong_ends: list[str] = field(factory=list)
     """What went wrong when the resources of the run were torn down."""
+    _settled: bool = False
     inputs: Inputs = field(init=False)
     resources: Resources = field(init=False)
 
@@ -211,6 +212,9 @@ class Engine:
         return not tainted and node.id not in self.policy.off and node.id in self.decided and self.shelf.writes
 
     def _body(self, node: Node, miss: Miss, keeps: bool) -> NodeReport:
+        if not self._settled:
+            self._settled = True
+            self.sight.settle(self.graph.nodes.values(), self.graph.resources)
         self.capture.begin()
         began = time.perf_counter()
         with ExitStack() as stack:
@@ -230,7 +234,9 @@ class Engine:
             except Skipped as skipped:
                 self._tear_down(node)
                 return evolve(self._row(node, "skipped", output=self.capture.take()), message=skipped.reason)
-            except (Exception, SystemExit) as error:  # the user's code may raise anything
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
                 wrong = self._failed(node, miss, error, time.perf_counter() - began, self.capture.take())
                 self._tear_down(node)
                 return wrong

@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import define, field
 
-from stepcache.api import Skipped, running_node
-from stepcache.model import BoundResource, Need, Observation
+from stepcache.api import running_node
 from stepcache.execution.values import Inputs
+from stepcache.model import BoundResource, Need, Observation
 
 
 @define
@@ -95,7 +95,7 @@ class Resources:
                 pass
             except KeyboardInterrupt as error:
                 interrupt = error
-            except (Exception, SystemExit, Skipped) as error:  # the user's code may raise anything
+            except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
                 wrong.append((each.bound, error))
             else:
                 wrong.append((each.bound, RuntimeError(f"resource '{each.bound.definition.name}' yielded twice")))

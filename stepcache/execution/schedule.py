@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from attrs import define, evolve, field, frozen
 
-from stepcache.model import Decision, Hit, Miss, Node, NodeReport
 from stepcache.execution.engine import Engine
+from stepcache.model import Decision, Hit, Miss, Node, NodeReport
 
 # Outcomes after which the node has a value to hand on, or has let pass what it gates.
 DONE = ("cached", "ran", "given", "passed", "warned")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -49,9 +49,10 @@ class Sight:
     ignored: tuple[str, ...] = ()
     caches: tuple[str, ...] = ()
     import_reads: Mapping[str, tuple[Observation, ...]] = field(factory=dict)
+    homes: Mapping[str, str] = field(factory=dict)
+    """The modules of the files in which nodes are bound, by the files' portable names."""
     _world: str | None = None
     _rules: dict[tuple[str, ...], Rules] = field(factory=dict)
-    _reached: dict[tuple[Any, ...], Reach] = field(factory=dict)
 
     # --- code
 
@@ -64,16 +65,17 @@ class Sight:
         around = Surroundings(self.root, self.files, digests, self.keyed)
         return recipe(node, resources, self._reach(node, resources), classes, around)
 
+    def settle(self, nodes: Iterable[Node], resources: Mapping[str, BoundResource]) -> None:
+        """Look at all code and module variables that nodes reach, before a step can change one."""
+        for node in nodes:
+            self._reach(node, resources)
+
     def _reach(self, node: Node, resources: Mapping[str, BoundResource]) -> Reach:
         functions = [node.definition.function]
         functions += [b.definition.function for b in resource_functions(node, resources)]
         settings = {s.name: s.value for s in node.settings}
-        told = tuple((n, v) for n, v in settings.items() if isinstance(v, str))
-        place = (*map(id, functions), told)
-        if place not in self._reached:
-            home = sys.modules.get(node.definition.module, sys.modules["__main__"])
-            self._reached[place] = self.reader.reach(functions, settings=settings, home=home)
-        return self._reached[place]
+        home = sys.modules.get(self.homes.get(node.file, node.definition.module))
+        return self.reader.reach(functions, settings=settings, home=home or sys.modules["__main__"])
 
     def other_sources(self, made: Recipe) -> bool:
         """Were modules that the code reaches imported since, from other sources than the recipe was made of?"""
@@ -83,7 +85,6 @@ class Sight:
             if name in self.loaded.loaded and self.reader.source_of(name) not in (None, self.loaded.loaded[name].source)
         ]
         if other:
-            self._reached.clear()
             self.reader.forget(other)
         return bool(other)
 

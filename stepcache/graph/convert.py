@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import PurePath
 from typing import Any
 
+from stepcache.errors import UsageError
 from stepcache.model import ABSENT, Parameter
 from stepcache.signature import innermost, seconds_of
 
@@ -22,21 +23,39 @@ _FALSE = {"false", "no", "off", "0"}
 
 def type_of(parameter: Parameter, function: Callable[..., Any]) -> Any:
     """What a value given for the parameter should be: its annotation, its default's type, or None."""
-    annotation = parameter.type
-    if isinstance(annotation, str):
-        names = getattr(innermost(function), "__globals__", {})
-        try:
-            annotation = eval(annotation, dict(names))  # the user's own annotation, in the user's own module
-        except (NameError, AttributeError, TypeError, SyntaxError):
-            annotation = None  # one that is only there for type checkers
+    annotation = _evaluated(parameter.type, getattr(innermost(function), "__globals__", {}))
     if annotation is not None and annotation is not Any and annotation is not object:
         return annotation
     default = parameter.default
     return None if default is ABSENT or default is None else type(default)
 
 
+def _evaluated(annotation: Any, names: Mapping[str, Any]) -> Any:
+    """An annotation that may be text, as what it means; None where that cannot be told."""
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, dict(names))  # the user's own annotation, in the user's own module
+    except Exception:  # one that is only there for type checkers may fail in any way
+        return None
+
+
+def _meant(wanted: Any) -> Any:
+    """The type behind `Annotated`, `NewType` and `type X = …`."""
+    while True:
+        if typing.get_origin(wanted) is typing.Annotated:
+            wanted = typing.get_args(wanted)[0]
+        elif hasattr(wanted, "__supertype__"):
+            wanted = wanted.__supertype__
+        elif type(wanted).__name__ == "TypeAliasType":
+            wanted = wanted.__value__
+        else:
+            return wanted
+
+
 def from_text(text: str, wanted: Any) -> Any:
     """*text* as *wanted*; where nothing is wanted, as TOML if it parses, else as text. Raises `ValueError`."""
+    wanted = _meant(wanted)
     if wanted is None:
         try:
             return tomllib.loads(f"v = {text}\n")["v"] if "\n" not in text else text
@@ -47,8 +66,6 @@ def from_text(text: str, wanted: Any) -> Any:
         return _first_that_fits(text, arguments)
     if origin is typing.Literal:
         return _literal(text, arguments)
-    if origin is typing.Annotated:
-        return from_text(text, arguments[0])
     kind = origin or wanted
     if kind in (list, tuple, set, frozenset, dict) or kind in _ABSTRACT or _fields(kind) is not None:
         return from_configuration(_toml(text), wanted)
@@ -96,14 +113,17 @@ def _from_simple(value: Any, kind: type) -> Any:
     if issubclass(kind, PurePath):
         return kind(value)
     if kind is timedelta:
-        return timedelta(seconds=seconds_of(value, "duration"))
+        try:
+            return timedelta(seconds=seconds_of(value, ""))
+        except UsageError:
+            raise ValueError('a duration such as "90s", "12h" or "7d" is wanted') from None
     if kind in (datetime, date, time):
         try:
             return kind.fromisoformat(value)
         except (ValueError, TypeError):
             raise ValueError(f"{_article(kind)} in ISO form is wanted") from None
     if kind is Decimal:
-        return Decimal(str(value))
+        return _number(str(value), Decimal)
     return value
 
 
@@ -142,15 +162,14 @@ def _toml(text: str) -> Any:
 
 def from_configuration(value: Any, wanted: Any) -> Any:
     """A TOML value, converted only where *wanted* is a type that TOML lacks. Raises `ValueError`."""
+    wanted = _meant(wanted)
     origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in (typing.Union, types.UnionType):
         fitting = [a for a in arguments if isinstance(a, type) and type(value) is a]
         others = [a for a in arguments if a is not type(None)]
         return value if fitting or len(others) != 1 else from_configuration(value, others[0])
-    if origin is typing.Annotated:
-        return from_configuration(value, arguments[0])
     kind = origin or wanted
-    if not isinstance(kind, type) or isinstance(value, kind) and not arguments:
+    if not isinstance(kind, type) or (isinstance(value, kind) and not arguments):
         return value
     if kind in (list, tuple, set, frozenset) or kind is Sequence:
         return _series(value, kind, arguments)
@@ -165,8 +184,20 @@ def from_configuration(value: Any, wanted: Any) -> Any:
             return value
         raise ValueError(f"{_article(kind)} is wanted")
     if kind is complex and isinstance(value, str):
-        return complex(value)
+        return _number(value, complex)
     return _from_simple(value, kind)
+
+
+def from_parsed(value: Any, wanted: Any) -> Any:
+    """A value that stood in a list given as text, as *wanted*. Raises `ValueError`."""
+    if wanted is None or isinstance(value, (list, dict)):
+        return from_configuration(value, wanted)
+    return value if type(value) is _meant(wanted) else from_text(str(value), wanted)
+
+
+def is_toml_type(wanted: Any) -> bool:
+    """Has TOML values of that type?"""
+    return wanted in _TOML_TYPES or wanted is list
 
 
 def _series(value: Any, kind: Any, arguments: tuple[Any, ...]) -> Any:
@@ -197,13 +228,5 @@ def _record(value: dict[str, Any], kind: type, fields: dict[str, Any]) -> Any:
     names = vars(sys.modules.get(kind.__module__, types))
     made = {}
     for name, each in value.items():
-        wanted = fields[name]
-        if isinstance(wanted, str):
-            try:
-                wanted = eval(wanted, dict(names))  # the user's own annotation, in the user's own module
-            except (NameError, AttributeError, TypeError, SyntaxError):
-                wanted = None
-        made[name] = from_configuration(each, wanted)
+        made[name] = from_configuration(each, _evaluated(fields[name], names))
     return kind(**made)
-
-

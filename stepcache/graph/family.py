@@ -32,7 +32,8 @@ class Family:
     """A bound definition: `base` is the id of its nodes without the variant.
 
     `fixed` are the settings that all variants share. `dimensions` are the choices that tell the variants apart, its
-    ancestors' first. `reached` is true where a pipeline's `params` change it or what it needs.
+    ancestors' first. `reached` is true where a pipeline's `params` change it or what it needs, `broken` where it or what
+    it needs has problems: then it has no nodes.
     """
 
     definition: Definition
@@ -45,6 +46,7 @@ class Family:
     sources: Mapping[str, str] = field(factory=dict)
     problems: tuple[Problem, ...] = ()
     reached: bool = False
+    broken: bool = False
     dimensions: tuple[Dimension, ...] = ()
     choices: tuple[tuple[ParamSet, ...], ...] = ()
     ids: dict[Assignment, str] = field(factory=dict)

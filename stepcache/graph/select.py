@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from stepcache.collect.harvest import Level, identity
 from stepcache.graph.family import Family
 from stepcache.graph.order import closure, gates, ordered
 from stepcache.graph.scope import Found, Scope
 from stepcache.graph.settings import Given
-from stepcache.graph.wire import Binder, CircleError, Under
+from stepcache.graph.wire import Binder, Under
 from stepcache.model import BoundResource, Definition, Graph, Node, Problem
 
 Matcher = Callable[[Node], bool]
@@ -24,7 +24,7 @@ class Filters:
     """What narrows a run down.
 
     `matchers` are the `-k` and `-m` expressions, each with whether it is true of a node without name or mark:
-    then it excludes. `last_failed` are the ids for `--lf` (None where it is not asked for), `first` those for `--ff`.
+    then it excludes. `given` are the names of steps whose values the caller gives. `last_failed` are the ids for `--lf` (None where it is not asked for), `first` those for `--ff`.
     """
 
     matchers: tuple[tuple[Matcher, bool], ...] = ()
@@ -32,6 +32,7 @@ class Filters:
     last_failed: frozenset[str] | None = None
     first: frozenset[str] = frozenset()
     checks: bool = True
+    given: frozenset[str] = frozenset()
 
 
 @define
@@ -46,7 +47,7 @@ class Picked:
     """The selected pipelines, and those whose node was asked for by its id, by node id."""
 
     def take(self, family: Family, wanted: Callable[[str], bool] = lambda node: True) -> list[str]:
-        """Add a family and all it needs; its nodes that are wanted become targets."""
+        """Add a family and all it needs; its nodes that are wanted become targets. Broken ones add their problems."""
         added = []
         todo, seen = [family], set()
         while todo:
@@ -57,7 +58,7 @@ class Picked:
             for problem in each.problems:
                 self.problems.setdefault(problem.message, problem)
             todo.extend(each.needed)
-            if any(i in self.nodes or i in self.resources for i in each.ids.values()):
+            if each.broken or any(i in self.nodes or i in self.resources for i in each.ids.values()):
                 continue
             for node in each.nodes():
                 if isinstance(node, BoundResource):
@@ -65,7 +66,7 @@ class Picked:
                 else:
                     self.nodes[node.id] = node
         for node_id in family.ids.values():
-            if wanted(node_id):
+            if wanted(node_id) and not family.broken:
                 self.targets[node_id] = None
                 added.append(node_id)
         return added
@@ -80,18 +81,8 @@ class Selector:
         self.picked = Picked()
         self._unders: dict[str, list[Under]] = {}
 
-    def _bound(self, definition: Definition, scope: Scope, under: Under | None = None) -> Family | None:
-        try:
-            return self._binder.bind(definition, scope, under)
-        except CircleError as error:
-            first = error.definitions[0]
-            lowest = min(error.definitions, key=lambda d: (d.source.file, d.source.line))
-            turned = error.definitions[error.definitions.index(lowest) :] + error.definitions[
-                : error.definitions.index(lowest)
-            ]
-            message = str(CircleError(turned))
-            self.picked.problems.setdefault(message, Problem(f"{first.source.file}::{lowest.name}", message))
-            return None
+    def _bound(self, definition: Definition, scope: Scope, under: Under | None = None) -> Family:
+        return self._binder.bind(definition, scope, under)
 
     # --- what was asked for
 
@@ -105,8 +96,6 @@ class Selector:
 
     def _take(self, definition: Definition, scope: Scope, under: Under | None, wanted: str | None = None) -> bool:
         family = self._bound(definition, scope, under)
-        if family is None:
-            return False
         accept = (lambda node: True) if wanted is None else (lambda node: node == wanted)
         if wanted is not None and wanted not in family.ids.values():
             return False
@@ -128,8 +117,8 @@ class Selector:
             known.append(under)
         return under
 
-    def one(self, scope: Scope, selector: str) -> Problem | None:
-        """The node or nodes that the selector names in a file; what is wrong where there are none."""
+    def one(self, scope: Scope, selector: str) -> Iterator[Problem]:
+        """Take the node or nodes that the selector names in a file; gives a problem where there are none."""
         wanted = f"{scope.file}::{selector}"
         bare, bracket, _ = selector.partition("[")
         name = bare.split("::")[-1] if "@" not in bare else bare.partition("@")[0].split("::")[-1]
@@ -141,18 +130,16 @@ class Selector:
                 if under is None:
                     continue
             family = self._bound(definition, scope, under)
-            if family is None:
-                return None
             base = str(family.base)
             short = f"{scope.file}::{bare}"
             if bracket:
                 whole = wanted if wanted in family.ids.values() else base + selector[len(bare) :]
                 if self._fits(base, short, name) and self._take(definition, scope, under, whole):
-                    return None
+                    return
             elif self._fits(base, short, name):
                 self._take(definition, scope, under)
-                return None
-        return self._unknown(scope, selector, name)
+                return
+        yield self._unknown(scope, selector, name)
 
     @staticmethod
     def _fits(base: str, asked: str, name: str) -> bool:
@@ -192,7 +179,7 @@ class Selector:
         lines = [f"{scope.file}::{selector}: there is no such node in {scope.file}"]
         if name in offered:
             family = self._bound(next(self._named(scope, name)), scope)
-            ids = list(family.ids.values()) if family is not None else []
+            ids = list(family.ids.values())
             lines.append(f"  '{name}' has {', '.join(i.rpartition('::')[2] for i in ids[:8])}")
         elif near:
             lines.append(f"  did you mean {scope.file}::{near[0]}?")
@@ -208,8 +195,8 @@ class Selector:
             for number, level in enumerate(scope.chain):
                 for definition in level.checks:
                     families = [self._bound(definition, scope, u) for u in (None, *self._unders.get(scope.file, ()))]
-                    present = [self._present(f, run) for f in families if f is not None]
-                    if whole and number == 0 and families[0] is not None and not any(present):
+                    present = [self._present(f, run) for f in families]
+                    if whole and number == 0 and not any(present):
                         self.picked.take(families[0])
                         run.update(self._run())
 
@@ -218,7 +205,7 @@ class Selector:
 
     def _present(self, family: Family, run: Mapping[str, None]) -> bool:
         """Is the check in the run, since all that it takes is? Then it is a target."""
-        if family.problems:
+        if family.broken:
             return False
         nodes = [node for node in family.nodes() if isinstance(node, Node)]
         present = {n.id for n in nodes if all(each in run for each in n.upstream)}
@@ -233,6 +220,8 @@ class Selector:
         nodes = self.picked.nodes
         if not filters.checks:
             nodes = {i: n for i, n in nodes.items() if n.kind != "check"}
+        given = {i for i, n in nodes.items() if n.kind == "step" and n.name in filters.given}
+        nodes = {i: evolve(n, needs=(), builds=(), through=()) if i in given else n for i, n in nodes.items()}
         before = {i: n.upstream for i, n in nodes.items()}
         everything = dict.fromkeys(ordered((t for t in self.picked.targets if t in nodes), before))
         targets = [t for t in self.picked.targets if t in nodes]
@@ -277,5 +266,3 @@ def _narrowed(targets: list[str], kept: set[str], everything: Iterable[str]) -> 
 def _names(node_id: str, node: Node, prefix: str) -> bool:
     """Does a `--deselect` argument mean the node? (A node id without its variant means all of them.)"""
     return node_id == prefix or node.base == prefix or (prefix.endswith(".py") and node.file == prefix)
-
-

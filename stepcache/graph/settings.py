@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from attrs import evolve, frozen
 
 from stepcache.api import Dir, File
 from stepcache.errors import UsageError
-from stepcache.graph.convert import from_configuration, from_text, type_of
+from stepcache.graph.convert import from_configuration, from_parsed, from_text, is_toml_type, type_of
 from stepcache.model import ABSENT, Definition, Parameter, ParamSet, Setting
-from stepcache.variantid import plain_id
+from stepcache.variantid import empty_choice, variant_ids
 
 
 @frozen
@@ -29,6 +28,8 @@ class Given:
     values: Mapping[str, object]
     form: str = "python"
     folder: str = ""
+    standing: bool = False
+    """It holds in every run, as `[tool.stepcache.params]` does, and so comes after what a pipeline says."""
 
 
 @frozen
@@ -41,7 +42,7 @@ class Overrides:
         """With a pipeline's `params` put in their place: below the command line and profile, above the configuration."""
         if pipeline is None:
             return self
-        at = next((i for i, level in enumerate(self.levels) if level.name.startswith("[tool.")), len(self.levels))
+        at = next((i for i, level in enumerate(self.levels) if level.standing), len(self.levels))
         return Overrides((*self.levels[:at], pipeline, *self.levels[at:]))
 
     def find(self, step: str, name: str) -> tuple[Given, str, object] | None:
@@ -85,47 +86,76 @@ def choices_of(
 
 
 def _sweep(raw: object, level: Given) -> list[object]:
+    """The values of a parametrised name: one, or those of a list."""
     if level.form == "text" and isinstance(raw, str):
         parsed = from_text(raw, None)
-        return list(parsed) if isinstance(parsed, list) else [raw]
+        return [_Parsed(each) for each in parsed] if isinstance(parsed, list) else [raw]
     return list(raw) if isinstance(raw, (list, tuple)) else [raw]
+
+
+@frozen
+class _Parsed:
+    """An element of a list given as text: it is of a TOML type already."""
+
+    value: object
 
 
 def _replaced(choices: tuple[ParamSet, ...], name: str, values: list[object]) -> tuple[ParamSet, ...]:
     """Each choice with *name* set to each value, the doubles out, with new ids."""
-    found: dict[str, ParamSet] = {}
+    names = tuple(n for n, _ in choices[0].values)
+    if len(names) > 1 and choices == (empty_choice(names),):
+        return choices
+    rows: dict[tuple[object, ...], tuple[object, ...]] = {}
     for value in values:
         for choice in choices:
-            pairs = tuple((n, value if n == name else v) for n, v in choice.values)
-            texts = [plain_id(v) for _, v in pairs]
-            label = "-".join(t if t is not None else f"{n}{len(found)}" for t, (n, _) in zip(texts, pairs, strict=True))
-            found.setdefault(label, ParamSet(pairs, label))
-    return tuple(found.values())
+            row = tuple(value if n == name else v for n, v in choice.values)
+            rows.setdefault(tuple(_sameness(each) for each in row), row)
+    if not rows:
+        return (empty_choice(names),)
+    ids = variant_ids(names, list(rows.values()), [None] * len(rows), None)
+    return tuple(ParamSet(tuple(zip(names, r, strict=True)), i) for i, r in zip(ids, rows.values(), strict=True))
+
+
+def _sameness(value: object) -> object:
+    """What tells values apart, 1, 1.0 and True too."""
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return (type(value), value)
 
 
 def _converted(definition: Definition, parameter: Parameter, level: Given, key: str, raw: object, root: str) -> object:
     wanted = type_of(parameter, definition.function)
+    told = raw.value if isinstance(raw, _Parsed) else raw
     try:
-        if level.form == "text" and isinstance(raw, str):
+        if isinstance(raw, _Parsed):
+            value = from_parsed(raw.value, wanted)
+        elif level.form == "text" and isinstance(raw, str):
             value = from_text(raw, wanted)
         elif level.form == "toml":
-            value = from_configuration(raw, wanted)
+            value = raw if parameter.type is None and is_toml_type(wanted) else from_configuration(raw, wanted)
         else:
             value = raw
     except (ValueError, TypeError) as error:
         raise UsageError(
-            f"{level.name}: {key} = {raw!r} does not fit {definition.kind} '{definition.name}' "
+            f"{level.name}: {key} = {told!r} does not fit {definition.kind} '{definition.name}' "
             f"({definition.source}): {error}"
         ) from error
-    default = parameter.default
-    if isinstance(value, (str, Path)) and not isinstance(value, (File, Dir)):
-        if isinstance(default, Dir):
-            value = Dir(value, glob=default.pattern)
-        elif isinstance(default, File) or wanted is File:
-            value = File(value)
-        elif wanted is Dir:
-            value = Dir(value)
-    return tracked(value, level.folder or os.getcwd(), root)
+    return tracked(_as_tracked(value, parameter.default, wanted), level.folder or os.getcwd(), root)
+
+
+def _as_tracked(value: object, default: object, wanted: object) -> object:
+    """Text or a path given for a setting that is a `File` or `Dir`, as one."""
+    if not isinstance(value, (str, Path)) or isinstance(value, File):
+        return value
+    if isinstance(value, Dir):
+        return Dir(value, glob=default.pattern) if isinstance(default, Dir) and wanted is Dir else value
+    if isinstance(default, Dir):
+        return Dir(value, glob=default.pattern)
+    if isinstance(default, File) or wanted is File:
+        return File(value)
+    return Dir(value) if wanted is Dir else value
 
 
 def tracked(value: object, folder: str, root: str) -> object:
@@ -142,15 +172,13 @@ def tracked(value: object, folder: str, root: str) -> object:
     return value
 
 
-def refuse_unknown(overrides: Iterable[Given], known: Mapping[str, set[str]]) -> None:
-    """Raise `UsageError` for a setting that no step has; *known* maps steps' names to their settings'."""
+def unknown_settings(level: Given, known: Mapping[str, set[str]]) -> Iterator[str]:
+    """What is said of each setting given at *level* that no step has; *known* maps steps' names to their settings'."""
     names = {name for own in known.values() for name in own}
-    for level in overrides:
-        for key in level.values:
-            step, dot, name = key.rpartition(".")
-            if (dot and name in known.get(step, ())) or (not dot and name in names):
-                continue
-            raise UsageError(f"{level.name}: {_unknown(key, step, name, known, names)}")
+    for key in level.values:
+        step, dot, name = key.rpartition(".")
+        if not ((dot and name in known.get(step, ())) or (not dot and name in names)):
+            yield f"{level.name}: {_unknown(key, step, name, known, names)}"
 
 
 def _unknown(key: str, step: str, name: str, known: Mapping[str, set[str]], names: set[str]) -> str:
@@ -165,12 +193,15 @@ def _unknown(key: str, step: str, name: str, known: Mapping[str, set[str]], name
     return f"no step has a setting '{key}': {hint}"
 
 
+def is_setting(definition: Definition, parameter: Parameter) -> bool:
+    """Has the parameter a default that counts? (`takes` feeds a parameter whether or not it has one.)"""
+    return parameter.default is not ABSENT and parameter.name not in definition.takes
+
+
 def settings_of(definition: Definition) -> Iterator[str]:
     """The names of the settings that a definition has."""
     for parameter in definition.parameters:
-        if parameter.default is not ABSENT:
+        if is_setting(definition, parameter):
             yield parameter.name
     for each in definition.parametrize:
         yield from each.names
-
-

@@ -15,7 +15,7 @@ from stepcache.collect.harvest import identity
 from stepcache.errors import UsageError
 from stepcache.graph.family import Edge, Family
 from stepcache.graph.scope import BEYOND, Found, Scope
-from stepcache.graph.settings import Given, Overrides, choices_of, settings_of, value_of
+from stepcache.graph.settings import Given, Overrides, choices_of, is_setting, settings_of, value_of
 from stepcache.model import ABSENT, Definition, Parameter, Problem
 from stepcache.nodeid import NodeId
 
@@ -57,6 +57,7 @@ class Binder:
         self._overrides = overrides
         self._root = root
         self._bound: dict[Wanted, Family] = {}
+        self._circles: dict[Wanted, dict[Problem, None]] = {}
         self.families: dict[str, Family] = {}
         self.warnings: dict[str, None] = {}
 
@@ -73,7 +74,7 @@ class Binder:
                 continue
             for needed in todo:
                 if needed.wanted in path:
-                    self._refuse_circle([*path.values()], needed)
+                    self._note_circle([*path.values()], needed)
                 elif needed.wanted not in self._bound:
                     path[needed.wanted] = needed
                     stack.append((needed, iter(self._asks(needed))))
@@ -94,12 +95,13 @@ class Binder:
         definition = request.definition
         chosen = {name for each in definition.parametrize for name in each.names}
         for parameter in definition.parameters:
-            if parameter.default is not ABSENT or parameter.name in chosen or parameter.name.startswith("*"):
+            if is_setting(definition, parameter) or parameter.name in chosen or parameter.name.startswith("*"):
                 continue
             name = definition.takes.get(parameter.name, parameter.name)
             yield parameter, name, self._usable(request.scope.find(name, definition))
         for name in definition.builds:
-            yield Parameter(""), name, self._usable(request.scope.find(name, definition))
+            found = self._usable(request.scope.find(name, definition))
+            yield Parameter(""), name, None if found is None or found.definition.kind != "step" else found
 
     @staticmethod
     def _usable(found: Found | None) -> Found | None:
@@ -113,19 +115,24 @@ class Binder:
         edges: list[Edge] = []
         builds: list[Family] = []
         builtins: list[str] = []
-        problems: list[Problem] = []
+        problems: list[Problem] = [*self._circles.get(request.wanted, ())]
         fixed = []
         for parameter, name, found in self._found(request):
             if found is not None:
-                below = self._bound[Request(found.definition, scope, under).wanted]
+                below = self._bound.get(Request(found.definition, scope, under).wanted)
+                if below is None:
+                    continue  # it closes a circle, which is among the problems
                 if parameter.name:
+                    problems.extend(_shorter_lived(definition, found.definition))
                     edges.append(Edge(parameter.name, name, below, parameter.takes_all))
                 else:
                     builds.append(below)
             elif name in BUILTINS and parameter.name:
+                problems.extend(_built_in_for_resource(definition, name))
                 builtins.append(name)
             else:
-                setting = value_of(definition, parameter, overrides, self._root) if parameter.name else None
+                required = evolve(parameter, default=ABSENT)
+                setting = value_of(definition, required, overrides, self._root) if parameter.name else None
                 if setting is not None:
                     fixed.append(setting)
                 else:
@@ -140,7 +147,7 @@ class Binder:
             return self.bind(definition, scope, None)
         chosen = {name for each in definition.parametrize for name in each.names}
         for parameter in definition.parameters:
-            if parameter.default is not ABSENT and parameter.name not in chosen:
+            if is_setting(definition, parameter) and parameter.name not in chosen:
                 self._warn_hidden(definition, parameter, scope)
                 setting = value_of(definition, parameter, overrides, self._root)
                 if setting is not None:
@@ -160,10 +167,13 @@ class Binder:
         )
         if under is not None and reached and definition.kind != "pipeline":
             family.base = evolve(family.base, pipeline=under.name if under.file == family.base.file else under.id)
+        family.broken = bool(problems) or any(each.broken for each in family.needed)
         known = self.families.get(str(family.base))
         if known is not None:
             if _same(known, family):
                 return known
+            if known.broken or family.broken:
+                return family
             raise UsageError(
                 f"{definition.source}: two nodes would be called {family.base}, this one and that of "
                 f"{known.definition.source}: give one of them another name with name=…"
@@ -214,32 +224,31 @@ class Binder:
 
     def _natively(self, definition: Definition, native: Scope) -> Family | None:
         """As it is bound in its own file, if it can be."""
-        try:
-            family = self.bind(definition, native)
-        except CircleError:
-            return None
+        family = self.bind(definition, native)
         return None if family.problems else family
 
-    @staticmethod
-    def _refuse_circle(path: list[Request], closing: Request) -> None:
+    def _note_circle(self, path: list[Request], closing: Request) -> None:
+        """Remember the circle as a problem of each request in it, so that the rest can still be judged."""
         at = next(i for i, each in enumerate(path) if each.wanted == closing.wanted)
-        raise CircleError([each.definition for each in path[at:]])
+        problem = _circle([each.definition for each in path[at:]])
+        for each in path[at:]:
+            self._circles.setdefault(each.wanted, {})[problem] = None
 
 
-class CircleError(UsageError):
-    """Steps that need one another; `definitions` are the whole circle."""
-
-    def __init__(self, definitions: list[Definition]) -> None:
-        self.definitions = definitions
-        first = definitions[0]
-        shown = definitions if len(definitions) <= 12 else [*definitions[:6], *definitions[-5:]]
-        names = [d.name for d in shown]
-        if len(shown) < len(definitions):
-            names.insert(6, f"({len(definitions) - len(shown)} more)")
-        lines = [f"{first.source}: steps need one another in a circle: {' -> '.join([*names, first.name])}"]
-        lines += [f"    {d.source}: {d.name}({', '.join(p.name for p in d.parameters)})" for d in shown]
-        lines.append("  take one of these parameters out, or give it a default")
-        super().__init__("\n".join(lines))
+def _circle(definitions: list[Definition]) -> Problem:
+    """What is said of steps that need one another; it is the same wherever the circle was entered."""
+    places = [(d.source.file, d.source.line, d.name) for d in definitions]
+    at = places.index(min(places))
+    turned = [*definitions[at:], *definitions[:at]]
+    first = turned[0]
+    shown = turned if len(turned) <= 12 else [*turned[:6], *turned[-5:]]
+    names = [d.name for d in shown]
+    if len(shown) < len(turned):
+        names.insert(6, f"({len(turned) - len(shown)} more)")
+    lines = [f"{first.source}: steps need one another in a circle: {' -> '.join([*names, first.name])}"]
+    lines += [f"    {d.source}: {d.name}({', '.join(p.name for p in d.parameters)})" for d in shown]
+    lines.append("  take one of these parameters out, or give it a default")
+    return Problem(f"{first.source.file}::{first.name}", "\n".join(lines))
 
 
 def _plain(family: Family) -> str:
@@ -271,25 +280,51 @@ def _sources(definition: Definition, overrides: Overrides) -> dict[str, str]:
     return found
 
 
+def _shorter_lived(taker: Definition, taken: Definition) -> Iterator[Problem]:
+    """A resource that lives for the run cannot hold one that lives for a node."""
+    if taker.kind == taken.kind == "resource" and (taker.scope, taken.scope) == ("run", "node"):
+        yield Problem(
+            f"{taker.source.file}::{taker.name}",
+            f"{taker.source}: resource '{taker.name}' has scope \"run\" and takes '{taken.name}', which is torn down "
+            f'after each node\n    {taken.source}: resource \'{taken.name}\' has scope "node"\n'
+            '  give both the same scope',
+        )
+
+
+def _built_in_for_resource(taker: Definition, name: str) -> Iterator[Problem]:
+    """What is built in belongs to the node that takes it, which a resource is not."""
+    if taker.kind == "resource":
+        yield Problem(
+            f"{taker.source.file}::{taker.name}",
+            f"{taker.source}: resource '{taker.name}' takes '{name}', which only steps, pipelines and checks can take\n"
+            f"  take it in the step, and hand it to what the resource gives",
+        )
+
+
 def _missing(definition: Definition, parameter: Parameter, name: str, scope: Scope) -> Problem:
     source = definition.source
-    shown = ", ".join(p.name for p in definition.parameters)
     what = f"{definition.kind} '{definition.name}'"
+    found = scope.find(name, definition)
+    names = scope.names(definition)
+    near = get_close_matches(name, [n for n in names if n != definition.name and names[n].kind != "pipeline"], 1)
     if not parameter.name:
         lines = [f"{source}: {what} builds '{name}', and no step of that name is found"]
     else:
+        own = name == definition.name
         lines = [
-            f"{source}: {what} wants '{name}', and nothing provides it",
-            f"    def {definition.name}({shown})",
+            f"{source}: {what} wants "
+            + (f"'{name}' itself, and there is none further out" if own else f"'{name}', and nothing provides it"),
+            f"    def {definition.name}({', '.join(p.name for p in definition.parameters)})",
         ]
-    hidden = scope.find(name, definition)
-    names = scope.names(definition)
-    near = get_close_matches(name, [n for n in names if n != definition.name and names[n].kind != "pipeline"], 1)
-    if hidden is not None:
-        lines.append(f"  {hidden.definition.source}: '{name}' is a pipeline, whose value no step can ask for")
+    if found is not None and found.definition.kind == "pipeline":
+        lines.append(f"  {found.definition.source}: '{name}' is a pipeline, whose value no step can ask for")
+    elif found is not None:
+        lines.append(f"  {found.definition.source}: '{name}' is a {found.definition.kind}, which cannot be built")
     elif near:
         lines.append(f"  did you mean '{near[0]}' ({names[near[0]].source})?")
+    elif name == definition.name:
+        lines.append(f"  only a definition in an outer stepconf.py can be extended so: rename the parameter or the {definition.kind}")
     elif parameter.name:
-        lines.append(f"  as a required setting it can be given with -P {definition.name}.{name}=VALUE")
+        lines.append(f"  as a required setting it can be given with -P {definition.name}.{parameter.name}=VALUE")
     lines.append("  `stepcache --steps` lists what can be asked for")
     return Problem(f"{source.file}::{definition.name}", "\n".join(lines))

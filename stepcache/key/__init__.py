@@ -1,8 +1,9 @@
 """What a result depends on: from a node to its key, and from a key to a hit or a miss with reasons.
 
 Code, read in this order: syntax, scopes, table and source (one file's definitions, normalised), installed and modules
-(what is project code, which distribution owns the rest), spaces, bytecode, objects and follow (from names to what they
-mean, live or by source), value (digests of values), canonical and reach (the digest of all that is reached).
+(what is project code, which distribution owns the rest), spaces, vertex, walking, bytecode, introspect, value,
+objects, effects and follow (from names to what they mean, live or by source), methods (which methods count), canonical
+and reach (the digest of all that is reached).
 
 Reads: events, callers, children, mentions, native, wrappers, hook and listen (how reads are seen), places, watch and
 observe (one node's reads), rules (what counts), conclude (what was seen, as observations), files, environment and look

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stepcache.key.spaces import Space
 from stepcache.key.table import Binding, Chain, Unit
 from stepcache.key.vertex import Vertex
-
-if TYPE_CHECKING:
-    from stepcache.key.follow import Walk
+from stepcache.key.walking import Walk
 
 # Modules whose functions, called for effect while a module is imported, change no result.
 _INERT = {
@@ -58,7 +54,7 @@ class Effects:
         for binding in space.table.bindings.get(chain[0], ()):
             if binding.unit >= 0:
                 unit = space.table.units[binding.unit]
-                if unit.kind != "statement" and any(self._touches(space, c, seen) for c in unit.body.uses.effects):
+                if unit.kind != "statement" and any(self._touches(space, c, seen) for c in _effects_of(space, unit)):
                     return True
                 continue
             if self._is_foreign(space, chain) or self._touches_imported(space, binding, chain[1:], seen):
@@ -80,3 +76,9 @@ class Effects:
 
     def _is_foreign_module(self, module: str) -> bool:
         return module.split(".")[0] not in _INERT and self._walk.modules.kind(module) in ("package", "stdlib")
+
+
+def _effects_of(space: Space, unit: Unit) -> list[Chain]:
+    """What a definition calls for effect, the methods of a class included."""
+    units = [unit, *(space.table.units[index] for _, index in unit.methods)]
+    return [chain for each in units for chain in each.body.uses.effects]

@@ -21,10 +21,7 @@ _QUIET_BASES = {
 
 # What the standard library calls on objects that it is handed: files, mappings, locks, contexts, queues.
 _CALLED_BY_LIBRARY = frozenset(
-    "acquire add append cancel close default decode discard emit encode extend fileno filter flush format get getvalue "
-    "handle insert isatty items keys notify pop popitem put read readable readall readinto readline readlines release "
-    "remove reset result run seek seekable send setdefault shutdown start tell throw truncate update utcoffset dst "
-    "tzname values wait writable write writelines".split()
+    ["acquire", "add", "append", "cancel", "close", "default", "decode", "discard", "emit", "encode", "extend", "fileno", "filter", "flush", "format", "get", "getvalue", "handle", "insert", "isatty", "items", "keys", "notify", "pop", "popitem", "put", "read", "readable", "readall", "readinto", "readline", "readlines", "release", "remove", "reset", "result", "run", "seek", "seekable", "send", "setdefault", "shutdown", "start", "tell", "throw", "truncate", "update", "utcoffset", "dst", "tzname", "values", "wait", "writable", "write", "writelines"]
 )
 
 

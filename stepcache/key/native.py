@@ -85,7 +85,7 @@ class _Finder:
                 if _finder in sys.meta_path:
                     _wrap_module(module)
 
-            setattr(spec.loader, "exec_module", exec_module)  # noqa: B010
+            setattr(spec.loader, "exec_module", exec_module)
         return spec
 
 

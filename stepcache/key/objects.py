@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from types import CellType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from stepcache.key.bytecode import bytecode_digest, bytecode_names
@@ -25,9 +25,7 @@ from stepcache.key.spaces import Space
 from stepcache.key.table import Binding, Part, Unit
 from stepcache.key.value import Digested, ValueWriter, type_name
 from stepcache.key.vertex import Vertex
-
-if TYPE_CHECKING:
-    from stepcache.key.follow import Walk
+from stepcache.key.walking import Walk
 
 # Values as they were when first looked at, which is when the imports of the collected file had ended: what steps do
 # to them later in the process must not change keys. By what holds them, then by root and name.

@@ -38,7 +38,7 @@ class PickleCodec:
     safe = False
     types = ()
 
-    def takes(self, value: object) -> bool:  # noqa: ARG002
+    def takes(self, value: object) -> bool:
         return True
 
     def encode(self, value: object) -> Encoded:
@@ -241,6 +241,6 @@ def _places(value: object) -> Iterator[tuple[str, object]]:
 def _picklable(value: object) -> bool:
     try:
         _Pickler().dump(value)
-    except Exception:  # noqa: BLE001 - whatever a class raises when it is pickled: it cannot be
+    except Exception:
         return False
     return True

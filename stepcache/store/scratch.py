@@ -36,7 +36,8 @@ class Scratch:
         self._lock = RLock()
         self._held: dict[str, bytes | str] = {}
         self._given = 0
-        self._paths = PathCodec(self.fresh_folder)
+        self._lends = False
+        self._paths = PathCodec(self._path_folder)
 
     def content(self, value: object, codec: str | None = None, tmp: Path | None = None) -> Content:
         """*value* as bytes. Raises Unstorable."""
@@ -99,15 +100,27 @@ class Scratch:
         os.mkdir(folder, 0o700)
         return Path(folder)
 
+    def lend(self) -> None:
+        """Let the paths of values loaded from now on outlive this object: their files are there until the process ends."""
+        self._lends = True
+
+    def _path_folder(self) -> Path:
+        if not self._lends:
+            return self.fresh_folder()
+        import atexit
+        import tempfile
+
+        folder = os.path.realpath(tempfile.mkdtemp(prefix="stepcache-"))
+        atexit.register(_remove, folder, os.getpid())
+        return Path(folder)
+
     def close(self) -> None:
         """Remove all that was kept. A forked child leaves its parent's files alone."""
         with self._lock:
             self._held.clear()
             folder, self._folder = self._folder, None
-        if folder is not None and os.getpid() == self._owner:
-            import shutil
-
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            _remove(folder, self._owner)
 
     def _put(self, content: Content) -> bytes | str:
         if content.size >= _SMALL:
@@ -130,6 +143,14 @@ class Scratch:
         finally:
             os.close(fd)
         return path
+
+
+def _remove(folder: str, owner: int) -> None:
+    """Remove a folder, unless this is a forked child of its owner."""
+    if os.getpid() == owner:
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _mapped(path: str) -> memoryview:
