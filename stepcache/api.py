@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, Pr
 from attrs import evolve
 
 from stepcache.errors import UsageError
-from stepcache.model import Definition, Mark, Parametrize, ParamSet
-from stepcache.signature import parameters_of, seconds_of, source_of
+from stepcache.model import Definition, Mark, Parametrize, ParamSet, Source
+from stepcache.signature import innermost, parameters_of, seconds_of, source_of
 from stepcache.variantid import empty_choice, variant_ids
 
 P = ParamSpec("P")
@@ -27,6 +27,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # The node whose body is running in this context: steps called meanwhile warn.
 running_node: ContextVar[str | None] = ContextVar("stepcache_running_node", default=None)
+
+# The project modules that are being imported, the innermost last.
+importing: list[str] = []
 
 # Every definition made since the list was last emptied: collection finds two of one name by it.
 made: list[Definition] = []
@@ -144,7 +147,11 @@ class ParameterSet(tuple[object, ...]):
     marks: tuple[Mark, ...]
 
 
-def param(*values: object, id: str | None = None, marks: MarkDecorator | Collection[MarkDecorator] = ()) -> ParameterSet:
+def param(
+    *values: object,
+    id: str | None = None,  # noqa: A002
+    marks: MarkDecorator | Collection[MarkDecorator] = (),
+) -> ParameterSet:
     """One choice of a `parametrize`, with an id or marks of its own."""
     if id is not None and not isinstance(id, str):
         raise UsageError(f"param(id={id!r}): an id is text")
@@ -304,13 +311,15 @@ class Run(Protocol):
 # --- the decorators -----------------------------------------------------------------------------
 
 
-def _define(kind: Literal["step", "pipeline", "check", "resource"], function: Any, name: str | None, **options: Any) -> Definition:
+def _define(
+    kind: Literal["step", "pipeline", "check", "resource"], function: Any, name: str | None, **options: Any
+) -> Definition:
     decorator = f"@{kind}"
     inherited: Definition | None = None
     if isinstance(function, Defined):
         inherited = function.definition
         function = function.definition.function
-    if isinstance(function, (staticmethod, classmethod)) or isinstance(function, type) or not callable(function):
+    if isinstance(function, (staticmethod, classmethod, type)) or not callable(function):
         raise UsageError(f"{decorator} decorates a function, not {function!r}")
     marks, choices = getattr(function, "_stepcache_noted", ((), ()))
     if inherited is not None:
@@ -318,12 +327,13 @@ def _define(kind: Literal["step", "pipeline", "check", "resource"], function: An
     own_name = name if name is not None else getattr(function, "__name__", None)
     if not isinstance(own_name, str) or not own_name.isidentifier():
         raise UsageError(f"{decorator}: a name must be a Python name, and {own_name!r} is none: give it one with name=")
+    source, module = _place(function)
     definition = Definition(
         kind=kind,
         name=own_name,
         function=function,
-        source=source_of(function),
-        module=getattr(function, "__module__", None) or "__main__",
+        source=source,
+        module=module,
         parameters=parameters_of(function),
         parametrize=choices,
         marks=marks,
@@ -332,6 +342,22 @@ def _define(kind: Literal["step", "pipeline", "check", "resource"], function: An
     )
     made.append(definition)
     return definition
+
+
+def _place(function: Callable[..., Any]) -> tuple[Source, str]:
+    """Where a definition stands, and in which module.
+
+    That is the function's own place, or, where a module that is being imported makes a step of another module's
+    function, the place in that module.
+    """
+    source = source_of(function)
+    frame = sys._getframe(1) if importing else None
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_filename == source.path:
+        return source, getattr(innermost(function), "__module__", None) or "__main__"
+    path = frame.f_code.co_filename
+    return Source(path, path, frame.f_lineno), frame.f_globals["__name__"]
 
 
 def _first_line(doc: str | None) -> str:
@@ -351,7 +377,8 @@ def _names(decorator: str, takes: object) -> dict[str, str]:
     if takes is None:
         return {}
     if not isinstance(takes, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in takes.items()):
-        raise UsageError(f'@{decorator}(takes=…) maps parameters to step names, such as {{"df": "train"}}, not {takes!r}')
+        example = '{"df": "train"}'
+        raise UsageError(f"@{decorator}(takes=…) maps parameters to step names, such as {example}, not {takes!r}")
     return dict(takes)
 
 
@@ -545,4 +572,3 @@ __all__ = [
     "skip",
     "step",
 ]
-

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 
 from stepcache.collect.collection import Collection
 from stepcache.collect.discover import Asked, discover

@@ -15,7 +15,6 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 
 
-
 def seconds_of(value: object, where: str) -> float:
     """A `timedelta`, a number of seconds, or text such as "90s", "12h", "7d", in seconds."""
     if isinstance(value, timedelta):
@@ -73,8 +72,12 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
 def _by_inspect(function: Callable[..., Any]) -> tuple[Parameter, ...]:
     import inspect
 
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        raise UsageError(f"{function!r} has no signature: wrap it in a function whose parameters have names") from None
     found = []
-    for each in inspect.signature(function).parameters.values():
+    for each in parameters:
         default = ABSENT if each.default is each.empty else each.default
         stars = "*" if each.kind is each.VAR_POSITIONAL else "**" if each.kind is each.VAR_KEYWORD else ""
         annotation = None if each.annotation is each.empty else each.annotation

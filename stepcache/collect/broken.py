@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import tokenize
 from types import TracebackType
 
 from stepcache.api import Skipped
@@ -62,6 +63,9 @@ def _hint(error: BaseException) -> str:
 def _syntax(path: str, shown: str, root: str, error: SyntaxError) -> str:
     file = error.filename or path
     at = shown if file == path or not os.path.isabs(file) else portable_name(root, file, file)
+    encoding = _encoding_fault(file)
+    if encoding:
+        return f"{at}:{encoding}"
     lines = [f"{at}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"]
     if (error.text and error.text.isprintable()) or (error.text or "").rstrip("\n").isprintable():
         text = (error.text or "").rstrip()
@@ -71,6 +75,28 @@ def _syntax(path: str, shown: str, root: str, error: SyntaxError) -> str:
             if 0 <= caret <= len(text):
                 lines.append(f"    {' ' * caret}^")
     return "\n".join(lines)
+
+
+def _encoding_fault(file: str) -> str:
+    """The line, and what is said, of a byte that does not fit the file's encoding."""
+    try:
+        with open(file, "rb") as raw:
+            source = raw.read()
+        try:
+            encoding, _ = tokenize.detect_encoding(iter(source.splitlines(keepends=True)).__next__)
+        except SyntaxError:  # the first lines are not UTF-8, or name an encoding that there is not
+            encoding = "utf-8"
+        source.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
+        return (
+            f"{line}: byte 0x{byte:02x} is no {error.encoding.upper()}\n"
+            "  save the file as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-"
+        )
+    except OSError:
+        return ""
+    return ""
 
 
 def _places(traceback: TracebackType | None, root: str) -> list[tuple[str, int]]:

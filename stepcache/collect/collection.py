@@ -12,8 +12,8 @@ from attrs import define, field
 from stepcache import api
 from stepcache.collect.broken import import_problem
 from stepcache.collect.discover import STEPCONF, Asked, stepconf_chain
-from stepcache.collect.harvest import Level, harvest, placed, portable_name, signature_problems
-from stepcache.collect.imports import hidden_siblings, importers
+from stepcache.collect.harvest import Level, harvest, placed, portable_name, replaced_problems, signature_problems
+from stepcache.collect.imports import hidden_siblings, importers, replaced_definitions
 from stepcache.collect.load import ProjectModules, same_file
 from stepcache.model import Definition, Problem
 
@@ -112,6 +112,8 @@ class Collector:
         known = self._modules.loaded.get(module.__name__)
         level, problems = harvest(module, path, self._modules.root, known.made if known is not None else ())
         problems += signature_problems(level)
+        if known is not None:
+            problems += replaced_problems(level, replaced_definitions(known, module), self._modules.root)
         self._collection.levels[path] = level
         self._collection.problems.extend(problems)
         return level

@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 
 from attrs import frozen
 
+from stepcache.collect.load import spec_of
 from stepcache.errors import UsageError
 from stepcache.nodeid import split_argument
 
@@ -36,33 +37,50 @@ class Asked:
 def discover(arguments: Sequence[str], cwd: str, rules: Rules) -> list[Asked]:
     """The files that *arguments* (files, directories, node ids; relative to *cwd*) name, in order, each once.
 
-    Raises `UsageError` where there is no such file.
+    Raises `UsageError` with all that is wrong.
     """
-    order: list[str] = []
     selectors: dict[str, list[str] | None] = {}
+    wrong: list[str] = []
     for argument in arguments:
         path, selector = split_argument(argument)
-        full = os.path.normpath(os.path.join(cwd, path))
-        if not os.path.exists(full):
-            raise UsageError(f"file or directory not found: {argument}")
-        if os.path.isdir(full):
-            if selector is not None:
-                raise UsageError(f"{argument}: {path} is a directory: a node id starts with a file")
-            files = list(walk(full, rules))
-        else:
-            _refuse_no_pipeline(path, full)
-            files = [full]
+        try:
+            files = _files(argument, path, selector, cwd, rules)
+        except UsageError as error:
+            wrong.append(str(error))
+            continue
         for file in files:
-            if file not in selectors:
-                order.append(file)
-                selectors[file] = None if selector is None else [selector]
-            elif selector is None:
+            wanted = selectors.setdefault(file, [])
+            if selector is None:
                 selectors[file] = None
-            else:
-                wanted = selectors[file]
-                if wanted is not None and selector not in wanted:
-                    wanted.append(selector)
-    return [Asked(path, None if (s := selectors[path]) is None else tuple(s)) for path in order]
+            elif wanted is not None and selector not in wanted:
+                wanted.append(selector)
+    if wrong:
+        raise UsageError("\n".join(wrong))
+    return [Asked(path, None if found is None else tuple(found)) for path, found in selectors.items()]
+
+
+def _files(argument: str, path: str, selector: str | None, cwd: str, rules: Rules) -> list[str]:
+    """The files that one argument means."""
+    full = os.path.normpath(os.path.join(cwd, path))
+    if not os.path.exists(full):
+        outside = _module_file(path) if selector is not None else None
+        if outside is None:
+            raise UsageError(f"file or directory not found: {argument}")
+        return [outside]
+    if os.path.isdir(full):
+        if selector is not None:
+            raise UsageError(f"{argument}: {path} is a directory: a node id starts with a file")
+        return list(walk(full, rules))
+    _refuse_no_pipeline(path, full)
+    return [] if full in rules.ignored else [full]
+
+
+def _module_file(name: str) -> str | None:
+    """The file of a module that does not lie below the root, by whose name its nodes are called."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        return None
+    spec = spec_of(name)
+    return spec.origin if spec is not None and spec.has_location else None
 
 
 def _refuse_no_pipeline(path: str, full: str) -> None:
@@ -96,9 +114,14 @@ def is_pipeline_file(name: str, rules: Rules) -> bool:
 
 
 def _passed_over(name: str, path: str, rules: Rules) -> bool:
-    if name == "__pycache__" or any(fnmatch(name, each) for each in rules.norecursedirs):
+    if name == "__pycache__" or any(_fits(name, path, each) for each in rules.norecursedirs):
         return True
     return os.path.exists(os.path.join(path, "pyvenv.cfg"))
+
+
+def _fits(name: str, path: str, pattern: str) -> bool:
+    """Does a pattern mean the directory? One with a `/` in it is matched against the end of the path, as in pytest."""
+    return fnmatch(path, f"*/{pattern}") if "/" in pattern else fnmatch(name, pattern)
 
 
 def stepconf_chain(path: str, root: str) -> list[str]:

@@ -9,6 +9,7 @@ from types import FunctionType, ModuleType
 from attrs import evolve, frozen
 
 from stepcache import api
+from stepcache.collect.signatures import class_of, faults
 from stepcache.model import Definition, Problem, Source
 
 
@@ -46,13 +47,13 @@ def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition]
     own: dict[str, Definition] = {}
     checks: dict[str, Definition] = {}
     problems: list[Problem] = []
-    for value in list(vars(module).values()):
+    for value in {id(each): each for each in vars(module).values()}.values():
         found = _definition(value, module)
         if found is None:
             continue
         definition = placed(found, root)
         known = own.get(definition.name) or checks.get(definition.name)
-        if known is not None and identity(known) != identity(definition):
+        if known is not None:
             problems.append(_twice(file, known, definition))
             continue
         (checks if definition.kind == "check" else own)[definition.name] = definition
@@ -62,7 +63,9 @@ def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition]
             continue
         other = last.get(each.name)
         first = placed(each, root)
-        if other is not None and other.source.path == first.source.path and other.source.line != first.source.line:
+        if class_of(each):
+            problems.append(_in_class(file, first))
+        elif other is not None and other.source.path == first.source.path and other.source.line != first.source.line:
             problems.append(_twice(file, first, other))
     level = Level(file, path, module.__name__, own, tuple(checks.values()))
     return level, problems
@@ -93,6 +96,19 @@ def identity(definition: Definition) -> tuple[str, str, int, str]:
     return (definition.kind, definition.source.path, definition.source.line, definition.name)
 
 
+def replaced_problems(level: Level, replaced: Iterable[tuple[Definition, Definition]], root: str) -> list[Problem]:
+    """What is said of imported definitions that another of the same name has replaced."""
+    return [_twice(level.file, placed(first, root), placed(second, root)) for first, second in replaced]
+
+
+def _in_class(file: str, definition: Definition) -> Problem:
+    return Problem(
+        file,
+        f"{definition.source}: {definition.kind} '{definition.name}' stands in class {class_of(definition)}, "
+        "where it is not found\n  move it out of the class",
+    )
+
+
 def _twice(file: str, first: Definition, second: Definition) -> Problem:
     return Problem(
         file,
@@ -103,18 +119,10 @@ def _twice(file: str, first: Definition, second: Definition) -> Problem:
 
 
 def signature_problems(level: Level) -> list[Problem]:
-    """`*args` and `**kwargs`, which no name can be given to."""
-    found = []
-    for definition in (*level.own.values(), *level.checks):
-        if definition.source.path != level.path:
-            continue
-        for parameter in definition.parameters:
-            if parameter.name.startswith("*"):
-                found.append(
-                    Problem(
-                        level.file,
-                        f"{definition.source}: {definition.kind} '{definition.name}' has {parameter.name} "
-                        f"in its signature\n  name each step and setting that it takes",
-                    )
-                )
-    return found
+    """What is wrong with the level's own definitions, each by itself."""
+    return [
+        Problem(level.file, f"{d.source}: {d.kind} '{d.name}' {fault}")
+        for d in (*level.own.values(), *level.checks)
+        if d.source.path == level.path
+        for fault in faults(d)
+    ]

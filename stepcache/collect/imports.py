@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from types import ModuleType
 
+from stepcache.api import Defined
 from stepcache.collect.load import Loaded, ProjectModules, same_file, spec_of
-from stepcache.model import Problem
+from stepcache.model import Definition, Problem
 
 
 @lru_cache(maxsize=4096)
@@ -27,16 +30,36 @@ def statements(source: bytes) -> tuple[tuple[int, str, tuple[str, ...], int], ..
     return tuple(found)
 
 
+def replaced_definitions(loaded: Loaded, module: ModuleType) -> Iterator[tuple[Definition, Definition]]:
+    """Definitions that a module imports, each with the other one that has its name in the module by now."""
+    try:
+        body = ast.parse(loaded.source).body
+    except (SyntaxError, ValueError):
+        return
+    for node in body:
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        other = sys.modules.get(_absolute(loaded, node.level, node.module or ""))
+        for alias in node.names:
+            first, last = getattr(other, alias.name, None), getattr(module, alias.asname or alias.name, None)
+            if first is not last and isinstance(first, Defined) and isinstance(last, Defined):
+                yield first.definition, last.definition
+
+
+def _absolute(loaded: Loaded, level: int, module: str) -> str:
+    """The full name of a module that an import statement names."""
+    if not level:
+        return module
+    is_package = os.path.basename(loaded.path) == "__init__.py"
+    parts = (loaded.name if is_package else loaded.name.rpartition(".")[0]).split(".")
+    parts = parts[: len(parts) - (level - 1)]
+    return ".".join([*parts, module] if module else parts)
+
+
 def imported(loaded: Loaded) -> Iterator[str]:
     """The full names of all modules that a loaded module may import, parents and submodules included."""
-    is_package = os.path.basename(loaded.path) == "__init__.py"
-    package = loaded.name if is_package else loaded.name.rpartition(".")[0]
     for level, module, names, _ in statements(loaded.source):
-        base = module
-        if level:
-            parts = package.split(".")
-            parts = parts[: len(parts) - (level - 1)]
-            base = ".".join([*parts, module] if module else parts)
+        base = _absolute(loaded, level, module)
         yield base
         for name in names:
             yield f"{base}.{name}"

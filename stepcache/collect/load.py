@@ -76,8 +76,12 @@ class Loader(SourceFileLoader):
         if module.__spec__ is not None:
             self._modules.specs[name] = module.__spec__
         before = len(api.made)
-        with self._modules.watch(name):
-            super().exec_module(module)
+        api.importing.append(name)
+        try:
+            with self._modules.watch(name):
+                super().exec_module(module)
+        finally:
+            api.importing.pop()
         self._modules.finished(name, tuple(api.made[before:]))
 
 
@@ -158,7 +162,9 @@ class ProjectModules:
         stem = os.path.splitext(path)[0]
         relative = os.path.relpath(stem, self.root)
         if relative.startswith(".."):
-            return "//" + stem
+            plain = os.path.basename(stem)
+            spec = spec_of(plain)
+            return plain if spec is not None and spec.origin == path else "//" + stem
         parts = relative.split(os.sep)
         if any(not part.isidentifier() for part in parts):
             return "//" + "/".join(parts)

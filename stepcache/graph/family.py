@@ -135,9 +135,7 @@ class Family:
         mine = dict(zip(self.dimensions, assignment, strict=True))
         free = [at for at, each in enumerate(family.dimensions) if each not in mine]
         agree = [
-            a
-            for a in family.ids
-            if all(mine.get(each, a[at]) == a[at] for at, each in enumerate(family.dimensions))
+            a for a in family.ids if all(mine.get(each, a[at]) == a[at] for at, each in enumerate(family.dimensions))
         ]
         return free, agree
 
@@ -159,5 +157,3 @@ def _through(edges: tuple[Edge, ...], owner: Family, assignment: Assignment) -> 
             need = edge.family._need(below, inner)
             yield from need.nodes
         yield from _through(edge.family.edges, edge.family, inner)
-
-

@@ -57,7 +57,7 @@ class Picked:
             seen.add(id(each))
             for problem in each.problems:
                 self.problems.setdefault(problem.message, problem)
-            todo.extend(each.needed)
+            todo.extend(reversed(each.needed))
             if each.broken or any(i in self.nodes or i in self.resources for i in each.ids.values()):
                 continue
             for node in each.nodes():
@@ -109,7 +109,9 @@ class Selector:
             return None
         file = scope.file if definition.source.path == scope.chain[0].path else definition.source.file
         given = Given(
-            f"@pipeline(params=…) of {definition.name}", definition.params, folder=os.path.dirname(definition.source.path)
+            f"@pipeline(params=…) of {definition.name}",
+            definition.params,
+            folder=os.path.dirname(definition.source.path),
         )
         under = Under(f"{file}::{definition.name}", file, definition.name, given)
         known = self._unders.setdefault(scope.file, [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from stepcache.api import Dir, File
 from stepcache.errors import UsageError
 from stepcache.graph.convert import from_configuration, from_parsed, from_text, is_toml_type, type_of
 from stepcache.model import ABSENT, Definition, Parameter, ParamSet, Setting
+from stepcache.signature import source_of
 from stepcache.variantid import empty_choice, variant_ids
 
 
@@ -39,7 +40,7 @@ class Overrides:
     levels: tuple[Given, ...] = ()
 
     def below(self, pipeline: Given | None) -> Overrides:
-        """With a pipeline's `params` put in their place: below the command line and profile, above the configuration."""
+        """With a pipeline's `params` in their place: below the command line and the profile, above the configuration."""
         if pipeline is None:
             return self
         at = next((i for i, level in enumerate(self.levels) if level.standing), len(self.levels))
@@ -60,7 +61,7 @@ def value_of(definition: Definition, parameter: Parameter, overrides: Overrides,
     if found is None:
         if parameter.default is ABSENT:
             return None
-        folder = os.path.dirname(definition.source.path)
+        folder = os.path.dirname(source_of(definition.function).path)
         return Setting(parameter.name, tracked(parameter.default, folder, root))
     level, key, raw = found
     return Setting(parameter.name, _converted(definition, parameter, level, key, raw, root), level.name)

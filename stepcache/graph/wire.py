@@ -212,7 +212,7 @@ class Binder:
         level = scope.chain[place]
         owner = None
         if definition.kind == "check":
-            if level.path != definition.source.path and any(c.name == definition.name for c in level.checks):
+            if any(c.name == definition.name and identity(c) != identity(definition) for c in level.checks):
                 owner = definition.source.file
         elif level.path != definition.source.path:
             found = (self._scopes.get(level.path) or scope).find(definition.name)
@@ -286,8 +286,8 @@ def _shorter_lived(taker: Definition, taken: Definition) -> Iterator[Problem]:
         yield Problem(
             f"{taker.source.file}::{taker.name}",
             f"{taker.source}: resource '{taker.name}' has scope \"run\" and takes '{taken.name}', which is torn down "
-            f'after each node\n    {taken.source}: resource \'{taken.name}\' has scope "node"\n'
-            '  give both the same scope',
+            f"after each node\n    {taken.source}: resource '{taken.name}' has scope \"node\"\n"
+            "  give both the same scope",
         )
 
 
@@ -323,7 +323,9 @@ def _missing(definition: Definition, parameter: Parameter, name: str, scope: Sco
     elif near:
         lines.append(f"  did you mean '{near[0]}' ({names[near[0]].source})?")
     elif name == definition.name:
-        lines.append(f"  only a definition in an outer stepconf.py can be extended so: rename the parameter or the {definition.kind}")
+        lines.append(
+            f"  only a definition in an outer stepconf.py can be extended so: rename the parameter or the {definition.kind}"
+        )
     elif parameter.name:
         lines.append(f"  as a required setting it can be given with -P {definition.name}.{parameter.name}=VALUE")
     lines.append("  `stepcache --steps` lists what can be asked for")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # One descriptor a file and process, never closed: closing any one would drop every claim of the process on that file.
 _descriptors: dict[str, int] = {}
@@ -21,8 +21,11 @@ _claimed: set[tuple[str, int, int]] = set()
 
 
 @contextmanager
-def claim(folder: str, key: bytes) -> Iterator[bool]:
-    """True where this process is to compute *key* now, False after having waited for another that did."""
+def claim(folder: str, key: bytes, before_waiting: Callable[[], None]) -> Iterator[bool]:
+    """True where this process is to compute *key* now, False after having waited for another that did.
+
+    *before_waiting* lets go of what others may be waiting for.
+    """
     path = os.path.join(folder, "lock")
     place = int.from_bytes(key[:7])
     held = (path, place, os.getpid())
@@ -32,6 +35,7 @@ def claim(folder: str, key: bytes) -> Iterator[bool]:
         return
     if not _locked(fd, place):
         # To be told apart from computing: the lock is let go at once, and the caller looks again.
+        before_waiting()
         waited = _waited(fd, place)
         yield not waited
         return

@@ -51,10 +51,11 @@ class Ledger:
         self.blobs = Blobs(folder, seal, level=settings.compression_level, durable=durable)
         self.batch = Batch()
         self.abandoned: Callable[[Content], object] = lambda _: None
+        self.after_commit: list[Callable[[], object]] = []
+        """Called once what waits now is written, or given up."""
         self._noted: set[str] = set()
         self._committed = 0.0
         self._failures = 0
-        self._process = os.getpid()
 
     def note(self, kind: str, text: str) -> None:
         """Remember trouble, once a kind."""
@@ -92,13 +93,6 @@ class Ledger:
         except Unusable as error:
             self.note("read", str(error))
 
-    def pending(self) -> Batch:
-        """What is to be written. What a process had to write when it forked its child leaves to it."""
-        if os.getpid() != self._process:
-            self._process = os.getpid()
-            self._abandon()
-        return self.batch
-
     def added(self, size: int) -> None:
         """Something was added to the batch: commit it if it has grown large."""
         self.batch.size += size
@@ -113,20 +107,25 @@ class Ledger:
     def commit(self) -> None:
         """Write what waits to be written."""
         with self.lock:
-            batch = self.pending()
-            if not batch or self.readonly:
+            self._commit()
+            while self.after_commit:
+                self.after_commit.pop()()
+
+    def _commit(self) -> None:
+        batch = self.batch
+        if not batch or self.readonly:
+            return
+        if self._failures < _MOST_FAILURES:
+            try:
+                self.database.change(lambda connection: batch.write(connection, self.blobs))
+            except Unusable as error:
+                self._failures += 1
+                self.note("write", str(error))
+            else:
+                self.batch = Batch()
+                self._committed = time.monotonic()
                 return
-            if self._failures < _MOST_FAILURES:
-                try:
-                    self.database.change(lambda connection: batch.write(connection, self.blobs))
-                except Unusable as error:
-                    self._failures += 1
-                    self.note("write", str(error))
-                else:
-                    self.batch = Batch()
-                    self._committed = time.monotonic()
-                    return
-            self._abandon()
+        self._abandon()
 
     def _abandon(self) -> None:
         """Give up what was to be written; its values stay for this run."""

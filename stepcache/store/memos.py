@@ -64,7 +64,7 @@ class Memos:
     def _write(self, stored_name: bytes, row: bytes) -> None:
         ledger = self._ledger
         with ledger.lock:
-            ledger.pending().memos[stored_name] = row
+            ledger.batch.memos[stored_name] = row
             ledger.added(len(row))
 
     def _opened(self, stored_name: bytes, row: object) -> bytes | None:

@@ -13,6 +13,7 @@ import pickle
 import re
 import struct
 import sys
+from contextlib import suppress
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -239,8 +240,8 @@ def _places(value: object) -> Iterator[tuple[str, object]]:
 
 
 def _picklable(value: object) -> bool:
-    try:
+    # Whatever a class raises when it is pickled: it cannot be.
+    with suppress(Exception):
         _Pickler().dump(value)
-    except Exception:
-        return False
-    return True
+        return True
+    return False

@@ -101,7 +101,7 @@ class Scratch:
         return Path(folder)
 
     def lend(self) -> None:
-        """Let the paths of values loaded from now on outlive this object: their files are there until the process ends."""
+        """Let the paths of values loaded from now on outlive this object: their files stay until the process ends."""
         self._lends = True
 
     def _path_folder(self) -> Path:

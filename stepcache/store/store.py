@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from stepcache.errors import ValueGone
@@ -127,7 +127,6 @@ class Store:
 
     def load(self, value: Value) -> object:
         """A fresh object. Raises ValueGone."""
-        self._ledger.pending()
         if self.scratch.holds(value.digest):
             return self.scratch.load(value)
         try:
@@ -205,8 +204,13 @@ class Store:
         if self.readonly:
             yield True
             return
-        with claim(self.folder, key_bytes(key)) as ours:
-            yield ours
+        with ExitStack() as stack:
+            ours = stack.enter_context(claim(self.folder, key_bytes(key), self._ledger.commit))
+            try:
+                yield ours
+            finally:
+                if self._ledger.batch:  # who waits is to find the result: let go when it is written
+                    self._ledger.after_commit.append(stack.pop_all().close)
 
     def flush(self) -> None:
         """Write all that waits to be written."""

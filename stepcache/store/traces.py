@@ -43,7 +43,7 @@ class Traces:
         """The traces under *key*, the newest first. Their ingredients are those given, else read as well."""
         ledger, name = self._ledger, key_bytes(key)
         with ledger.lock:
-            batch = ledger.pending()
+            batch = ledger.batch
             found = (
                 {entry: row.trace for entry, row in reversed(batch.traces.items()) if entry[0] == name} if batch else {}
             )
@@ -86,7 +86,7 @@ class Traces:
         return None
 
     def _entry(self, entry: EntryName) -> Trace | None:
-        row = self._ledger.pending().traces.get(entry)
+        row = self._ledger.batch.traces.get(entry)
         if row is not None:
             return row.trace
         select = "SELECT frame, ingredients FROM traces WHERE key = ? AND variant = ?"
@@ -139,7 +139,7 @@ class Traces:
             self._sealed(INGREDIENTS, entry, documents.ingredients_document(trace.ingredients)),
         )
         with ledger.lock:
-            batch = ledger.pending()
+            batch = ledger.batch
             batch.traces.pop(entry, None)
             batch.traces[entry] = row
             self.hidden.discard(entry)
@@ -181,7 +181,7 @@ class Traces:
 
     def _record(self, node: str, entry: EntryName) -> None:
         self._latest[node] = entry
-        records = self._ledger.pending().records
+        records = self._ledger.batch.records
         name = (self.project, _node_bytes(node), *entry)
         records.pop(name, None)
         records[name] = self._record_seal(node, entry)

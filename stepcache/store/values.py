@@ -62,13 +62,13 @@ class Values:
                 ledger.blobs.remove(name)
                 raise TooLarge
         with ledger.lock:
-            ledger.pending().blobs[name] = stored
+            ledger.batch.blobs[name] = stored
         return stored
 
     def _keep_row(self, name: bytes, content: Content, payload: bytes, packing: int) -> int:
         ledger = self._ledger
         with ledger.lock:
-            batch = ledger.pending()
+            batch = ledger.batch
             if name not in batch.values and not self._is_sound(name, content.digest_bytes):
                 row = frame(
                     VALUE,
@@ -97,7 +97,7 @@ class Values:
         """Whether the value is stored, as far as can be told without reading it."""
         ledger, name = self._ledger, self.name(value.digest)
         with ledger.lock:
-            if name in ledger.pending().values:
+            if name in ledger.batch.values:
                 return True
             if value.stored > _ROW:
                 return ledger.blobs.size(name) is not None
@@ -131,7 +131,7 @@ class Values:
     def _from_row(self, name: bytes, digest: bytes) -> memoryview | None:
         ledger = self._ledger
         with ledger.lock:
-            if (pending := ledger.pending().values.get(name)) is not None:
+            if (pending := ledger.batch.values.get(name)) is not None:
                 row = pending.frame
             elif found := ledger.rows(_SELECT, (name,)):
                 row = found[0][0]
@@ -149,7 +149,7 @@ class Values:
         """Remove a damaged value; its blob is set aside."""
         ledger = self._ledger
         with ledger.lock:
-            ledger.pending().values.pop(name, None)
+            ledger.batch.values.pop(name, None)
             if ledger.readonly:
                 return
             ledger.suspect()

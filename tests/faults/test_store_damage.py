@@ -153,6 +153,21 @@ def test_what_can_be_read_of_a_damaged_database_is_saved(cache: Any) -> None:
     assert cache.open().problems == []
 
 
+def test_a_value_that_its_index_does_not_find_is_found_all_the_same(cache: Any) -> None:
+    cache.fill(0)
+    path = database(cache)
+    connection = sqlite3.connect(path)
+    (root,) = connection.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_contents_1'"
+    ).fetchone()
+    (name,) = connection.execute("SELECT name FROM contents").fetchone()
+    connection.close()
+    data = bytearray(path.read_bytes())
+    data[data.index(name, (root - 1) * 4096)] ^= 1
+    path.write_bytes(data)
+    assert cache.check(0) == ["hit"]
+
+
 def test_a_lost_row_is_noticed_and_made_anew(cache: Any) -> None:
     cache.fill(*STEPS)
     connection = sqlite3.connect(database(cache))

@@ -58,8 +58,7 @@ def test_a_failure_blocks_what_needs_it_and_nothing_else(project: Project) -> No
     assert names(result) == {
         "a": "ran", "bad": "failed", "after": "blocked", "far": "blocked", "worse": "failed", "fine": "ran",
     }  # fmt: skip
-    assert result.lines[-6:-1] == [
-        "=============================== short run summary ==============================",
+    assert result.lines[-5:-1] == [
         "FAILED pipeline_x.py::bad - ValueError: bad",
         "FAILED pipeline_x.py::worse - KeyError: 'worse'",
         "BLOCKED pipeline_x.py::after - blocked by pipeline_x.py::bad",
