@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
+from stepcache.api import Resource, Step
 from stepcache.collect.collection import Collection
 from stepcache.collect.discover import Asked, discover
 from stepcache.collect.discover import Rules as FileRules
@@ -39,6 +40,19 @@ def asked_files(session: Session) -> list[Asked]:
 def file_rules(configuration: Configuration, ignored: tuple[str, ...] = ()) -> FileRules:
     """Which files are pipeline files, and which are passed over."""
     return FileRules(configuration.pipeline_files, configuration.norecursedirs, ignored)
+
+
+def offered(session: Session) -> list[Definition]:
+    """The steps and resources that plugins offer."""
+    found = []
+    for own in session.plugins.hook.stepcache_steps():
+        for each in own:
+            if not isinstance(each, Step | Resource):
+                raise UsageError(
+                    f"stepcache_steps: a plugin offers {each!r}, which is no object made with @step or @resource"
+                )
+            found.append(each.definition)
+    return found
 
 
 def scopes_of(collection: Collection) -> dict[str, Scope]:
@@ -126,9 +140,8 @@ def _refuse_unknown_settings(session: Session, overrides: Overrides) -> None:
         for message in unknown_settings(level, known)
     ]
     steps = {d.name for d in definitions if d.kind == "step"}
-    for name in session.call.values:
-        if name not in steps:
-            wrong.append(f"values=: there is no step '{name}'{did_you_mean(name, steps)}")
+    unknown = [name for name in session.call.values if name not in steps]
+    wrong += [f"values=: there is no step '{name}'{did_you_mean(name, steps)}" for name in unknown]
     if wrong:
         raise UsageError("\n".join(wrong))
 

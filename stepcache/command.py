@@ -135,6 +135,8 @@ def _facts(session: Session) -> HeaderFacts:
     configuration = session.configuration
     file = configuration.file
     hidden = {"codecs", "json", "terminal"}
+    more = [f"    {name}: {place}" for name, place in session.plugins.places()]
+    added = session.plugins.hook.stepcache_report_header(options=session.options, configuration=configuration)
     return HeaderFacts(
         version=__version__,
         python=".".join(map(str, sys.version_info[:3])),
@@ -143,8 +145,12 @@ def _facts(session: Session) -> HeaderFacts:
         config_file=os.path.relpath(file, configuration.root) if file is not None else None,
         pipelinepaths=configuration.pipelinepaths if not session.options.args else (),
         cache=_cache_told(session),
-        plugins=tuple(n for n in session.plugins.names if n not in hidden),
+        plugins=tuple(n for n in session.plugins.told if n not in hidden),
         executable=sys.executable,
+        more=(
+            *(line for own in reversed(added) for line in ([own] if isinstance(own, str) else own)),
+            *(("active plugins:", *more) if session.options.trace_config else ()),
+        ),
     )
 
 

@@ -27,8 +27,8 @@ hookimpl = pluggy.HookimplMarker("stepcache")
 def stepcache_options() -> Iterable[PluginOption | PluginSetting]:  # type: ignore[empty-body]
     """Register: options of the command (`PluginOption`) and keys of the configuration (`PluginSetting`).
 
-    Their values stand in `Options.plugin_options` and `Configuration.plugin_options`. Not called in a stepconf.py,
-    which is found after the command line has been read.
+    Their values stand in `Options.plugin_options` and `Configuration.plugin_options`. Not to be had in a
+    stepconf.py, which is found after the command line has been read.
     """
 
 
@@ -45,7 +45,8 @@ def stepcache_codecs() -> Iterable[Any]:  # type: ignore[empty-body]
 def stepcache_steps() -> Iterable[Any]:  # type: ignore[empty-body]
     """Register: steps and resources that every pipeline may ask for by name.
 
-    Returns objects made with `@step` or `@resource`. A definition in a pipeline file or stepconf.py hides them.
+    Returns objects made with `@step` or `@resource`. A definition in a pipeline file or stepconf.py hides them. Not to
+    be had in a stepconf.py, where steps stand as they are.
     """
 
 
@@ -56,7 +57,7 @@ def stepcache_markers() -> Iterable[str]:  # type: ignore[empty-body]
 
 @hookspec
 def stepcache_report_header(options: Options, configuration: Configuration) -> str | list[str]:  # type: ignore[empty-body]
-    """Gather: lines for the report's header."""
+    """Gather: lines for the report's header. Not to be had in a stepconf.py, which is found after it is written."""
 
 
 @hookspec

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import pluggy
@@ -18,14 +18,33 @@ from stepcache.errors import UsageError
 GROUP = "stepcache"
 
 
+# What a stepconf.py, which is found only while files are collected, comes too late for.
+_TOO_LATE = {
+    "stepcache_options": "the command line is read before a stepconf.py is found",
+    "stepcache_steps": "steps stand in a stepconf.py as they are",
+    "stepcache_report_header": "the header is written before a stepconf.py is found",
+}
+
+
+class _Manager(pluggy.PluginManager):
+    """pluggy's, for which a function with the name of a hook is one, marked or not, as in pytest."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        options = super().parse_hookimpl_opts(plugin, name)  # type: ignore[arg-type]
+        if options is None and name.startswith("stepcache_") and hasattr(hookspecs, name):
+            return {} if isinstance(getattr(plugin, name), FunctionType | MethodType) else None
+        return options
+
+
 class Plugins:
     """The registered plugins, and the calls of their hooks."""
 
     def __init__(self, blocked: Iterable[str] = ()) -> None:
-        self._manager = pluggy.PluginManager("stepcache")
+        self._manager = _Manager("stepcache")
         self._manager.add_hookspecs(hookspecs)
         self.blocked = frozenset(blocked)
         self.names: list[str] = []
+        self._distributions: dict[str, str] = {}
 
     @property
     def hook(self) -> Any:
@@ -43,12 +62,33 @@ class Plugins:
         self._refuse_unknown_hooks(plugin, name)
         self.names.append(name)
 
+    def add_stepconf(self, module: ModuleType) -> None:
+        """Register a stepconf.py, which may have no hook that is asked before it is found."""
+        path = str(module.__file__)
+        for hook, why in _TOO_LATE.items():
+            if callable(getattr(module, hook, None)):
+                raise UsageError(f"{path}: {hook} is not asked here: {why}")
+        self.add(module, path)
+
+    @property
+    def told(self) -> list[str]:
+        """The plugins' names, those of installed distributions with the version, as "arrow-0.1.0"."""
+        return [self._distributions.get(name, name) for name in self.names]
+
+    def places(self) -> Iterator[tuple[str, str]]:
+        """Each plugin's name and where it comes from."""
+        for name in self.names:
+            plugin = self._manager.get_plugin(name)
+            module = plugin if isinstance(plugin, ModuleType) else sys.modules.get(type(plugin).__module__)
+            yield name, str(getattr(module, "__file__", None) or plugin)
+
     def add_by_name(self, name: str, where: str) -> None:
         """Register the plugin of an entry point of that name, or the module so called."""
         if name in self.blocked or self._manager.has_plugin(name):
             return
-        for found, target, _ in entry_points():
+        for found, target, distribution in entry_points():
             if found == name:
+                self._distributions[name] = distribution
                 self.add(_load(target, name, where), name)
                 return
         self.add(_load(name, name, where), name)
@@ -57,6 +97,7 @@ class Plugins:
         """Register the plugin of every installed distribution that offers one."""
         for name, target, distribution in entry_points():
             if name not in self.blocked:
+                self._distributions[name] = distribution
                 self.add(_load(target, name, f"the installed distribution {distribution}"), name)
 
     def _refuse_unknown_hooks(self, plugin: object, name: str) -> None:
@@ -64,10 +105,7 @@ class Plugins:
         for attribute in dir(plugin):
             if not attribute.startswith("stepcache_") or hasattr(hookspecs, attribute):
                 continue
-            if not callable(getattr(plugin, attribute)) or isinstance(getattr(plugin, attribute), ModuleType):
-                continue
-            marked = getattr(getattr(plugin, attribute), "stepcache_impl", None)
-            if marked is None:
+            if not isinstance(getattr(plugin, attribute), FunctionType | MethodType):
                 continue
             known = [each for each in vars(hookspecs) if each.startswith("stepcache_")]
             near = get_close_matches(attribute, known, 1)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
-from stepcache.binding import asked_files, file_rules, graph_of, refuse_unknown_marks, scopes_of
+from stepcache.binding import asked_files, file_rules, graph_of, offered, refuse_unknown_marks, scopes_of
 from stepcache.collect.collection import Collector
 from stepcache.collect.discover import is_pipeline_file
 from stepcache.errors import UsageError
@@ -30,14 +31,20 @@ def collect(session: Session) -> None:
     asked = asked_files(session)
     rules = file_rules(session.configuration)
     collector = Collector(session.project.loaded, lambda path: is_pipeline_file(os.path.basename(path), rules))
-    offered = [each.definition for own in session.plugins.hook.stepcache_steps() for each in own]
-    session.collection = collector.collect(asked, offered)
+    session.collection = collector.collect(asked, offered(session))
     for module in collector.stepconfs():
-        session.plugins.add(module, str(module.__file__))
+        session.plugins.add_stepconf(module)
+        _add_codecs(session, module)
     refuse_unknown_marks(session)
     session.scopes = scopes_of(session.collection)
     session.graph = graph_of(session)
     session.sight.homes = {level.file: level.module for level in session.collection.levels.values()}
+
+
+def _add_codecs(session: Session, module: ModuleType) -> None:
+    """Register the codecs of a stepconf.py."""
+    for codec in getattr(module, "stepcache_codecs", tuple)():
+        session.shelf.scratch.codecs.add(codec)
 
 
 def execute(session: Session) -> RunReport:

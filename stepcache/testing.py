@@ -25,6 +25,7 @@ import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -168,12 +169,19 @@ class Project:
         """Forget the project's modules."""
         modules, path, finders = self._before
         inside = str(self.path) + os.sep
-        for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
-            if name not in modules and str(file).startswith(inside):
+        # All are looked at before one is dropped: the path of a namespace package is asked of its parent.
+        added = {name: _place_of(module) for name, module in list(sys.modules.items()) if name not in modules}
+        for name, place in added.items():
+            if place.startswith(inside):
                 del sys.modules[name]
         sys.path[:] = path
         sys.meta_path[:] = finders
+
+
+def _place_of(module: ModuleType) -> str:
+    """The file of a module, or the first folder of a namespace package."""
+    file = getattr(module, "__file__", None)
+    return file if isinstance(file, str) else str(next(iter(getattr(module, "__path__", ())), ""))
 
 
 __all__ = ["Project", "Result"]

@@ -51,6 +51,10 @@ class Collector:
         for each in asked:
             found.asked[each.path] = each
             self._file(each.path)
+            for file in each.pipeline_files():
+                path = os.path.join(self._modules.root, file)
+                if os.path.isfile(path):
+                    self._file(path)
         todo = list(found.levels.values())
         while todo:
             level = todo.pop()

@@ -33,6 +33,13 @@ class Asked:
     path: str
     selectors: tuple[str, ...] | None = None
 
+    def pipeline_files(self) -> Iterator[str]:
+        """The portable names of other files, of whose pipelines the selectors speak: `name@file::pipeline`."""
+        for each in self.selectors or ():
+            file, found, _ = each.partition("[")[0].partition("@")[2].rpartition("::")
+            if found:
+                yield file
+
 
 def discover(arguments: Sequence[str], cwd: str, rules: Rules) -> list[Asked]:
     """The files that *arguments* (files, directories, node ids; relative to *cwd*) name, in order, each once.

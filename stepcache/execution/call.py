@@ -43,10 +43,9 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def arguments_of(node: Node, inputs: Inputs, resources: Resources, built_in: Mapping[str, Any]) -> dict[str, Any]:
-    """What the node's parameters get."""
+def arguments_of(node: Node, inputs: Inputs, resources: Resources) -> dict[str, Any]:
+    """What the node's parameters get, but for the built-in resources."""
     arguments: dict[str, Any] = {s.name: s.value for s in node.settings}
-    arguments.update(built_in)
     for need in node.needs:
         arguments[need.parameter] = resources.get(need) if need.resource is not None else inputs.given(need)
     return arguments

@@ -107,7 +107,7 @@ class Engine:
             return Miss(key, (Reason("off"),))
         if node.id in self.policy.refresh:
             return Miss(key, (Reason("refresh"),))
-        traces = self.sight.unshaken(self.shelf.traces(key))
+        traces = self.sight.unshaken(node, self.shelf.traces(key))
         found = decide(
             key,
             recipe.told,
@@ -219,12 +219,13 @@ class Engine:
         began = time.perf_counter()
         with ExitStack() as stack:
             try:
-                built_in = self._built_in(node, stack)
-                arguments = arguments_of(node, self.inputs, self.resources, built_in)
+                arguments = arguments_of(node, self.inputs, self.resources)
                 recipe = self.decided[node.id][0] if node.id in self.decided else None
                 began = time.perf_counter()
                 with self.sight.watching(node, recipe) as watching:
-                    result = call(node, arguments)
+                    # Seen to be made: what the step finds in its own folder is not read from outside.
+                    built_in = self._built_in(node, stack)
+                    result = call(node, arguments | built_in)
                 seconds = time.perf_counter() - began
                 arguments.clear()
             except ValueGone:

@@ -106,15 +106,17 @@ class Sight:
         look = self._look(made)
         return lambda observation: now(observation, look) == observation.digest
 
-    def unshaken(self, traces: tuple[Trace, ...]) -> tuple[Trace, ...]:
-        """*traces* without the module variables where no project source has changed.
+    def unshaken(self, node: Node, traces: tuple[Trace, ...]) -> tuple[Trace, ...]:
+        """*traces* without the module variables where they are the node's own and no project source has changed.
 
         A variable that differs all the same differs between two imports of the same sources: it counts by its source,
-        which is part of the key.
+        which is part of the key. Another node of that key may be another closure of the same code.
         """
         world = self.world()
         return tuple(
-            evolve(t, observations=tuple(o for o in t.observations if o.kind != "variable")) if t.world == world else t
+            evolve(t, observations=tuple(o for o in t.observations if o.kind != "variable"))
+            if t.world == world and t.node == node.id
+            else t
             for t in traces
         )
 

@@ -2,5 +2,6 @@
 files or runs anything.
 
 Read in this order: scope (who is meant by a name), settings and convert (what a setting's value is), wire (which step
-feeds which parameter), family (a bound definition with its variants), order (closures, gates), select (the run).
+feeds which parameter), faults (what is said where none does), family (a bound definition with its variants), order
+(closures, gates), select (the run).
 """

@@ -36,7 +36,7 @@ def _evaluated(annotation: Any, names: Mapping[str, Any]) -> Any:
         return annotation
     try:
         return eval(annotation, dict(names))  # the user's own annotation, in the user's own module
-    except Exception:  # one that is only there for type checkers may fail in any way
+    except Exception:  # noqa: BLE001 - one that is only there for type checkers may fail in any way
         return None
 
 

@@ -32,8 +32,8 @@ class Family:
     """A bound definition: `base` is the id of its nodes without the variant.
 
     `fixed` are the settings that all variants share. `dimensions` are the choices that tell the variants apart, its
-    ancestors' first. `reached` is true where a pipeline's `params` change it or what it needs, `broken` where it or what
-    it needs has problems: then it has no nodes.
+    ancestors' first. `reached` is true where a pipeline's `params` change it or what it needs, `broken` where it or
+    what it needs has problems: then it has no nodes.
     """
 
     definition: Definition

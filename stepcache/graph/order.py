@@ -69,7 +69,7 @@ def gates(nodes: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:
     return {node: checks for node, checks in kept.items() if checks}
 
 
-def components(before: Edges) -> dict[str, int]:
+def components(before: Edges) -> dict[str, int]:  # noqa: C901 - one algorithm, as it is published
     """The number of the strongly connected component of each node (Tarjan 1972, without recursion)."""
     number: dict[str, int] = {}
     low: dict[str, int] = {}

@@ -23,8 +23,8 @@ Matcher = Callable[[Node], bool]
 class Filters:
     """What narrows a run down.
 
-    `matchers` are the `-k` and `-m` expressions, each with whether it is true of a node without name or mark:
-    then it excludes. `given` are the names of steps whose values the caller gives. `last_failed` are the ids for `--lf` (None where it is not asked for), `first` those for `--ff`.
+    `matchers` are the `-k` and `-m` expressions, each with whether it is true of a node without name or mark: then it
+    excludes. `last_failed` are the ids for `--lf` (None where it is not asked for), `first` those for `--ff`.
     """
 
     matchers: tuple[tuple[Matcher, bool], ...] = ()
@@ -226,25 +226,29 @@ class Selector:
         nodes = {i: evolve(n, needs=(), builds=(), through=()) if i in given else n for i, n in nodes.items()}
         before = {i: n.upstream for i, n in nodes.items()}
         everything = dict.fromkeys(ordered((t for t in self.picked.targets if t in nodes), before))
-        targets = [t for t in self.picked.targets if t in nodes]
         excluded: set[str] = {i for i in everything if any(_names(i, nodes[i], d) for d in filters.deselect)}
+        chosen = set(everything)
         for matches, negative in filters.matchers:
-            chosen = {i for i in everything if matches(nodes[i])}
+            fitting = {i for i in everything if matches(nodes[i])}
             if negative:
-                excluded.update(i for i in everything if i not in chosen)
+                excluded |= chosen - fitting
             else:
-                targets = _narrowed(targets, chosen, everything)
-        if filters.last_failed is not None:
-            failed = {i for i in everything if i in filters.last_failed}
-            if failed:
-                targets = _narrowed(targets, failed, everything)
-        targets = [t for t in targets if t not in excluded]
+                chosen &= fitting
+        failed = {i for i in everything if i in (filters.last_failed or ())}
+        if failed:
+            chosen &= failed
+        targets = [t for t in self.picked.targets if t in nodes]
+        if len(chosen) < len(everything):
+            targets = _narrowed(targets, chosen, everything)
+        if excluded:
+            # What an excluded target would have brought along is in the run all the same.
+            targets = _narrowed(targets, {*closure(targets, before)} - excluded, everything)
         run = closure(targets, before)
         for each in nodes.values():
-            if each.kind == "check" and each.id in everything and each.id not in run and each.id not in excluded:
-                if each.upstream and all(u in run for u in each.upstream):
-                    targets.append(each.id)
-                    run[each.id] = None
+            left_out = each.id not in everything or each.id in run or each.id in excluded
+            if each.kind == "check" and not left_out and each.upstream and all(u in run for u in each.upstream):
+                targets.append(each.id)
+                run[each.id] = None
         checked = gates({i: nodes[i] for i in run})
         edges = {i: (*before[i], *checked.get(i, ())) for i in run}
         starts = sorted(targets, key=lambda t: t not in filters.first) if filters.first else targets

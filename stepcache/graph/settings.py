@@ -40,7 +40,7 @@ class Overrides:
     levels: tuple[Given, ...] = ()
 
     def below(self, pipeline: Given | None) -> Overrides:
-        """With a pipeline's `params` in their place: below the command line and the profile, above the configuration."""
+        """With a pipeline's `params` in their place: below the command line and profile, above the configuration."""
         if pipeline is None:
             return self
         at = next((i for i, level in enumerate(self.levels) if level.standing), len(self.levels))

@@ -6,17 +6,17 @@ Nothing recurses along the graph, so that a chain of any length can be bound.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from stepcache.collect.harvest import identity
 from stepcache.errors import UsageError
 from stepcache.graph.family import Edge, Family
+from stepcache.graph.faults import built_in_for_resource, circle, missing, shorter_lived
 from stepcache.graph.scope import BEYOND, Found, Scope
 from stepcache.graph.settings import Given, Overrides, choices_of, is_setting, settings_of, value_of
-from stepcache.model import ABSENT, Definition, Parameter, Problem
+from stepcache.model import ABSENT, Definition, Parameter, Problem, Setting
 from stepcache.nodeid import NodeId
 
 BUILTINS = ("tmp_path", "request", "rng_seed")
@@ -47,6 +47,22 @@ class Request:
     def wanted(self) -> Wanted:
         """What tells requests apart."""
         return (identity(self.definition), self.scope.file, self.under.id if self.under else "")
+
+
+@define
+class Wired:
+    """What the parameters of one definition get, while it is bound."""
+
+    edges: list[Edge] = field(factory=list)
+    builds: list[Family] = field(factory=list)
+    builtins: list[str] = field(factory=list)
+    fixed: list[Setting] = field(factory=list)
+    problems: list[Problem] = field(factory=list)
+
+    @property
+    def needed(self) -> list[Family]:
+        """The families that come right before it."""
+        return [each.family for each in self.edges] + self.builds
 
 
 class Binder:
@@ -112,37 +128,8 @@ class Binder:
     def _family(self, request: Request) -> Family:
         definition, scope, under = request.definition, request.scope, request.under
         overrides = self._overrides.below(under.given if under else None)
-        edges: list[Edge] = []
-        builds: list[Family] = []
-        builtins: list[str] = []
-        problems: list[Problem] = [*self._circles.get(request.wanted, ())]
-        fixed = []
-        for parameter, name, found in self._found(request):
-            if found is not None:
-                below = self._bound.get(Request(found.definition, scope, under).wanted)
-                if below is None:
-                    continue  # it closes a circle, which is among the problems
-                if parameter.name:
-                    problems.extend(_shorter_lived(definition, found.definition))
-                    edges.append(Edge(parameter.name, name, below, parameter.takes_all))
-                else:
-                    builds.append(below)
-            elif name in BUILTINS and parameter.name:
-                problems.extend(_built_in_for_resource(definition, name))
-                builtins.append(name)
-            else:
-                required = evolve(parameter, default=ABSENT)
-                setting = value_of(definition, required, overrides, self._root) if parameter.name else None
-                if setting is not None:
-                    fixed.append(setting)
-                else:
-                    problems.append(_missing(definition, parameter, name, scope))
-        own_names = set(settings_of(definition)) | {s.name for s in fixed}
-        reached = under is not None and (
-            any(e.family.reached for e in edges)
-            or any(f.reached for f in builds)
-            or any(n in under.given.values or f"{definition.name}.{n}" in under.given.values for n in own_names)
-        )
+        wired = self._wired(request, overrides)
+        reached = under is not None and self._reached(definition, wired, under)
         if under is not None and not reached and definition.kind != "pipeline":
             return self.bind(definition, scope, None)
         chosen = {name for each in definition.parametrize for name in each.names}
@@ -150,37 +137,74 @@ class Binder:
             if is_setting(definition, parameter) and parameter.name not in chosen:
                 self._warn_hidden(definition, parameter, scope)
                 setting = value_of(definition, parameter, overrides, self._root)
-                if setting is not None:
-                    fixed.append(setting)
+                wired.fixed.extend(() if setting is None else (setting,))
         order = {p.name: at for at, p in enumerate(definition.parameters)}
         family = Family(
             definition=definition,
-            base=self._base(request, edges, builds, problems),
-            edges=tuple(edges),
-            builds=tuple(builds),
-            builtins=tuple(builtins),
-            fixed=tuple(sorted(fixed, key=lambda s: order[s.name])),
+            base=self._base(request, wired),
+            edges=tuple(wired.edges),
+            builds=tuple(wired.builds),
+            builtins=tuple(wired.builtins),
+            fixed=tuple(sorted(wired.fixed, key=lambda s: order[s.name])),
             own=self._own_choices(definition, overrides),
             sources=_sources(definition, overrides),
-            problems=tuple(problems),
+            problems=tuple(wired.problems),
             reached=reached,
+            broken=bool(wired.problems) or any(each.broken for each in wired.needed),
         )
         if under is not None and reached and definition.kind != "pipeline":
             family.base = evolve(family.base, pipeline=under.name if under.file == family.base.file else under.id)
-        family.broken = bool(problems) or any(each.broken for each in family.needed)
+        return self._kept(family)
+
+    def _wired(self, request: Request, overrides: Overrides) -> Wired:
+        """What gives each parameter that is no setting, and what is wrong with that."""
+        definition, scope = request.definition, request.scope
+        wired = Wired(problems=[*self._circles.get(request.wanted, ())])
+        for parameter, name, found in self._found(request):
+            if found is not None:
+                below = self._bound.get(Request(found.definition, scope, request.under).wanted)
+                if below is None:
+                    continue  # it closes a circle, which is among the problems
+                if parameter.name:
+                    wired.problems.extend(shorter_lived(definition, found.definition))
+                    wired.edges.append(Edge(parameter.name, name, below, parameter.takes_all))
+                else:
+                    wired.builds.append(below)
+            elif name in BUILTINS and parameter.name:
+                wired.problems.extend(built_in_for_resource(definition, name))
+                wired.builtins.append(name)
+            else:
+                required = evolve(parameter, default=ABSENT)
+                setting = value_of(definition, required, overrides, self._root) if parameter.name else None
+                if setting is not None:
+                    wired.fixed.append(setting)
+                else:
+                    wired.problems.append(missing(definition, parameter, name, scope))
+        return wired
+
+    @staticmethod
+    def _reached(definition: Definition, wired: Wired, under: Under) -> bool:
+        """Do the pipeline's `params` change the definition, or what it needs?"""
+        if any(each.reached for each in wired.needed):
+            return True
+        names = {*settings_of(definition), *(s.name for s in wired.fixed)}
+        return any(n in under.given.values or f"{definition.name}.{n}" in under.given.values for n in names)
+
+    def _kept(self, family: Family) -> Family:
+        """The family, or the one of the same id that is the same."""
         known = self.families.get(str(family.base))
-        if known is not None:
-            if _same(known, family):
-                return known
-            if known.broken or family.broken:
-                return family
-            raise UsageError(
-                f"{definition.source}: two nodes would be called {family.base}, this one and that of "
-                f"{known.definition.source}: give one of them another name with name=…"
-            )
-        family.settle()
-        self.families[str(family.base)] = family
-        return family
+        if known is None:
+            family.settle()
+            self.families[str(family.base)] = family
+            return family
+        if _same(known, family):
+            return known
+        if known.broken or family.broken:
+            return family
+        raise UsageError(
+            f"{family.definition.source}: two nodes would be called {family.base}, this one and that of "
+            f"{known.definition.source}: give one of them another name with name=…"
+        )
 
     def _own_choices(self, definition: Definition, overrides: Overrides) -> tuple[Any, ...]:
         return tuple(
@@ -197,12 +221,12 @@ class Binder:
 
     # --- ids
 
-    def _base(self, request: Request, edges: list[Edge], builds: list[Family], problems: list[Problem]) -> NodeId:
+    def _base(self, request: Request, wired: Wired) -> NodeId:
         """The id: of the file that defines it, or of the nearer file in which something that it needs is found."""
         definition, scope = request.definition, request.scope
-        needed = [e.family for e in edges] + builds
+        needed = wired.needed
         native = self._scopes.get(definition.source.path)
-        if native is not None and native.file != scope.file and not problems:
+        if native is not None and native.file != scope.file and not wired.problems:
             own = self._natively(definition, native)
             if own is not None and [str(f.base) for f in own.needed] == [_plain(f) for f in needed]:
                 return own.base
@@ -230,25 +254,9 @@ class Binder:
     def _note_circle(self, path: list[Request], closing: Request) -> None:
         """Remember the circle as a problem of each request in it, so that the rest can still be judged."""
         at = next(i for i, each in enumerate(path) if each.wanted == closing.wanted)
-        problem = _circle([each.definition for each in path[at:]])
+        problem = circle([each.definition for each in path[at:]])
         for each in path[at:]:
             self._circles.setdefault(each.wanted, {})[problem] = None
-
-
-def _circle(definitions: list[Definition]) -> Problem:
-    """What is said of steps that need one another; it is the same wherever the circle was entered."""
-    places = [(d.source.file, d.source.line, d.name) for d in definitions]
-    at = places.index(min(places))
-    turned = [*definitions[at:], *definitions[:at]]
-    first = turned[0]
-    shown = turned if len(turned) <= 12 else [*turned[:6], *turned[-5:]]
-    names = [d.name for d in shown]
-    if len(shown) < len(turned):
-        names.insert(6, f"({len(turned) - len(shown)} more)")
-    lines = [f"{first.source}: steps need one another in a circle: {' -> '.join([*names, first.name])}"]
-    lines += [f"    {d.source}: {d.name}({', '.join(p.name for p in d.parameters)})" for d in shown]
-    lines.append("  take one of these parameters out, or give it a default")
-    return Problem(f"{first.source.file}::{first.name}", "\n".join(lines))
 
 
 def _plain(family: Family) -> str:
@@ -278,55 +286,3 @@ def _sources(definition: Definition, overrides: Overrides) -> dict[str, str]:
             if level is not None:
                 found[name] = level[0].name
     return found
-
-
-def _shorter_lived(taker: Definition, taken: Definition) -> Iterator[Problem]:
-    """A resource that lives for the run cannot hold one that lives for a node."""
-    if taker.kind == taken.kind == "resource" and (taker.scope, taken.scope) == ("run", "node"):
-        yield Problem(
-            f"{taker.source.file}::{taker.name}",
-            f"{taker.source}: resource '{taker.name}' has scope \"run\" and takes '{taken.name}', which is torn down "
-            f"after each node\n    {taken.source}: resource '{taken.name}' has scope \"node\"\n"
-            "  give both the same scope",
-        )
-
-
-def _built_in_for_resource(taker: Definition, name: str) -> Iterator[Problem]:
-    """What is built in belongs to the node that takes it, which a resource is not."""
-    if taker.kind == "resource":
-        yield Problem(
-            f"{taker.source.file}::{taker.name}",
-            f"{taker.source}: resource '{taker.name}' takes '{name}', which only steps, pipelines and checks can take\n"
-            f"  take it in the step, and hand it to what the resource gives",
-        )
-
-
-def _missing(definition: Definition, parameter: Parameter, name: str, scope: Scope) -> Problem:
-    source = definition.source
-    what = f"{definition.kind} '{definition.name}'"
-    found = scope.find(name, definition)
-    names = scope.names(definition)
-    near = get_close_matches(name, [n for n in names if n != definition.name and names[n].kind != "pipeline"], 1)
-    if not parameter.name:
-        lines = [f"{source}: {what} builds '{name}', and no step of that name is found"]
-    else:
-        own = name == definition.name
-        lines = [
-            f"{source}: {what} wants "
-            + (f"'{name}' itself, and there is none further out" if own else f"'{name}', and nothing provides it"),
-            f"    def {definition.name}({', '.join(p.name for p in definition.parameters)})",
-        ]
-    if found is not None and found.definition.kind == "pipeline":
-        lines.append(f"  {found.definition.source}: '{name}' is a pipeline, whose value no step can ask for")
-    elif found is not None:
-        lines.append(f"  {found.definition.source}: '{name}' is a {found.definition.kind}, which cannot be built")
-    elif near:
-        lines.append(f"  did you mean '{near[0]}' ({names[near[0]].source})?")
-    elif name == definition.name:
-        lines.append(
-            f"  only a definition in an outer stepconf.py can be extended so: rename the parameter or the {definition.kind}"
-        )
-    elif parameter.name:
-        lines.append(f"  as a required setting it can be given with -P {definition.name}.{parameter.name}=VALUE")
-    lines.append("  `stepcache --steps` lists what can be asked for")
-    return Problem(f"{source.file}::{definition.name}", "\n".join(lines))

@@ -19,7 +19,8 @@ from stepcache.report.writer import Writer, is_terminal, terminal_width, wants_c
 
 @frozen
 class HeaderFacts:
-    """What the header tells. `plugins` are as "arrow-0.1.0", `executable` is shown under -v."""
+    """What the header tells. `plugins` are as "arrow-0.1.0", `executable` is shown under -v, `more` are lines that
+    plugins add."""
 
     version: str
     python: str
@@ -30,6 +31,7 @@ class HeaderFacts:
     cache: str = ""
     plugins: tuple[str, ...] = ()
     executable: str = ""
+    more: tuple[str, ...] = ()
 
 
 class Terminal:
@@ -79,6 +81,7 @@ class Terminal:
                 *([f"pipelinepaths: {', '.join(facts.pipelinepaths)}"] if facts.pipelinepaths else []),
                 *([f"cache: {facts.cache}"] if facts.cache else []),
                 *([f"plugins: {', '.join(facts.plugins)}"] if facts.plugins else []),
+                *facts.more,
             ]
         )
 

@@ -29,7 +29,7 @@ class Scratch:
     """Values for as long as this object is open. It needs no sealing key."""
 
     def __init__(self, codecs: Codecs, *, formats: str = "any") -> None:
-        self._codecs = codecs
+        self.codecs = codecs
         self._formats = formats
         self._folder: str | None = None
         self._owner = os.getpid()
@@ -43,12 +43,12 @@ class Scratch:
         """*value* as bytes. Raises Unstorable."""
         if tmp is not None and codec is None and holds_paths(value, tmp):
             return measured(PATHS, self._paths.encode(value, tmp))
-        taken, encoded = self._codecs.encode(value, codec, self._formats)
+        taken, encoded = self.codecs.encode(value, codec, self._formats)
         return measured(taken.name, encoded)
 
     def decoded(self, value: Value, data: memoryview) -> object:
         """The value that *data* is. Raises ValueGone."""
-        codec = self._paths if value.codec == PATHS else self._codecs.by_name(value.codec)
+        codec = self._paths if value.codec == PATHS else self.codecs.by_name(value.codec)
         if codec is None or (self._formats == "safe" and not codec.safe):
             raise ValueGone(value.digest, "foreign")
         try:

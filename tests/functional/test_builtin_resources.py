@@ -36,7 +36,7 @@ SHAPES = {
     "a folder": ('tmp_path / "folder"', 'sorted(str(p.relative_to(made)) for p in made.rglob("*"))'),
     "all": ("tmp_path", 'sorted(str(p.relative_to(made)) for p in made.rglob("*"))'),
     "a list": ('[tmp_path / "a.txt", 5]', "[made[0].read_text(), made[1]]"),
-    "a dict": ('{{"a": (tmp_path / "a.txt",), "n": None}}', 'made["a"][0].read_text(), made["n"]'),
+    "a dict": ('{"a": (tmp_path / "a.txt",), "n": None}', 'made["a"][0].read_text(), made["n"]'),
     "a mode": ('tmp_path / "folder"', 'bool((made / "deep" / "run.sh").stat().st_mode & 0o100)'),
 }
 

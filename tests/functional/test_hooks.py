@@ -189,7 +189,7 @@ import threading
 class LockCodec:
     name = "lock"
     safe = True
-    types = ("_thread:lock",)
+    types = ("_thread.lock",)
 
     def takes(self, value):
         return True
@@ -266,8 +266,8 @@ def test_options_and_settings(project: Project) -> None:
         "from pathlib import Path\n"
         "from stepcache.config import PluginOption, PluginSetting\n\n"
         "@hookimpl\ndef stepcache_options():\n"
-        "    return [PluginOption(('--greet',), 'greet', 'whom to greet', takes='value', metavar='NAME'),\n"
-        "            PluginSetting('greeting', 'the word', default='hello')]\n\n"
+        "    return [PluginOption('--greet', help='whom to greet', metavar='NAME'),\n"
+        "            PluginSetting('greeting', help='the word', default='hello')]\n\n"
         "@hookimpl\ndef stepcache_report_header(options, configuration):\n"
         "    return [f\"{configuration.plugin_options['greeting']} {options.plugin_options['greet']}\", 'second line']\n",
     )

@@ -100,8 +100,9 @@ def test_a_run_scoped_resource_may_not_outlive_what_it_takes(log: Log) -> None:
     assert (result.exit_code, noted) == (2, "")
     assert len(result.errors) == 1
     assert result.errors[0] == (
-        "pipeline_x.py:16: resource 'inner' lives as long as the run and takes 'outer' (pipeline_x.py:10), which is torn "
-        'down after each node\n  give \'inner\' scope="node", or \'outer\' scope="run"'
+        "pipeline_x.py:15: resource 'inner' has scope \"run\" and takes 'outer', which is torn down after each node\n"
+        "    pipeline_x.py:9: resource 'outer' has scope \"node\"\n"
+        "  give both the same scope"
     )
 
 
@@ -272,7 +273,7 @@ def test_a_tear_down_that_fails_at_the_end_fails_the_run(log: Log) -> None:
     assert result.exit_code == 1
     assert set(names(result).values()) == {"ran"}
     assert noted == "first outer+ inner+ a b outer-"
-    assert "pipeline_x.py:16: tear-down of resource 'inner' failed: OSError: lost" in result.lines
+    assert "pipeline_x.py:15: tear-down of resource 'inner' failed: OSError: lost" in result.lines
 
 
 def test_a_tear_down_that_fails_after_a_node_fails_the_node(log: Log) -> None:
@@ -290,7 +291,7 @@ def test_a_resource_that_yields_twice(log: Log) -> None:
     result, _ = log.run()
     assert result.exit_code == 1
     assert (
-        "pipeline_x.py:16: tear-down of resource 'inner' failed: RuntimeError: resource 'inner' yielded twice"
+        "pipeline_x.py:15: tear-down of resource 'inner' failed: RuntimeError: resource 'inner' yielded twice"
         in result.lines
     )
 

@@ -1,0 +1,76 @@
+"""What is said of definitions that cannot be wired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from stepcache.graph.scope import Scope
+from stepcache.model import Definition, Parameter, Problem
+
+
+def circle(definitions: list[Definition]) -> Problem:
+    """What is said of steps that need one another; it is the same wherever the circle was entered."""
+    places = [(d.source.file, d.source.line, d.name) for d in definitions]
+    at = places.index(min(places))
+    turned = [*definitions[at:], *definitions[:at]]
+    first = turned[0]
+    shown = turned if len(turned) <= 12 else [*turned[:6], *turned[-5:]]
+    names = [d.name for d in shown]
+    if len(shown) < len(turned):
+        names.insert(6, f"({len(turned) - len(shown)} more)")
+    lines = [f"{first.source}: steps need one another in a circle: {' -> '.join([*names, first.name])}"]
+    lines += [f"    {d.source}: {d.name}({', '.join(p.name for p in d.parameters)})" for d in shown]
+    lines.append("  take one of these parameters out, or give it a default")
+    return Problem(f"{first.source.file}::{first.name}", "\n".join(lines))
+
+
+def shorter_lived(taker: Definition, taken: Definition) -> Iterator[Problem]:
+    """A resource that lives for the run cannot hold one that lives for a node."""
+    if taker.kind == taken.kind == "resource" and (taker.scope, taken.scope) == ("run", "node"):
+        yield Problem(
+            f"{taker.source.file}::{taker.name}",
+            f"{taker.source}: resource '{taker.name}' has scope \"run\" and takes '{taken.name}', which is torn down "
+            f"after each node\n    {taken.source}: resource '{taken.name}' has scope \"node\"\n"
+            "  give both the same scope",
+        )
+
+
+def built_in_for_resource(taker: Definition, name: str) -> Iterator[Problem]:
+    """What is built in belongs to the node that takes it, which a resource is not."""
+    if taker.kind == "resource":
+        yield Problem(
+            f"{taker.source.file}::{taker.name}",
+            f"{taker.source}: resource '{taker.name}' takes '{name}', which only steps, pipelines and checks can take\n"
+            f"  take it in the step, and hand it to what the resource gives",
+        )
+
+
+def missing(definition: Definition, parameter: Parameter, name: str, scope: Scope) -> Problem:
+    """No step or setting of that name is found; a parameter without a name stands for one of `builds`."""
+    source = definition.source
+    what = f"{definition.kind} '{definition.name}'"
+    found = scope.find(name, definition)
+    names = scope.names(definition)
+    near = get_close_matches(name, [n for n in names if n != definition.name and names[n].kind != "pipeline"], 1)
+    if not parameter.name:
+        lines = [f"{source}: {what} builds '{name}', and no step of that name is found"]
+    else:
+        own = name == definition.name
+        lines = [
+            f"{source}: {what} wants "
+            + (f"'{name}' itself, and there is none further out" if own else f"'{name}', and nothing provides it"),
+            f"    def {definition.name}({', '.join(p.name for p in definition.parameters)})",
+        ]
+    if found is not None and found.definition.kind == "pipeline":
+        lines.append(f"  {found.definition.source}: '{name}' is a pipeline, whose value no step can ask for")
+    elif found is not None:
+        lines.append(f"  {found.definition.source}: '{name}' is a {found.definition.kind}, which cannot be built")
+    elif near:
+        lines.append(f"  did you mean '{near[0]}' ({names[near[0]].source})?")
+    elif name == definition.name:
+        lines.append("  only a definition of an outer stepconf.py is extended so: rename one of the two")
+    elif parameter.name:
+        lines.append(f"  as a required setting it can be given with -P {definition.name}.{parameter.name}=VALUE")
+    lines.append("  `stepcache --steps` lists what can be asked for")
+    return Problem(f"{source.file}::{definition.name}", "\n".join(lines))
