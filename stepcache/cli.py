@@ -26,9 +26,8 @@ def main(args: Sequence[str | os.PathLike[str]] | None = None, plugins: Sequence
     """What the command runs; *args* are its arguments, those of the process by default. Returns the exit status."""
     arguments = tuple(os.fspath(each) for each in (sys.argv[1:] if args is None else args))
     if arguments in _VERSION:
-        print(f"stepcache {__version__}")
+        sys.stdout.write(f"stepcache {__version__}\n")
         return 0
     from stepcache.command import command
 
     return command(arguments, tuple(plugins or ()))
-

@@ -50,7 +50,7 @@ def command(arguments: tuple[str, ...], plugins: tuple[object, ...]) -> int:
         return ExitCode.USAGE
     except BrokenPipeError:
         return ExitCode.OK
-    except Exception:  # nothing of ours may end in Python's own traceback without being named as ours
+    except Exception:  # noqa: BLE001 - nothing of ours may end in Python's own traceback without being named as ours
         sys.stderr.write("INTERNALERROR> " + traceback.format_exc().replace("\n", "\nINTERNALERROR> ").rstrip("> "))
         sys.stderr.write("\nThis is a fault of stepcache, not of your pipeline: please report it.\n")
         return ExitCode.INTERNAL

@@ -324,9 +324,9 @@ class BoundResource:
 class Node:
     """One collected, fully bound thing to run.
 
-    `base` is the id without the variant. `through` are the nodes whose values its resources take. `choices` holds, for each parametrised step it depends on or is, the
-    step's base id, the decorator's number, the variant id and the parameter values. `builtins` are the built-in
-    resources that it takes.
+    `base` is the id without the variant. `through` are the nodes whose values its resources take. `choices` holds,
+    for each parametrised step it depends on or is, the step's base id, the decorator's number, the variant id and the
+    parameter values. `builtins` are the built-in resources that it takes.
     """
 
     id: str

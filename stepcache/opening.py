@@ -110,6 +110,7 @@ def open_session(call: Call, environ: Mapping[str, str], cwd: Path) -> Session:
         keyed=keyed,
         ignored=configuration.observe_ignore,
         caches=(str(folder),),
+        handed=scratch.folders,
         import_reads=project.import_reads,
     )
     shelf = Shelf(store, scratch, writes=options.cache != "readonly")

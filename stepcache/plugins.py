@@ -30,7 +30,7 @@ class _Manager(pluggy.PluginManager):
     """pluggy's, for which a function with the name of a hook is one, marked or not, as in pytest."""
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        options = super().parse_hookimpl_opts(plugin, name)  # type: ignore[arg-type]
+        options = super().parse_hookimpl_opts(plugin, name)
         if options is None and name.startswith("stepcache_") and hasattr(hookspecs, name):
             return {} if isinstance(getattr(plugin, name), FunctionType | MethodType) else None
         return options
@@ -134,14 +134,15 @@ def _load(target: str, name: str, where: str) -> object:
 
 
 def entry_points() -> Iterator[tuple[str, str, str]]:
-    """(name, target, distribution) of each entry point of the group, read without `importlib.metadata`."""
+    """(name, target, distribution with version) of each entry point of the group, read without `importlib.metadata`."""
     seen = set()
     for folder in dict.fromkeys(sys.path):
         for info in _infos(folder or "."):
-            distribution = os.path.basename(info).rpartition(".")[0].partition("-")[0]
-            if distribution in seen:
+            distribution = os.path.basename(info).rpartition(".")[0]
+            bare = distribution.partition("-")[0]
+            if bare in seen:
                 continue
-            seen.add(distribution)
+            seen.add(bare)
             for name, target in _parse(_text(os.path.join(info, "entry_points.txt"))):
                 yield name, target, distribution
 

@@ -253,4 +253,3 @@ def _variants(nodes: Sequence[Node], value: Callable[[str], Any]) -> Variants:
 
 def _chosen(node: Node) -> dict[str, Any]:
     return {name: value for *_, values in node.choices for name, value in values.items()}
-

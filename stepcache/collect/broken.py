@@ -19,7 +19,7 @@ def import_problem(path: str, shown: str, root: str, error: BaseException) -> Pr
         return Problem(shown, f"{shown}: {error}")
     if isinstance(error, SyntaxError):
         return Problem(shown, _syntax(path, shown, root, error))
-    places = _places(error.__traceback__, root)
+    places = _places(error.__traceback__, path, root)
     where, line = places[-1] if places else (path, 1)
     at = f"{portable_name(root, where, where)}:{line}"
     lines = []
@@ -99,8 +99,8 @@ def _encoding_fault(file: str) -> str:
     return ""
 
 
-def _places(traceback: TracebackType | None, root: str) -> list[tuple[str, int]]:
-    """The (file, line) of the frames that are not Python's import system or ours; of the user's, if there are any."""
+def _places(traceback: TracebackType | None, path: str, root: str) -> list[tuple[str, int]]:
+    """The (file, line) of the frames in the file and in the project, none of them ours."""
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
     found = []
     while traceback is not None:
@@ -108,5 +108,5 @@ def _places(traceback: TracebackType | None, root: str) -> list[tuple[str, int]]
         if os.path.isabs(file) and not file.startswith(own):
             found.append((file, traceback.tb_lineno))
         traceback = traceback.tb_next
-    project = [p for p in found if p[0].startswith(root.rstrip(os.sep) + os.sep) and "site-packages" not in p[0]]
-    return project or found[:1]
+    inside = root.rstrip(os.sep) + os.sep
+    return [p for p in found if p[0] == path or (p[0].startswith(inside) and "site-packages" not in p[0])]

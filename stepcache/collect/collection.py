@@ -95,7 +95,7 @@ class Collector:
         if not problems:
             try:
                 module = self._modules.load(path)
-            except (Exception, SystemExit, api.Skipped) as error:
+            except (Exception, SystemExit, api.Skipped) as error:  # noqa: BLE001 - the user's file may raise anything
                 problems = [*self._hidden(path, shown)] or [import_problem(path, shown, root, error)]
         if module is None:
             self._failed.add(path)

@@ -47,11 +47,13 @@ def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition]
     own: dict[str, Definition] = {}
     checks: dict[str, Definition] = {}
     problems: list[Problem] = []
+    present: set[tuple[str, str, int, str]] = set()
     for value in {id(each): each for each in vars(module).values()}.values():
         found = _definition(value, module)
         if found is None:
             continue
         definition = placed(found, root)
+        present.add(identity(definition))
         known = own.get(definition.name) or checks.get(definition.name)
         if known is not None:
             problems.append(_twice(file, known, definition))
@@ -63,6 +65,8 @@ def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition]
             continue
         other = last.get(each.name)
         first = placed(each, root)
+        if identity(each) in present:
+            continue
         if class_of(each):
             problems.append(_in_class(file, first))
         elif other is not None and other.source.path == first.source.path and other.source.line != first.source.line:

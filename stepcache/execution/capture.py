@@ -119,7 +119,7 @@ class _Stream:
 
     def _redirect(self) -> None:
         self._before.flush()
-        self._file = tempfile.TemporaryFile(buffering=0)
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - close() closes it
         try:
             self._saved = os.dup(self._number)
         except OSError:  # the descriptor is closed: nothing can be written to it

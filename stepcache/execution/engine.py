@@ -138,7 +138,9 @@ class Engine:
         if trace.value is not None:
             self.products[node.id] = trace.value
         self.shelf.used([(node.id, trace)])
-        return self._row(node, "cached", key=hit.key, value=trace.value, saved_seconds=trace.seconds, output=trace.output)
+        return self._row(
+            node, "cached", key=hit.key, value=trace.value, saved_seconds=trace.seconds, output=trace.output
+        )
 
     def give(self, node: Node, value: object) -> NodeReport:
         """Take the value that the caller gave."""
@@ -355,5 +357,3 @@ class Engine:
             for bound, error in self.resources.after_run()
         ]
         self.warnings.extend(self.wrong_ends)
-
-

@@ -48,11 +48,13 @@ class Sight:
     keyed: Callable[[str], str]
     ignored: tuple[str, ...] = ()
     caches: tuple[str, ...] = ()
+    handed: Callable[[], tuple[str, ...]] = tuple
+    """The folders in which returned files lie when they are handed on: they are part of the values."""
     import_reads: Mapping[str, tuple[Observation, ...]] = field(factory=dict)
     homes: Mapping[str, str] = field(factory=dict)
     """The modules of the files in which nodes are bound, by the files' portable names."""
     _world: str | None = None
-    _rules: dict[tuple[str, ...], Rules] = field(factory=dict)
+    _rules: dict[tuple[tuple[str, ...], tuple[str, ...]], Rules] = field(factory=dict)
 
     # --- code
 
@@ -157,7 +159,8 @@ class Sight:
         yield from declared(node.definition.reads, folder, self._look(made))
 
     def _rules_of(self, ignore: tuple[str, ...]) -> Rules:
-        if ignore not in self._rules:
+        own = (*self.caches, *self.handed())
+        if (ignore, own) not in self._rules:
             patterns = (*self.ignored, *ignore)
-            self._rules[ignore] = Rules(self.root, environ=os.environ, cache=self.caches, ignore=patterns)
-        return self._rules[ignore]
+            self._rules[ignore, own] = Rules(self.root, environ=os.environ, cache=own, ignore=patterns)
+        return self._rules[ignore, own]

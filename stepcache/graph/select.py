@@ -231,7 +231,7 @@ class Selector:
         for matches, negative in filters.matchers:
             fitting = {i for i in everything if matches(nodes[i])}
             if negative:
-                excluded |= chosen - fitting
+                excluded |= {*everything} - fitting
             else:
                 chosen &= fitting
         failed = {i for i in everything if i in (filters.last_failed or ())}

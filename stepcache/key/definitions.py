@@ -111,7 +111,9 @@ def write_class(walker: Walker, node: ast.ClassDef) -> None:
     unit.bases = bases or []
     walker.notes.append(unit)
     try:
-        unit.body = walker.part(depth, lambda: _write_class_body(walker, unit, node, bases is not None), keep=outer.kind != "module")
+        unit.body = walker.part(
+            depth, lambda: _write_class_body(walker, unit, node, bases is not None), keep=outer.kind != "module"
+        )
     finally:
         walker.notes.pop()
         walker.scope = outer

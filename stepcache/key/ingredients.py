@@ -84,16 +84,13 @@ def recipe(
         if need.parameter not in ignored:
             found.extend(_inputs(need, "", around))
             found.extend(_resource(need, resources, around))
-    for name in node.builtins:
-        if name != "tmp_path":
-            found.append(Ingredient("setting", name, digest("built-in", node.name, node.variant or "", _all(settings))))
+    built_in = digest("built-in", node.name, node.variant or "", _all(settings))
+    found += [Ingredient("setting", name, built_in) for name in node.builtins if name != "tmp_path"]
     every = (reach, *classes)
     found.extend(i for each in every for i in each.ingredients)
     unique = tuple(dict.fromkeys(found))
     code = reach.digest if len(every) == 1 else digest_all("code", [reach.digest, *sorted(r.digest for r in every[1:])])
-    variables = tuple(
-        evolve(o, name=f"{number}.{o.name}") for number, each in enumerate(every) for o in each.variables
-    )
+    variables = tuple(evolve(o, name=f"{number}.{o.name}") for number, each in enumerate(every) for o in each.variables)
     told = tuple(_keyed(each, around) if each.kind == "setting" and each.shown is None else each for each in unique)
     return Recipe(unique, code, told, variables, every)
 

@@ -85,7 +85,7 @@ class _Finder:
                 if _finder in sys.meta_path:
                     _wrap_module(module)
 
-            setattr(spec.loader, "exec_module", exec_module)
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 

@@ -80,9 +80,9 @@ class Unit:
 
     `kind` is "function", "lambda", "class" or "statement". `line` is that of the first decorator; `body_at` is
     where a lambda's expression begins and ends. `methods` are the methods of a class that nobody calls without naming
-    them, with the numbers of their units, and `bases` its bases. `decorated_by` names the decorators. `signature` digests the
-    parameters in their order. `annotations` and `doc` digest what counts only for code that looks at it. `binds` are
-    the names that a statement assigns.
+    them, with the numbers of their units, and `bases` its bases. `decorated_by` names the decorators. `signature`
+    digests the parameters in their order. `annotations` and `doc` digest what counts only for code that looks at it.
+    `binds` are the names that a statement assigns.
     """
 
     kind: str
@@ -194,8 +194,8 @@ def _unit_row(unit: Unit) -> list[Any]:
 
 def _unit(row: list[Any]) -> Unit:
     (
-        kind, name, line, end, body, top, signature, parameters, defaults, decorators, by, notes, doc, binds, at, effect,
-        methods, bases,
+        kind, name, line, end, body, top, signature, parameters, defaults, decorators, by, notes, doc, binds, at,
+        effect, methods, bases,
     ) = row  # fmt: skip
     return Unit(
         kind, name, line, end, _part(body), top, signature, tuple(parameters),
@@ -224,7 +224,9 @@ _NO_USES = Uses()
 def _part(row: list[Any]) -> Part:
     if len(row) == 1:
         return Part(row[0], _NO_USES)
-    chains, free, imports, dynamic, strings, assigns, nonlocals, effects, marks, names = row[1:] + [()] * (11 - len(row))
+    chains, free, imports, dynamic, strings, assigns, nonlocals, effects, marks, names = row[1:] + [()] * (
+        11 - len(row)
+    )
     uses = Uses(
         tuple(map(tuple, chains)),
         tuple(map(tuple, free)),

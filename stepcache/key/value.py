@@ -249,7 +249,7 @@ class ValueWriter:
             mapped = list(pairs) if pairs is not None else None
         except RecursionError:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - an object may raise anything when asked how to copy it
             return self.opaque(value)
         self._kept.append(reduced)
         if made in (copyreg.__newobj__, copyreg.__newobj_ex__, copyreg._reconstructor):  # type: ignore[attr-defined]

@@ -111,7 +111,7 @@ def _spawned(argv: Any, *args: Any) -> Any:
     return _fork_exec(argv, *args)
 
 
-TRANSPARENT.update(getattr(function, "__code__") for function in (_opened_in, _connected))
+TRANSPARENT.update(function.__code__ for function in (_opened_in, _connected))  # type: ignore[union-attr]
 
 
 # Functions outside `os`: where they are, the original, what stands in for it.

@@ -196,7 +196,7 @@ def shown(value: object) -> str:
     short.maxstring = short.maxother = _LONGEST_VALUE
     try:
         text = short.repr(value)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a repr of the user's may raise anything
         text = f"<[{type(error).__name__} raised in repr()] {type(value).__name__} object at {id(value):#x}>"
     text = text.replace("\n", "\\n")
     return (
@@ -223,7 +223,7 @@ def _summary(exception: BaseException, entries: list[_Entry]) -> str:
         return assertion
     try:
         message = str(exception)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - as above
         message = f"<{type(error).__name__} raised in str()>"
     first = message.strip().split("\n", 1)[0]
     return f"{_name(type(exception))}: {first}" if first else _name(type(exception))

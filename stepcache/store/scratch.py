@@ -37,6 +37,7 @@ class Scratch:
         self._held: dict[str, bytes | str] = {}
         self._given = 0
         self._lends = False
+        self._folders: list[str] = []
         self._paths = PathCodec(self._path_folder)
 
     def content(self, value: object, codec: str | None = None, tmp: Path | None = None) -> Content:
@@ -95,10 +96,15 @@ class Scratch:
                 import tempfile
 
                 self._folder = os.path.realpath(tempfile.mkdtemp(prefix="stepcache-"))
+                self._folders.append(self._folder)
             self._given += 1
             folder = os.path.join(self._folder, f"{os.getpid()}-{self._given}")
         os.mkdir(folder, 0o700)
         return Path(folder)
+
+    def folders(self) -> tuple[str, ...]:
+        """The folders made so far, in which values and the files of returned paths lie."""
+        return tuple(self._folders)
 
     def lend(self) -> None:
         """Let the paths of values loaded from now on outlive this object: their files stay until the process ends."""
@@ -112,6 +118,7 @@ class Scratch:
 
         folder = os.path.realpath(tempfile.mkdtemp(prefix="stepcache-"))
         atexit.register(_remove, folder, os.getpid())
+        self._folders.append(folder)
         return Path(folder)
 
     def close(self) -> None:

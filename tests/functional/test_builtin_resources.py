@@ -32,7 +32,7 @@ FILES = """
 """
 
 SHAPES = {
-    "a file": ('tmp_path / "a.txt"', 'made.read_text(), made.name'),
+    "a file": ('tmp_path / "a.txt"', "made.read_text(), made.name"),
     "a folder": ('tmp_path / "folder"', 'sorted(str(p.relative_to(made)) for p in made.rglob("*"))'),
     "all": ("tmp_path", 'sorted(str(p.relative_to(made)) for p in made.rglob("*"))'),
     "a list": ('[tmp_path / "a.txt", 5]', "[made[0].read_text(), made[1]]"),
@@ -51,6 +51,7 @@ def test_returned_files_are_stored_and_put_back(stepcache_project: Project, shap
     second = stepcache.run(params={"unrelated": 1})
     assert [row["outcome"] for row in second.nodes] == ["cached", "ran"]
     assert second["used"] == first["used"]
+    assert {row["outcome"] for row in stepcache.run(params={"unrelated": 1}).nodes} == {"cached"}
     off = stepcache.run(enable_cache=False)
     assert off["used"] == first["used"]
 

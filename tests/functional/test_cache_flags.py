@@ -80,7 +80,10 @@ def test_readonly_where_there_is_no_cache_makes_none(project: Project) -> None:
 def test_clear_removes_this_projects_entries_and_says_so(project: Project) -> None:
     project.run()
     result = project.run("--cache-clear")
-    assert any(re.fullmatch(r"cache: cleared 3 entries, \d.* \(.* on disk\), which took .* to make", line) for line in result.lines), result.stdout
+    assert any(
+        re.fullmatch(r"cache: cleared 3 entries, \d.* \(.* on disk\), which took .* to make", line)
+        for line in result.lines
+    ), result.stdout
     assert result.ran == ["a", "b", "other"]
     assert project.run().ran == []
 

@@ -105,7 +105,12 @@ def test_left_out_it_gates_nothing(project: Project, flag: str) -> None:
 
 @pytest.mark.parametrize(
     ("selected", "there"),
-    [(["pipeline_x.py::clean"], True), (["pipeline_x.py::raw"], False), (["-k", "model"], True), (["-k", "raw"], False)],
+    [
+        (["pipeline_x.py::clean"], True),
+        (["pipeline_x.py::raw"], False),
+        (["-k", "model"], True),
+        (["-k", "raw"], False),
+    ],
 )
 def test_it_is_in_the_run_when_what_it_takes_is(project: Project, selected: list[str], there: bool) -> None:
     assert ("check_clean" in names(project.run(*selected))) is there

@@ -75,7 +75,13 @@ def test_the_configuration_says_which_files(files: Project) -> None:
     files.configure("pipeline_files = ['other*.py', 'pipeline_*.py']\nnorecursedirs = ['sub/deep', 'env*', '.*']\n")
     assert ids(files) == [
         f"{file}::one"
-        for file in ("build/pipeline_no.py", "node_modules/pipeline_no.py", "other.py", "pipeline_a.py", "sub/pipeline_b.py")
+        for file in (
+            "build/pipeline_no.py",
+            "node_modules/pipeline_no.py",
+            "other.py",
+            "pipeline_a.py",
+            "sub/pipeline_b.py",
+        )
     ]
 
 

@@ -76,7 +76,9 @@ def test_a_failed_step_stores_nothing_and_runs_again(project: Project) -> None:
     assert project.run().ran == ["bad", "after", "far", "worse"]
 
 
-@pytest.mark.parametrize("error", ["SystemExit(0)", "SystemExit(3)", "RecursionError()", "GeneratorExit()", "MemoryError"])
+@pytest.mark.parametrize(
+    "error", ["SystemExit(0)", "SystemExit(3)", "RecursionError()", "GeneratorExit()", "MemoryError"]
+)
 def test_whatever_a_step_raises_is_a_failure(project: Project, error: str) -> None:
     project.edit("pipeline_x.py", 'ValueError("bad")', error)
     result = project.run()
@@ -323,7 +325,11 @@ def test_control_c_gets_through(project: Project) -> None:
         """,
     )
     process = subprocess.Popen(
-        [sys.executable, "-m", "stepcache"], cwd=project.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "stepcache"],
+        cwd=project.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     deadline = time.monotonic() + 60
     while not (project.path / "started").exists() and time.monotonic() < deadline:

@@ -166,7 +166,9 @@ MUTATION = """
 @pytest.mark.parametrize("mode", MODES)
 def test_a_change_to_a_value_reaches_nobody(stepcache_project: Project, mode: str) -> None:
     project = stepcache_project
-    project.write("pipeline_x.py", MUTATION.replace("@step\n    def twice", '@step(takes={"again": "rows"})\n    def twice'))
+    project.write(
+        "pipeline_x.py", MUTATION.replace("@step\n    def twice", '@step(takes={"again": "rows"})\n    def twice')
+    )
     first, second = MODES[mode]
     for arguments in (first, second):
         result = project.run(*arguments)

@@ -89,19 +89,23 @@ def test_of_scope_node_it_is_set_up_for_each(log: Log) -> None:
 
 
 def test_a_node_scoped_resource_may_take_a_run_scoped_one(log: Log) -> None:
-    log.write(TWO.format(scope='(scope="node")').replace('@resource(scope="node")\n    def outer', "@resource\n    def outer"))
+    log.write(
+        TWO.format(scope='(scope="node")').replace('@resource(scope="node")\n    def outer', "@resource\n    def outer")
+    )
     _, noted = log.run()
     assert noted == "first outer+ inner+ a inner- inner+ b inner- outer-"
 
 
 def test_a_run_scoped_resource_may_not_outlive_what_it_takes(log: Log) -> None:
-    log.write(TWO.format(scope='(scope="node")').replace('@resource(scope="node")\n    def inner', "@resource\n    def inner"))
+    log.write(
+        TWO.format(scope='(scope="node")').replace('@resource(scope="node")\n    def inner', "@resource\n    def inner")
+    )
     result, noted = log.run()
     assert (result.exit_code, noted) == (2, "")
     assert len(result.errors) == 1
     assert result.errors[0] == (
-        "pipeline_x.py:15: resource 'inner' has scope \"run\" and takes 'outer', which is torn down after each node\n"
-        "    pipeline_x.py:9: resource 'outer' has scope \"node\"\n"
+        "pipeline_x.py:14: resource 'inner' has scope \"run\" and takes 'outer', which is torn down after each node\n"
+        "    pipeline_x.py:8: resource 'outer' has scope \"node\"\n"
         "  give both the same scope"
     )
 
@@ -172,7 +176,10 @@ def test_the_steps_it_takes_count(log: Log) -> None:
     result, _ = log.run()
     assert names(result) == {"table": "ran", "a": "ran"}
     result, _ = log.run("-P", "n=2")
-    assert result.reasons == {"pipeline_x.py::table": ["setting: n 1 -> 2"], "pipeline_x.py::a": ["input: lookup.table"]}
+    assert result.reasons == {
+        "pipeline_x.py::table": ["setting: n 1 -> 2"],
+        "pipeline_x.py::a": ["input: lookup.table"],
+    }
     assert stepcache.run(params={"n": 2})["a"] == [2]
 
 
@@ -273,7 +280,7 @@ def test_a_tear_down_that_fails_at_the_end_fails_the_run(log: Log) -> None:
     assert result.exit_code == 1
     assert set(names(result).values()) == {"ran"}
     assert noted == "first outer+ inner+ a b outer-"
-    assert "pipeline_x.py:15: tear-down of resource 'inner' failed: OSError: lost" in result.lines
+    assert "pipeline_x.py:14: tear-down of resource 'inner' failed: OSError: lost" in result.lines
 
 
 def test_a_tear_down_that_fails_after_a_node_fails_the_node(log: Log) -> None:
@@ -291,7 +298,7 @@ def test_a_resource_that_yields_twice(log: Log) -> None:
     result, _ = log.run()
     assert result.exit_code == 1
     assert (
-        "pipeline_x.py:15: tear-down of resource 'inner' failed: RuntimeError: resource 'inner' yielded twice"
+        "pipeline_x.py:14: tear-down of resource 'inner' failed: RuntimeError: resource 'inner' yielded twice"
         in result.lines
     )
 

@@ -228,9 +228,7 @@ def test_text_that_does_not_fit(stepcache_project: Project, parameter: str, text
     result = stepcache_project.run("-P", f"{name}={text}")
     line = (HEAD + TYPES).count("\n") + 2
     assert result.exit_code == 4
-    assert result.stderr == (
-        f"ERROR: -P: {name} = {text!r} does not fit step 'work' (pipeline_x.py:{line}): {said}\n"
-    )
+    assert result.stderr == (f"ERROR: -P: {name} = {text!r} does not fit step 'work' (pipeline_x.py:{line}): {said}\n")
 
 
 CONFIGURED: list[tuple[str, str, object]] = [

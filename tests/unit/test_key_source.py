@@ -10,7 +10,6 @@ import pytest
 from stepcache.key.source import analyse
 from stepcache.key.table import Import, SourceTable, Unit
 
-# ruff: noqa: E501  the sample's formatting is part of it
 # Something of every kind that Pythons have parsed differently, or might.
 SAMPLE = '''
 """Docstring."""

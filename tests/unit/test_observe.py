@@ -1,4 +1,3 @@
-# ruff: noqa: E501, ARG005 - rows of tables
 """What a watched piece of project code is seen to read, and whether it still holds after a change."""
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Refusal:
     reason: str
     safe: bool = True
 
-    def takes(self, value: object) -> bool:  # noqa: ARG002  the codec protocol's signature
+    def takes(self, value: object) -> bool:
         return True
 
     def encode(self, value: object) -> Encoded:

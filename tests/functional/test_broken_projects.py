@@ -1,0 +1,606 @@
+"""Projects that cannot be run: each gives its one message, its exit status, and no traceback of stepcache's own."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+from attrs import field, frozen
+
+from stepcache.testing import Project, Result
+
+HEAD = (
+    "from stepcache import All, Dir, File, check, mark, param, parametrize, pipeline, resource, step\n"
+    "import stepcache\n"
+)
+LISTS = "  `stepcache --steps` lists what can be asked for"
+
+
+@frozen
+class Broken:
+    """Files (text goes behind HEAD where it begins with a line break), arguments, and what is said, whole."""
+
+    id: str
+    files: dict[str, str | bytes]
+    said: list[str] | str
+    args: tuple[str, ...] = ()
+    status: int = 2
+    env: dict[str, str] = field(factory=dict)
+
+
+def x(text: str | bytes) -> dict[str, str | bytes]:
+    return {"pipeline_x.py": text}
+
+
+# --- files that cannot be imported (exit status 2) --------------------------------------------
+
+IMPORTS = [
+    Broken(
+        "syntax error",
+        x("\n@step\ndef a(:\n    return 1\n"),
+        ["pipeline_x.py:4: SyntaxError: invalid syntax\n    def a(:\n          ^"],
+    ),
+    Broken(
+        "wrong indentation",
+        x("def a():\nreturn 1\n"),
+        [
+            "pipeline_x.py:2: IndentationError: expected an indented block after function definition on line 1\n"
+            "    return 1\n    ^"
+        ],
+    ),
+    Broken(
+        "missing module",
+        x("import no_such_module_at_all\n"),
+        [
+            "pipeline_x.py:1: cannot be imported: ModuleNotFoundError: No module named 'no_such_module_at_all'\n"
+            "    import no_such_module_at_all\n"
+            "  install it, correct the name, or name its folder in `pythonpath` of the configuration"
+        ],
+    ),
+    Broken(
+        "missing name",
+        x("from json import no_such_name\n"),
+        [
+            "pipeline_x.py:1: cannot be imported: ImportError: cannot import name 'no_such_name' from 'json' "
+            f"({os.path.dirname(os.__file__)}/json/__init__.py)\n    from json import no_such_name"
+        ],
+    ),
+    Broken(
+        "import that raises",
+        x("VALUE = {}['key']\n"),
+        ["pipeline_x.py:1: cannot be imported: KeyError: 'key'\n    VALUE = {}['key']"],
+    ),
+    Broken(
+        "helper that raises",
+        {"pipeline_x.py": "\nimport broken_helper\n", "broken_helper.py": "def f():\n    1/0\n\nf()\n"},
+        [
+            "pipeline_x.py:3: cannot be imported, because of broken_helper.py:2\n"
+            "  broken_helper.py:2: cannot be imported: ZeroDivisionError: division by zero\n    1/0"
+        ],
+    ),
+    Broken(
+        "helper with a syntax error",
+        {"pipeline_x.py": "import wrong_helper\n", "wrong_helper.py": "x = = 1\n"},
+        ["wrong_helper.py:1: SyntaxError: invalid syntax\n    x = = 1\n        ^"],
+    ),
+    Broken(
+        "exit while it is imported",
+        x("import sys\nsys.exit('bye')\n"),
+        [
+            "pipeline_x.py:2: cannot be imported: it ends the process (SystemExit: bye)\n    sys.exit('bye')\n"
+            "  put what is to run as a script below `if __name__ == '__main__':`"
+        ],
+    ),
+    Broken(
+        "skip while it is imported",
+        x("import stepcache\nstepcache.skip('not here')\n"),
+        [
+            "pipeline_x.py:2: skip() was called while the file was imported\n    stepcache.skip('not here')\n"
+            "  put @mark.skip on the steps, or call skip() in a step"
+        ],
+    ),
+    Broken(
+        "null bytes", x(b"x = 1\0\n"), ["pipeline_x.py:1: SyntaxError: source code string cannot contain null bytes"]
+    ),
+    Broken(
+        "bytes that are no UTF-8",
+        x("x = 1\ny = 'ä'\n".encode("latin-1")),
+        [
+            "pipeline_x.py:2: byte 0xe4 is no UTF-8\n"
+            "  save the file as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-"
+        ],
+    ),
+    Broken(
+        "stepconf.py that raises",
+        {"stepconf.py": "1/0\n", "pipeline_x.py": "\n@step\ndef a(from_stepconf):\n    return 1\n"},
+        ["stepconf.py:1: cannot be imported: ZeroDivisionError: division by zero\n    1/0"],
+    ),
+    Broken(
+        "module hidden by another folder's",
+        {
+            "a/near_by.py": "",
+            "a/pipeline_a.py": "import near_by\n",
+            "b/near_by.py": "",
+            "b/pipeline_b.py": "import os\n\nfrom near_by import x\n",
+        },
+        [
+            "b/pipeline_b.py:3: 'import near_by' means near_by.py beside it, but a/near_by.py of that name hides it\n"
+            "  rename near_by.py, or make the folder a package and import it by its full name"
+        ],
+    ),
+    Broken(
+        "package hidden by an installed one",
+        {"attrs/__init__.py": "", "pipeline_x.py": "import attrs.validators\n"},
+        [
+            "pipeline_x.py:1: 'import attrs' means attrs/__init__.py beside it, but "
+            f"{os.path.dirname(sys.modules['attr'].__file__ or '').removesuffix('attr')}attrs/__init__.py of that name "
+            "hides it\n  rename attrs/__init__.py, or make the folder a package and import it by its full name"
+        ],
+    ),
+]
+
+# --- decorators that are given something wrong (exit status 2) --------------------------------
+
+
+def bad(name: str, text: str, said: str, line: int = 3) -> Broken:
+    """A fault in the third line of the file, by the message that names it."""
+    shown = text.splitlines()[line - 3].strip()
+    return Broken(name, x("\n" + text), [f"pipeline_x.py:{line}: {said}\n    {shown}"])
+
+
+DEF = "def a(x=1):\n    return 1\n"
+
+DECORATORS = [
+    bad("a class", "@step\nclass A:\n    pass\n", "@step decorates a function, not <class 'pipeline_x.A'>"),
+    bad("no function", "a = step(3)\n", "@step decorates a function, not 3"),
+    bad(
+        "a lambda",
+        "a = step(lambda: 1)\n",
+        "@step: a name must be a Python name, and '<lambda>' is none: give it one with name=",
+    ),
+    bad(
+        "a name that is none",
+        "@step(name='two words')\n" + DEF,
+        "@step: a name must be a Python name, and 'two words' is none: give it one with name=",
+    ),
+    bad(
+        "a function without signature",
+        "a = step(max, name='a')\n",
+        "<built-in function max> has no signature: wrap it in a function whose parameters have names",
+    ),
+    bad(
+        "an unknown option",
+        "@step(cached=True)\n" + DEF,
+        "cannot be imported: TypeError: step() got an unexpected keyword argument 'cached'",
+    ),
+    bad(
+        "enable_cache",
+        "@step(enable_cache='no')\n" + DEF,
+        "@step(enable_cache=…) takes True or False, not 'no'",
+    ),
+    bad("version", "@step(version=3)\n" + DEF, "@step(version=…) takes text, not 3"),
+    bad(
+        "expires",
+        "@step(expires='soon')\n" + DEF,
+        "@step(expires='soon'): a duration is a timedelta, seconds, or text such as \"90s\", \"12h\" or \"7d\"",
+    ),
+    bad("reads", "@step(reads=3)\n" + DEF, "@step(reads=…) takes a list of texts, not 3"),
+    bad("ignore", "@step(ignore=[3])\n" + DEF, "@step(ignore=…) takes a list of texts, not [3]"),
+    bad(
+        "takes",
+        "@step(takes=['train'])\n" + DEF,
+        "@step(takes=…) maps parameters to step names, such as {\"df\": \"train\"}, not ['train']",
+    ),
+    bad("params", "@pipeline(params=[1])\n" + DEF, "@pipeline(params=…) maps setting names to values, not [1]"),
+    bad("builds", "@pipeline(builds='a')\n" + DEF, "@pipeline(builds=…) takes a list of steps or step names, not 'a'"),
+    bad("scope", "@resource(scope='day')\n" + DEF, '@resource(scope=…) is "run" or "node", not \'day\''),
+    bad(
+        "choices of a wrong length",
+        "@parametrize('x, y', [(1, 2), (3,)])\n" + DEF,
+        "parametrize('x, y'): each choice needs 2 values, not (3,)",
+    ),
+    bad("too few ids", "@parametrize('x', [1, 2], ids=['a'])\n" + DEF, "parametrize('x'): 2 choices, but 1 ids"),
+    bad(
+        "an id that is no text",
+        "@parametrize('x', [1], ids=[[]])\n" + DEF,
+        "parametrize('x'): an id is text or a number, not []",
+    ),
+    bad("a param with a wrong id", "@parametrize('x', [param(1, id=3)])\n" + DEF, "param(id=3): an id is text"),
+]  # fmt: skip
+
+# --- definitions that cannot be wired (exit status 2) -----------------------------------------
+
+
+def wired(name: str, text: str, *said: str) -> Broken:
+    return Broken(name, x("\n" + text), list(said))
+
+
+def circle(count: int) -> str:
+    return "".join(f"@step\ndef s{n}(s{(n + 1) % count}):\n    return 1\n" for n in range(count))
+
+
+WIRING = [
+    wired(
+        "a parameter that nothing provides",
+        "@step\ndef a(zork, b=1):\n    return 1\n",
+        "pipeline_x.py:3: step 'a' wants 'zork', and nothing provides it\n    def a(zork, b)\n"
+        f"  as a required setting it can be given with -P a.zork=VALUE\n{LISTS}",
+    ),
+    wired(
+        "a misspelt parameter",
+        "@step\ndef flights():\n    return 1\n@step\ndef a(flihgts):\n    return 1\n",
+        "pipeline_x.py:6: step 'a' wants 'flihgts', and nothing provides it\n    def a(flihgts)\n"
+        f"  did you mean 'flights' (pipeline_x.py:3)?\n{LISTS}",
+    ),
+    wired(
+        "a step that needs itself",
+        "@step\ndef a(a):\n    return 1\n",
+        "pipeline_x.py:3: step 'a' wants 'a' itself, and there is none further out\n    def a(a)\n"
+        f"  only a definition of an outer stepconf.py is extended so: rename one of the two\n{LISTS}",
+    ),
+    wired(
+        "a circle of two and an unknown name",
+        "@step\ndef b(a):\n    return 1\n@step\ndef a(b, zork):\n    return 1\n",
+        "pipeline_x.py:3: steps need one another in a circle: b -> a -> b\n"
+        "    pipeline_x.py:3: b(a)\n    pipeline_x.py:6: a(b, zork)\n"
+        "  take one of these parameters out, or give it a default",
+        "pipeline_x.py:6: step 'a' wants 'zork', and nothing provides it\n    def a(b, zork)\n"
+        f"  as a required setting it can be given with -P a.zork=VALUE\n{LISTS}",
+    ),
+    wired(
+        "a circle of three",
+        circle(3),
+        "pipeline_x.py:3: steps need one another in a circle: s0 -> s1 -> s2 -> s0\n"
+        "    pipeline_x.py:3: s0(s1)\n    pipeline_x.py:6: s1(s2)\n    pipeline_x.py:9: s2(s0)\n"
+        "  take one of these parameters out, or give it a default",
+    ),
+    wired(
+        "a circle of a thousand",
+        circle(1000),
+        "pipeline_x.py:3: steps need one another in a circle: s0 -> s1 -> s2 -> s3 -> s4 -> s5 -> (989 more) -> "
+        "s995 -> s996 -> s997 -> s998 -> s999 -> s0\n"
+        + "".join(
+            f"    pipeline_x.py:{3 + 3 * n}: s{n}(s{(n + 1) % 1000})\n" for n in (*range(6), *range(995, 1000))
+        )
+        + "  take one of these parameters out, or give it a default",
+    ),
+    wired(
+        "two circles",
+        circle(2) + circle(2).replace("s", "t").replace("@ttep", "@step"),
+        "pipeline_x.py:3: steps need one another in a circle: s0 -> s1 -> s0\n"
+        "    pipeline_x.py:3: s0(s1)\n    pipeline_x.py:6: s1(s0)\n"
+        "  take one of these parameters out, or give it a default",
+        "pipeline_x.py:9: steps need one another in a circle: t0 -> t1 -> t0\n"
+        "    pipeline_x.py:9: t0(t1)\n    pipeline_x.py:12: t1(t0)\n"
+        "  take one of these parameters out, or give it a default",
+    ),
+    wired(
+        "*args and **kwargs",
+        "@step\ndef a(*rest, **more):\n    return 1\n@resource\ndef r(**more):\n    return 1\n",
+        "pipeline_x.py:3: step 'a' has *rest in its signature\n  name each step and setting that it takes",
+        "pipeline_x.py:3: step 'a' has **more in its signature\n  name each step and setting that it takes",
+        "pipeline_x.py:6: resource 'r' has **more in its signature\n  name each step and setting that it takes",
+    ),
+    wired(
+        "a parameter without a name for callers",
+        "@step\ndef a(b=1, /):\n    return 1\n",
+        "pipeline_x.py:3: step 'a' has 'b' before the / in its signature, and values are handed on by name\n"
+        "  take the / out",
+    ),
+    wired(
+        "two definitions of a name",
+        "@step\ndef a():\n    return 1\n@step\ndef a():\n    return 2\n",
+        "pipeline_x.py:6: step 'a' is defined twice in pipeline_x.py: first as a step at pipeline_x.py:3\n"
+        "  rename one of them, or give one another name with name=…",
+    ),
+    wired(
+        "two kinds of one name",
+        "@step\ndef a():\n    return 1\n@pipeline(name='a')\ndef b():\n    return 2\n",
+        "pipeline_x.py:6: pipeline 'a' is defined twice in pipeline_x.py: first as a step at pipeline_x.py:3\n"
+        "  rename one of them, or give one another name with name=…",
+    ),
+    wired(
+        "two steps of one function with one name",
+        "def f():\n    return 1\none = step(f, name='n')\ntwo = step(f, name='n', version='2')\n",
+        "pipeline_x.py:3: step 'n' is defined twice in pipeline_x.py: first as a step at pipeline_x.py:3\n"
+        "  rename one of them, or give one another name with name=…",
+    ),
+    Broken(
+        "two imports of one name",
+        {
+            "one.py": "\n@step\ndef clean():\n    return 1\n",
+            "two.py": "\n@step\ndef clean():\n    return 2\n",
+            "pipeline_x.py": "from one import clean\nfrom two import clean\n",
+            "pipeline_y.py": "from one import clean\nfrom two import clean as other\n",
+        },
+        [
+            f"two.py:3: step 'clean' is defined twice in {file}: first as a step at one.py:3\n"
+            "  rename one of them, or give one another name with name=…"
+            for file in ("pipeline_x.py", "pipeline_y.py")
+        ],
+    ),
+    wired(
+        "a step in a class",
+        "class A:\n    @step\n    def a(self):\n        return 1\n",
+        "pipeline_x.py:4: step 'a' stands in class A, where it is not found\n  move it out of the class",
+    ),
+    wired(
+        "a pipeline asked for as a step",
+        "@pipeline\ndef p():\n    return 1\n@pipeline\ndef q(p):\n    return 1\n",
+        "pipeline_x.py:6: pipeline 'q' wants 'p', and nothing provides it\n    def q(p)\n"
+        f"  pipeline_x.py:3: 'p' is a pipeline, whose value no step can ask for\n{LISTS}",
+    ),
+    wired(
+        "a step to build that there is not",
+        "@step\ndef train():\n    return 1\n@pipeline(builds=['trian'])\ndef p():\n    return 1\n",
+        "pipeline_x.py:6: pipeline 'p' builds 'trian', and no step of that name is found\n"
+        f"  did you mean 'train' (pipeline_x.py:3)?\n{LISTS}",
+    ),
+    wired(
+        "a resource to build",
+        "@resource\ndef live():\n    return 1\n@pipeline(builds=['live'])\ndef p():\n    return 1\n",
+        "pipeline_x.py:6: pipeline 'p' builds 'live', and no step of that name is found\n"
+        f"  pipeline_x.py:3: 'live' is a resource, which cannot be built\n{LISTS}",
+    ),
+    wired(
+        "takes of an unknown parameter and of an unknown step",
+        "@step\ndef train():\n    return 1\n@step(takes={'dff': 'train', 'df': 'trian'})\ndef a(df):\n    return 1\n",
+        "pipeline_x.py:6: step 'a' says takes={'dff': …}, and has no parameter 'dff'; did you mean 'df'?",
+        "pipeline_x.py:6: step 'a' wants 'trian', and nothing provides it\n    def a(df)\n"
+        f"  did you mean 'train' (pipeline_x.py:3)?\n{LISTS}",
+    ),
+    wired(
+        "takes of an unknown step for a parameter with a default",
+        "@step\ndef train():\n    return 1\n@step(takes={'df': 'trian'})\ndef a(df=None):\n    return 1\n",
+        "pipeline_x.py:6: step 'a' wants 'trian', and nothing provides it\n    def a(df)\n"
+        f"  did you mean 'train' (pipeline_x.py:3)?\n{LISTS}",
+    ),
+    wired(
+        "ignore of an unknown parameter",
+        "@step(ignore=['vrebose', 'env:X', 'file:y'])\ndef a(verbose=1):\n    return 1\n",
+        "pipeline_x.py:3: step 'a' says ignore='vrebose', and has no parameter 'vrebose'; did you mean 'verbose'?\n"
+        '  variables are written "env:NAME", files "file:GLOB"',
+    ),
+    wired(
+        "parametrize of an unknown parameter",
+        "@step\n@parametrize('depht', [1])\ndef a(depth=1):\n    return 1\n",
+        "pipeline_x.py:3: step 'a' is parametrised with 'depht', and has no parameter 'depht'; did you mean 'depth'?",
+    ),
+    wired(
+        "parametrize of one name twice",
+        "@step\n@parametrize('x', [1])\n@parametrize('x, y', [(1, 2)])\ndef a(x, y):\n    return 1\n",
+        "pipeline_x.py:3: step 'a' is parametrised with 'x' 2 times\n  name it in one parametrize",
+    ),
+    wired(
+        "takes and parametrize of one name",
+        "@step\ndef t():\n    return 1\n@step(takes={'x': 't'})\n@parametrize('x', [1])\ndef a(x):\n    return 1\n",
+        "pipeline_x.py:6: step 'a' is given 'x' by takes= and by parametrize\n  take one of them out",
+    ),
+    wired(
+        "a resource of the run that takes one of a node",
+        "@resource(scope='node')\ndef short():\n    return 1\n@resource\ndef long(short):\n    return 1\n"
+        "@step\ndef a(long):\n    return 1\n",
+        'pipeline_x.py:6: resource \'long\' has scope "run" and takes \'short\', which is torn down after each node\n'
+        "    pipeline_x.py:3: resource 'short' has scope \"node\"\n  give both the same scope",
+    ),
+    wired(
+        "names outside ASCII",
+        "@step\ndef größe():\n    return 1\n@step\ndef b(grösse):\n    return 1\n",
+        "pipeline_x.py:6: step 'b' wants 'grösse', and nothing provides it\n    def b(grösse)\n"
+        f"  did you mean 'größe' (pipeline_x.py:3)?\n{LISTS}",
+    ),
+    wired(
+        "a very long name",
+        f"@step\ndef {'a' * 500}():\n    return 1\n@step\ndef b({'a' * 499}):\n    return 1\n",
+        f"pipeline_x.py:6: step 'b' wants '{'a' * 499}', and nothing provides it\n    def b({'a' * 499})\n"
+        f"  did you mean '{'a' * 500}' (pipeline_x.py:3)?\n{LISTS}",
+    ),
+    Broken(
+        "unknown marks",
+        x("\n@step\n@mark.slwo\ndef a():\n    return 1\n@step\n@parametrize('x', [param(1, marks=mark.odd)])\n"
+          "def b(x):\n    return 1\n"),
+        [
+            "pipeline_x.py:3: 'slwo' is no known mark; did you mean 'slow'?\n"
+            "  add it to `markers` in the configuration, or correct the name",
+            "pipeline_x.py:7: 'odd' is no known mark\n"
+            "  add it to `markers` in the configuration, or correct the name",
+        ],
+        args=("--strict-markers", "-o", "markers=slow"),
+    ),
+    Broken(
+        "faults of every kind at once",
+        {
+            "pipeline_a.py": "1/0\n",
+            "pipeline_b.py": "x =\n",
+            "pipeline_c.py": "\n@step\ndef a(b, *c):\n    return 1\n@step\ndef d(e):\n    return 1\n",
+        },
+        [
+            "pipeline_a.py:1: cannot be imported: ZeroDivisionError: division by zero\n    1/0",
+            "pipeline_b.py:1: SyntaxError: invalid syntax\n    x =\n       ^",
+            "pipeline_c.py:3: step 'a' has *c in its signature\n  name each step and setting that it takes",
+            "pipeline_c.py:3: step 'a' wants 'b', and nothing provides it\n    def a(b, *c)\n"
+            f"  as a required setting it can be given with -P a.b=VALUE\n{LISTS}",
+            "pipeline_c.py:6: step 'd' wants 'e', and nothing provides it\n    def d(e)\n"
+            f"  as a required setting it can be given with -P d.e=VALUE\n{LISTS}",
+        ],
+    ),
+]  # fmt: skip
+
+# --- the command, the configuration and plugins (exit status 4) -------------------------------
+
+STEP = "\n@step\ndef a(lr=0.1):\n    return 1\n"
+
+
+def usage(name: str, said: str, *args: str, toml: str | None = None, status: int = 4, **files: str) -> Broken:
+    written: dict[str, str | bytes] = {"pipeline_x.py": STEP}
+    written |= {name.replace("__", "/") + ".py": text for name, text in files.items()}
+    if toml is not None:
+        written["pyproject.toml"] = toml
+    return Broken(name, written, said, args, status)
+
+
+def table(text: str) -> str:
+    return "[tool.stepcache]\n" + text
+
+
+USAGE = [
+    usage("file not found", "file or directory not found: pipeline_no.py", "pipeline_no.py"),
+    usage("a data file", "pyproject.toml is no Python file: give a pipeline file, a directory or a node id", "pyproject.toml"),
+    usage("a file of tests", "test_a.py is a file of tests: pytest runs those, stepcache never does", "test_a.py", test_a=""),
+    usage("an id of a directory", "sub::a: sub is a directory: a node id starts with a file", "sub::a", sub__helper=""),
+    usage(
+        "an unknown node",
+        "pipeline_x.py::b: there is no such node in pipeline_x.py\n  `stepcache --collect-only -q` lists the nodes",
+        "pipeline_x.py::b",
+    ),
+    usage(
+        "an unknown option",
+        "unknown option '--collect-onyl'; did you mean '--collect-only'?\n'stepcache --help' lists all options",
+        "--collect-onyl",
+    ),
+    usage("an option of pytest's with another name here", "unknown option '--fixtures': here it is '--steps'", "--fixtures"),
+    usage("an option without its value", "-k needs a value: -k EXPRESSION", "-k"),
+    usage("a value that does not fit", "--maxfail expects a whole number, not 'many'", "--maxfail=many"),
+    usage(
+        "a wrong expression",
+        "Wrong expression passed to '-k': a and: at column 6: expected not OR left parenthesis OR identifier; "
+        "got end of input",
+        "-k", "a and",
+    ),
+    usage("a setting that there is not", "-P: no step has a setting 'l': did you mean lr?", "-P", "l=1"),
+    usage("a setting without a value", "-P expects NAME=VALUE or STEP.NAME=VALUE, not 'lr'", "-P", "lr"),
+    usage(
+        "a setting of a wrong type",
+        "-P: lr = 'much' does not fit step 'a' (pipeline_x.py:3): a float is wanted",
+        "-P", "lr=much",
+    ),
+    usage("a profile that there is not", "--profile ci: there is no such profile: the configuration has none", "--profile=ci"),
+    usage(
+        "wrong TOML",
+        "pyproject.toml:1:16: not valid TOML: Expected ']' at the end of a table declaration",
+        toml="[tool.stepcache\n",
+    ),
+    usage("an unknown key", "pyproject.toml:2: unknown key 'pipelinepath'; did you mean 'pipelinepaths'?", toml=table("pipelinepath = ['x']\n")),
+    usage("a key of pytest's", "pyproject.toml:2: unknown key 'testpaths': here it is 'pipelinepaths'", toml=table("testpaths = ['x']\n")),
+    usage("a key of a wrong type", "pyproject.toml:2: pipelinepaths expects a list of texts, not 'x'", toml=table("pipelinepaths = 'x'\n")),
+    usage("params that are no table", "pyproject.toml:2: params expects a table, not 3", toml=table("params = 3\n")),
+    usage(
+        "an unknown setting in the configuration",
+        "[tool.stepcache.params]: 'a' has no setting 'lrr': did you mean a.lr?",
+        toml=table("params = {'a.lrr' = 3}\n"),
+    ),
+    usage(
+        "a setting of a wrong type in the configuration",
+        "[tool.stepcache.params]: when = 'soon' does not fit step 'b' (pipeline_y.py:4): a date is wanted",
+        toml=table("params = {when = 'soon'}\n"),
+        pipeline_y="\nfrom datetime import date\n@step\ndef b(when: date = None):\n    return 1\n",
+    ),
+    usage("a project for a later version", "pyproject.toml:2: this project needs stepcache 99 or later, and this is 0.1.0", toml=table("minversion = '99'\n")),
+    usage("a plugin that there is not", "plugin no_such_plugin (asked for by -p no_such_plugin) cannot be imported: No module named 'no_such_plugin'", "-p", "no_such_plugin"),
+    usage(
+        "a plugin that raises",
+        "plugin raising_plugin (asked for by pyproject.toml:2) cannot be imported: ZeroDivisionError: division by zero",
+        toml=table("plugins = ['raising_plugin']\npythonpath = ['.']\n"),
+        raising_plugin="1/0\n",
+    ),
+    usage("a root that there is not", "--rootdir: there is no directory /no/such/root", "--rootdir=/no/such/root"),
+]  # fmt: skip
+
+# --- nothing to do ----------------------------------------------------------------------------
+
+NOTHING = [
+    Broken("an empty directory", {}, "", status=5),
+    Broken("an empty file", x(""), "", status=5),
+    Broken("a file without steps", x("x = 1\n"), "", status=5),
+    Broken("a folder that is called like a pipeline file", {"pipeline_x.py/data.txt": "x"}, "", status=5),
+    Broken("everything ignored", x(STEP), "", args=("--ignore=pipeline_x.py",), status=5),
+    Broken("nothing that fits", x(STEP), "", args=("-k", "zzz"), status=5),
+]
+
+EVERY = [*IMPORTS, *DECORATORS, *WIRING, *USAGE, *NOTHING]
+
+
+def written(project: Project, case: Broken) -> None:
+    for name, text in case.files.items():
+        path = project.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(text, str) and text.startswith("\n") and name.endswith(".py"):
+            text = HEAD + text[1:]
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+
+
+def checked(case: Broken, result: Result) -> None:
+    assert result.exit_code == case.status, result.stdout + result.stderr
+    assert result.outcomes == {}
+    if isinstance(case.said, list):
+        assert result.errors == case.said
+        assert result.stderr == ""
+        for each in case.said:
+            for line in each.splitlines():
+                assert line in result.stdout
+    else:
+        assert result.errors == []
+        assert result.stderr == (f"ERROR: {case.said}\n" if case.said else "")
+    assert "Traceback" not in result.stdout + result.stderr
+    assert "stepcache/" not in result.stdout.partition("cache:")[0] + result.stderr
+
+
+@pytest.mark.parametrize("case", EVERY, ids=[case.id.replace(" ", "-") for case in EVERY])
+def test_a_broken_project(stepcache_project: Project, case: Broken) -> None:
+    written(stepcache_project, case)
+    checked(case, stepcache_project.run(*case.args))
+
+
+@pytest.mark.parametrize("case", [IMPORTS[0], IMPORTS[7], WIRING[4], USAGE[0], NOTHING[0]], ids=lambda case: case.id)
+def test_a_broken_project_by_the_command(stepcache_project: Project, case: Broken) -> None:
+    written(stepcache_project, case)
+    checked(case, stepcache_project.command(*case.args))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_file_that_cannot_be_read(stepcache_project: Project) -> None:
+    stepcache_project.write("pipeline_x.py").chmod(0)
+    assert stepcache_project.run().errors == [
+        "pipeline_x.py:1: cannot be imported: PermissionError: [Errno 13] Permission denied: "
+        f"'{stepcache_project.path}/pipeline_x.py'\n  make the file readable"
+    ]
+
+
+def test_a_link_to_a_file_that_is_gone(stepcache_project: Project) -> None:
+    (stepcache_project.path / "pipeline_x.py").symlink_to("nowhere.py")
+    result = stepcache_project.run()
+    assert result.exit_code == 2
+    assert result.errors == [
+        "pipeline_x.py:1: cannot be imported: FileNotFoundError: [Errno 2] No such file or directory: "
+        f"'{stepcache_project.path}/pipeline_x.py'"
+    ]
+
+
+def test_after_an_error_is_mended_the_same_process_goes_on(stepcache_project: Project) -> None:
+    project = stepcache_project
+    project.write("helper_to_mend.py", "VALUE = 1 +\n")
+    project.write("pipeline_x.py", "from helper_to_mend import VALUE\n" + HEAD + "@step\ndef a():\n    return VALUE\n")
+    assert project.run().exit_code == 2
+    project.write("helper_to_mend.py", "VALUE = 1 + 1\n")
+    assert project.run().outcomes == {"pipeline_x.py::a": "ran"}
+
+
+def test_from_python_the_errors_are_in_the_run_or_raised(stepcache_project: Project) -> None:
+    import stepcache
+
+    stepcache_project.write("pipeline_x.py", HEAD + "@step\ndef a(b, *c):\n    return 1\n")
+    run = stepcache.run()
+    said = [
+        "pipeline_x.py:3: step 'a' has *c in its signature\n  name each step and setting that it takes",
+        "pipeline_x.py:3: step 'a' wants 'b', and nothing provides it\n    def a(b, *c)\n"
+        f"  as a required setting it can be given with -P a.b=VALUE\n{LISTS}",
+    ]
+    assert (run.exit_code, run.nodes) == (2, [])
+    assert run.errors == [{"id": "pipeline_x.py", "message": said[0]}, {"id": "pipeline_x.py::a", "message": said[1]}]
+    with pytest.raises(stepcache.CollectionFailed) as caught:
+        stepcache.run(check=True)
+    assert str(caught.value) == "\n".join(said)
+    with pytest.raises(stepcache.UsageError) as wrong:
+        stepcache.run("pipeline_no.py")
+    assert str(wrong.value) == "file or directory not found: pipeline_no.py"
