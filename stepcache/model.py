@@ -399,7 +399,9 @@ class NodeReport:
     message: str = ""
     """Why it was skipped, or what blocks it."""
     observations: tuple[Observation, ...] = ()
-    """All that was observed, filled for `--why -v` only."""
+    """All that was observed, for `--why -v`."""
+    uncertain: tuple[str, ...] = ()
+    """What made more code be taken in than was followed, for `--why -v`."""
 
     @property
     def error(self) -> str | None:

@@ -68,6 +68,8 @@ class Engine:
     """Nodes below given values: nothing of theirs is stored."""
     notices: dict[str, list[str]] = field(factory=dict)
     warnings: list[str] = field(factory=list)
+    gone: dict[str, str] = field(factory=dict)
+    """The digests of values that could not be had, with what was wrong with them, until they are made again."""
     remade: dict[str, NodeReport] = field(factory=dict)
     """The rows of nodes that were hits and had to run after all, since their values were damaged or gone."""
     wrong_ends: list[str] = field(factory=list)
@@ -126,6 +128,8 @@ class Engine:
         expires = node.definition.expires
         if expires is not None and not 0 <= time.time() - trace.made <= expires:
             return Reason("expired")
+        if trace.value is not None and trace.value.digest in self.gone:
+            return Reason(self.gone[trace.value.digest])  # type: ignore[arg-type]
         if trace.value is not None and not self.shelf.held(trace.value):
             return Reason("evicted")
         return None
@@ -139,7 +143,13 @@ class Engine:
             self.products[node.id] = trace.value
         self.shelf.used([(node.id, trace)])
         return self._row(
-            node, "cached", key=hit.key, value=trace.value, saved_seconds=trace.seconds, output=trace.output
+            node,
+            "cached",
+            key=hit.key,
+            value=trace.value,
+            saved_seconds=trace.seconds,
+            output=trace.output,
+            observations=trace.observations,
         )
 
     def give(self, node: Node, value: object) -> NodeReport:
@@ -157,32 +167,51 @@ class Engine:
     def run(self, node: Node, miss: Miss, *, started: Callable[[Node], None] = lambda node: None) -> NodeReport:
         """Run the body; an input that is damaged or gone by now is made again first."""
         stack: list[tuple[Node, Miss]] = [(node, miss)]
+        again: set[str] = set()
         while True:
             current, why = stack[-1]
             try:
                 row = self._once(current, why, started)
             except ValueGone as gone:
                 maker = self._maker(gone, current)
-                if maker is None or any(maker.id == each.id for each, _ in stack):
-                    return self._failed(current, why, gone, 0.0, Output())
-                self.products.pop(maker.id, None)
-                if maker.id in self.graph.excluded:
-                    return evolve(self._row(node, "skipped"), message=f"needs {maker.id}, which is {gone.reason}")
-                stack.append((maker, Miss(self._key(maker), (Reason(gone.reason),))))  # type: ignore[arg-type]
-                continue
-            stack.pop()
+                if maker is not None and maker.id not in again and maker.id not in self.graph.excluded:
+                    again.add(maker.id)
+                    self.gone[gone.digest] = gone.reason
+                    self.products.pop(maker.id, None)
+                    stack.append((maker, Miss(self._key(maker), (Reason(gone.reason),))))  # type: ignore[arg-type]
+                    continue
+                row = self._without(current, why, maker, gone)
+            settled = self._settle(stack, row)
+            if settled is not None:
+                return settled
+
+    def _settle(self, stack: list[tuple[Node, Miss]], row: NodeReport) -> NodeReport | None:
+        """Take *row* for the last of *stack*, and what follows from it for those before: the first one's row, or None
+        where one of them has to run now."""
+        while True:
+            current, _ = stack.pop()
             if not stack:
                 return row
             self.remade[current.id] = row
-            if row.outcome == "failed":
-                return evolve(self._row(node, "blocked"), message=f"blocked by {current.id}")
-            if row.outcome == "skipped":
-                return evolve(self._row(node, "skipped"), message=f"needs {current.id}, which is skipped")
-            above, _ = stack[-1]
-            again = self.decide(above)
-            if isinstance(again, Hit):
-                return self.use(above, again)
-            stack[-1] = (above, again)
+            waiting, _ = stack[-1]
+            if row.outcome in ("failed", "blocked"):
+                message = f"blocked by {row.id}" if row.outcome == "failed" else row.message
+                row = evolve(self._row(waiting, "blocked"), message=message)
+            elif row.outcome == "skipped":
+                row = evolve(self._row(waiting, "skipped"), message=f"needs {row.id}, which is skipped")
+            else:
+                decision = self.decide(waiting)
+                if isinstance(decision, Miss):
+                    stack[-1] = (waiting, decision)
+                    return None
+                row = self.use(waiting, decision)
+
+    def _without(self, node: Node, why: Miss, maker: Node | None, gone: ValueGone) -> NodeReport:
+        """The row of a node whose input cannot be had: its maker is not to run, or did, and to no avail."""
+        if maker is not None and maker.id in self.graph.excluded:
+            message = f"needs {maker.id}, which is deselected, and whose stored value is {gone.reason}"
+            return evolve(self._row(node, "skipped"), message=message)
+        return self._failed(node, why, gone.__cause__ or gone, 0.0, Output())
 
     def _maker(self, gone: ValueGone, node: Node) -> Node | None:
         for each in self._taken(node):
@@ -284,6 +313,7 @@ class Engine:
                 )
                 return self._row(node, "ran", seconds=seconds, why=miss.reasons, key=miss.key or None, output=output)
             self.products[node.id] = value
+            self.gone.pop(value.digest, None)
         if seen.changed:
             self.warnings.append(
                 f"{node.id}: {', '.join(seen.changed)} changed while it ran: its result is used and not stored"
@@ -343,7 +373,8 @@ class Engine:
         )
 
     def _row(self, node: Node, outcome: Any, **more: Any) -> NodeReport:
-        return NodeReport(node.id, node.kind, outcome, node.file, needs=node.upstream, **more)
+        uncertain = self.decided[node.id][0].uncertain if node.id in self.decided else ()
+        return NodeReport(node.id, node.kind, outcome, node.file, needs=node.upstream, uncertain=uncertain, **more)
 
     def _load(self, value: Value) -> Any:
         with self.sight.paused():

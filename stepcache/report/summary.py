@@ -127,9 +127,9 @@ def write_notices(writer: Writer, notices: Sequence[str]) -> None:
             writer.line(notice.rstrip("\n"))
 
 
-def write_why(writer: Writer, rows: Iterable[NodeReport]) -> None:
-    """What was different for each node that ran."""
-    lines = why_lines(rows)
+def write_why(writer: Writer, rows: Iterable[NodeReport], *, whole: bool) -> None:
+    """What was different for each node that ran; with *whole*, all that each depends on that was seen."""
+    lines = why_lines(rows, whole=whole)
     if lines:
         writer.separator("=", "why", "cyan")
         for line in lines:

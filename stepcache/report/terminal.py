@@ -149,7 +149,7 @@ class Terminal:
                 summary.write_stored_output(self.writer, report.nodes)
             summary.write_notices(self.writer, report.notices)
         if self.options.why:
-            summary.write_why(self.writer, report.nodes)
+            summary.write_why(self.writer, report.nodes, whole=self.options.verbosity > 0)
         summary.write_durations(self.writer, self.options, report.nodes)
         if not self.options.no_summary:
             summary.write_short_summary(self.writer, self.options, report, whole=self._whole)

@@ -19,17 +19,20 @@ def in_brief(row: NodeReport) -> str:
     return row.message or ", ".join(reason_lines(row.why))
 
 
-def why_lines(rows: Iterable[NodeReport]) -> list[str]:
-    """For each node that ran or would, its id and below it what was different; then all that was observed, if told."""
+def why_lines(rows: Iterable[NodeReport], *, whole: bool = False) -> list[str]:
+    """For each node that ran or would, its id and below it what was different.
+
+    With *whole*, for every node, all that was observed as well, and what made more code count than was followed.
+    """
     lines: list[str] = []
     for row in rows:
-        if not row.why and not row.observations:
-            continue
-        lines.append(row.id)
-        lines += [f"  {line}" for line in reason_lines(row.why)]
-        if row.observations:
-            lines.append("  observed:")
-            lines += [f"    {line}" for line in observed_lines(row.observations)]
+        own = [f"  {line}" for line in reason_lines(row.why)]
+        if whole and row.observations:
+            own += ["  observed:", *(f"    {line}" for line in observed_lines(row.observations))]
+        if whole and row.uncertain:
+            own += ["  not followed:", *(f"    {line}" for line in row.uncertain)]
+        if own:
+            lines += [row.id, *own]
     return lines
 
 

@@ -406,3 +406,65 @@ def test_values_live_as_long_as_the_run(stepcache_project: Project) -> None:
     os.sync()
     assert len(run["a"]) == 6_024_000
     assert run["c"] == 6_024_000
+
+
+def test_a_value_that_cannot_be_read_back_fails_what_takes_it(stepcache_project: Project) -> None:
+    project = stepcache_project
+    project.write(
+        "pipeline_x.py",
+        """
+        from stepcache import step
+
+        def refuse():
+            raise RuntimeError("never again")
+
+        class Odd:
+            def __reduce__(self):
+                return refuse, ()
+
+        @step
+        def odd():
+            return Odd()
+
+        @step
+        def taken(odd):
+            return 1
+        """,
+    )
+    for arguments in ([], [], ["--no-cache"]):
+        result = project.run(*arguments)
+        assert result.exit_code == 1
+        assert "FAILED pipeline_x.py::taken - RuntimeError: never again" in result.lines
+
+
+def test_a_chain_of_missing_values_is_made_again(stepcache_project: Project) -> None:
+    project = stepcache_project
+    project.write(
+        "pipeline_x.py",
+        """
+        from stepcache import step
+
+        @step
+        def one():
+            return b"1" * 3_000_000 + bytes(range(256)) * 5000
+
+        @step
+        def two(one):
+            return one + b"2"
+
+        @step
+        def three(two, extra=0):
+            return len(two) + extra
+        """,
+    )
+    project.run()
+    for blob in blobs(project):
+        blob.write_bytes(b"")
+    result = project.run("-P", "extra=1")
+    assert (result.exit_code, result.ran) == (0, ["one", "two", "three"])
+    for blob in blobs(project):
+        blob.write_bytes(b"")
+    # What is deselected may come from the cache, but is not run.
+    result = project.run("-P", "extra=2", "--deselect", "pipeline_x.py::two")
+    assert result.outcomes["pipeline_x.py::three"] == "skipped"
+    assert "pipeline_x.py::two" not in result.ran

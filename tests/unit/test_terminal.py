@@ -373,7 +373,7 @@ class TestSummary:
             ),
         )
 
-        assert show(row, FLIGHTS, args="--why").splitlines()[4:-1] == [
+        assert show(row, FLIGHTS, args="--why -v").splitlines()[5:-1] == [
             "=========================== why ============================",
             "pipeline_flights.py::delays",
             "  code: helpers.py::clean",
