@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 
 from stepcache.api import Resource, Step
@@ -26,7 +27,7 @@ def asked_files(session: Session) -> list[Asked]:
     """The files that were asked for: by arguments, by `pipelinepaths`, or the working directory."""
     target = session.call.target
     if target is not None:
-        return [Asked(target.definition.source.path, (target.definition.name,))]
+        return [Asked(notebook(session) or target.definition.source.path, (target.definition.name,))]
     configuration, options = session.configuration, session.options
     ignored = tuple(os.path.normpath(session.cwd / each) for each in options.ignore)
     rules = file_rules(configuration, ignored)
@@ -35,6 +36,14 @@ def asked_files(session: Session) -> list[Asked]:
     if configuration.pipelinepaths:
         return discover(configuration.pipelinepaths, str(configuration.root), rules)
     return discover((".",), str(session.cwd), rules)
+
+
+def notebook(session: Session) -> str | None:
+    """The path that stands for `__main__` where the step to run is of one without a file: a notebook or a prompt."""
+    target = session.call.target
+    if target is None or target.definition.module != "__main__" or hasattr(sys.modules["__main__"], "__file__"):
+        return None
+    return os.path.join(session.cwd, "__main__")
 
 
 def file_rules(configuration: Configuration, ignored: tuple[str, ...] = ()) -> FileRules:

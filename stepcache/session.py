@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from stepcache.binding import asked_files, file_rules, graph_of, offered, refuse_unknown_marks, scopes_of
+from stepcache.binding import asked_files, file_rules, graph_of, notebook, offered, refuse_unknown_marks, scopes_of
 from stepcache.collect.collection import Collector
 from stepcache.collect.discover import is_pipeline_file
 from stepcache.errors import UsageError
@@ -31,7 +31,10 @@ def collect(session: Session) -> None:
     asked = asked_files(session)
     rules = file_rules(session.configuration)
     collector = Collector(session.project.loaded, lambda path: is_pipeline_file(os.path.basename(path), rules))
-    session.collection = collector.collect(asked, offered(session))
+    main = notebook(session)
+    if main is not None:
+        session.sight.reader.forget(["__main__"])  # any cell may have set its variables since the last run
+    session.collection = collector.collect(asked, offered(session), main)
     for module in collector.stepconfs():
         session.plugins.add_stepconf(module)
         _add_codecs(session, module)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from stepcache import api
 from stepcache.collect.broken import import_problem
@@ -15,7 +15,7 @@ from stepcache.collect.discover import STEPCONF, Asked, stepconf_chain
 from stepcache.collect.harvest import Level, harvest, placed, portable_name, replaced_problems, signature_problems
 from stepcache.collect.imports import hidden_siblings, importers, replaced_definitions
 from stepcache.collect.load import ProjectModules, same_file
-from stepcache.model import Definition, Problem
+from stepcache.model import Definition, Problem, Source
 
 
 @define
@@ -41,9 +41,16 @@ class Collector:
         self._is_pipeline_file = is_pipeline_file
         self._collection = Collection()
         self._failed: set[str] = set()
+        self._main: str | None = None
 
-    def collect(self, asked: Sequence[Asked], offered: Iterable[Definition] = ()) -> Collection:
-        """Import the asked files with what belongs to them; *offered* are the steps of plugins."""
+    def collect(
+        self, asked: Sequence[Asked], offered: Iterable[Definition] = (), main: str | None = None
+    ) -> Collection:
+        """Import the asked files with what belongs to them; *offered* are the steps of plugins.
+
+        *main* is the path that stands for `__main__` where that has no file, as in a notebook.
+        """
+        self._main = main
         found = self._collection
         own = {d.name: placed(d, self._modules.root) for d in offered}
         found.plugins = Level("", "", "", own)
@@ -88,6 +95,9 @@ class Collector:
     def _module(self, path: str) -> None:
         if path in self._collection.levels or path in self._failed:
             return
+        if path == self._main:
+            self._add_main(path)
+            return
         root = self._modules.root
         shown = portable_name(root, path, path)
         problems = list(self._hidden(path, shown))
@@ -102,6 +112,19 @@ class Collector:
             self._collection.problems.extend(problems)
             return
         self._add(module, path)
+
+    def _add_main(self, path: str) -> None:
+        """Take `__main__` as it is now, its definitions as if they stood in the one file *path*."""
+        level = self._add(sys.modules["__main__"], path)
+        own = {name: self._in_main(d, level) for name, d in level.own.items()}
+        checks = tuple(self._in_main(d, level) for d in level.checks)
+        self._collection.levels[path] = evolve(level, own=own, checks=checks)
+
+    @staticmethod
+    def _in_main(definition: Definition, level: Level) -> Definition:
+        if definition.module != level.module:
+            return definition
+        return evolve(definition, source=Source(level.file, level.path, definition.source.line))
 
     def _hidden(self, path: str, shown: str) -> Iterable[Problem]:
         self._modules.register(path)

@@ -112,8 +112,11 @@ class Sight:
         """*traces* without the module variables where they are the node's own and no project source has changed.
 
         A variable that differs all the same differs between two imports of the same sources: it counts by its source,
-        which is part of the key. Another node of that key may be another closure of the same code.
+        which is part of the key. Another node of that key may be another closure of the same code. A notebook's
+        variables have no such source: any cell may set them.
         """
+        if node.definition.module == "__main__" and not hasattr(sys.modules["__main__"], "__file__"):
+            return traces
         world = self.world()
         return tuple(
             evolve(t, observations=tuple(o for o in t.observations if o.kind != "variable"))

@@ -18,7 +18,7 @@ _INFO_ENDINGS = (".dist-info", ".egg-info")
 
 # Folders of distributions, and what was read there: {folder: (its stamp, {normal name: metadata folder})}.
 _folders: dict[str, tuple[int, dict[str, str]]] = {}
-_read: dict[str, tuple[tuple[int, int], Distribution]] = {}
+_read: dict[str, tuple[tuple[int, int], Distribution, bool]] = {}
 _records: dict[str, tuple[tuple[int, int], bytes]] = {}
 
 
@@ -64,15 +64,18 @@ def named(name: str) -> Distribution | None:
 
 def owner(folder: str, relative: str) -> Distribution | None:
     """The distribution whose record names the file *relative* to *folder*."""
+    info = owning(folder, relative)
+    return None if info is None else _distribution(info)
+
+
+def owning(folder: str, relative: str) -> str | None:
+    """The metadata folder of the distribution whose record names the file *relative* to *folder*."""
     infos = _infos(folder)
     top = relative.split("/", 1)[0].removesuffix(".py")
     first = infos.get(normal_name(top))
     if first is not None and _owns(first, relative, top):
-        return _distribution(first)
-    for info in infos.values():
-        if info != first and _owns(info, relative, top):
-            return _distribution(info)
-    return None
+        return first
+    return next((info for info in infos.values() if info != first and _owns(info, relative, top)), None)
 
 
 def _infos(folder: str) -> dict[str, str]:
@@ -136,7 +139,7 @@ def _distribution(info: str) -> Distribution:
     record = _record(info)
     stamp = _records[os.path.join(info, "RECORD")][0] if record is not None else (0, 0)
     known = _read.get(info)
-    if known is not None and known[0] == stamp and not _unhashed(record):
+    if known is not None and known[0] == stamp and not known[2]:
         return known[1]
     text = next((t for t in map(_text, _metadata_files(info)) if t is not None), "")
     name, version, requires = _name_in(info), "", []
@@ -152,7 +155,7 @@ def _distribution(info: str) -> Distribution:
             if match:
                 requires.append(normal_name(match.group(1)))
     made = Distribution(name, version, _build(info, record), tuple(sorted(set(requires))))
-    _read[info] = (stamp, made)
+    _read[info] = (stamp, made, _unhashed(record))
     return made
 
 

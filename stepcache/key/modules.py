@@ -10,7 +10,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from stepcache.key.installed import Distribution, owner
+from stepcache.key.installed import Distribution, owner, owning
 
 Kind = Literal["project", "package", "stdlib", "stepcache", "missing"]
 
@@ -111,7 +111,7 @@ class Modules:
             if path.startswith(_STDLIB + os.sep) and not self.root.startswith(_STDLIB):
                 return "stdlib"
             folder = self._entry_of(path)
-        if folder is None or self.owner_of_file(path) is None:
+        if folder is None or owning(folder, _inside(path, folder)) is None:
             return "project"
         return "package"
 
@@ -140,7 +140,7 @@ class Modules:
             folder = self._packages_folder(path) or self._entry_of(path)
             found = None
             if folder is not None:
-                found = owner(folder, path[len(folder.rstrip(os.sep)) + 1 :].replace(os.sep, "/"))
+                found = owner(folder, _inside(path, folder))
             self._owners[path] = found
         return self._owners[path]
 
@@ -207,6 +207,10 @@ class Modules:
         if path.startswith(self.root + os.sep):
             return path[len(self.root) + 1 :].replace(os.sep, "/")
         return path
+
+
+def _inside(path: str, folder: str) -> str:
+    return path[len(folder.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
 
 
 def _is_frozen(module: object) -> bool:

@@ -127,7 +127,7 @@ def test_unknown_params_and_values_are_errors(project: Project) -> None:
     assert str(wrong.value) == "params=: no step has a setting 'sed': did you mean seed?"
     with pytest.raises(UsageError) as wrong:
         stepcache.run(values={"rwa": 1})
-    assert str(wrong.value) == "values=: there is no step 'rwa': did you mean 'raw'?"
+    assert str(wrong.value) == "values=: there is no step 'rwa'; did you mean 'raw'?"
     with pytest.raises(UsageError) as wrong:
         stepcache.run(values={"zzz": 1})
     assert str(wrong.value) == "values=: there is no step 'zzz'"
@@ -367,12 +367,56 @@ def test_a_scripts_classes_can_be_stored(stepcache_project: Project) -> None:
 
         if __name__ == "__main__":
             run = score.run()
-            print(run["score"], [row["outcome"] for row in run.nodes], type(run["model"]) is Model, run._report.warnings)
+            print(run["score"], [row["outcome"] for row in run.nodes], run["model"].n, run.warnings)
         """,
     )
     for outcome in ("ran", "cached"):
         result = project.python("script.py")
-        assert result.stdout + result.stderr == f"5 {[outcome] * 2} True ()\n"
+        assert result.stdout + result.stderr == f"5 {[outcome] * 2} 5 ()\n"
+
+
+NOTEBOOK = """
+    import linecache, sys
+
+    main = sys.modules["__main__"]
+    del main.__file__  # as in a notebook
+
+    def cell(number, text):
+        name = f"<cell {number}>"
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+        exec(compile(text, name, "exec"), main.__dict__)
+
+    SHOW = "run = b.run()\\nprint(run['b'], [row['outcome'] for row in run.nodes], run.nodes[0]['id'])\\n"
+    cell(1, "from stepcache import step\\nK = 1\\nclass Box:\\n    def __init__(self, n):\\n        self.n = n\\n")
+    cell(2, "@step\\ndef a():\\n    return Box(K)\\n")
+    cell(3, "@step\\ndef b(a, extra=0):\\n    assert type(a) is Box\\n    return a.n + extra\\n")
+    cell(4, SHOW)
+    cell(5, SHOW)
+    cell(6, "@step\\ndef b(a, extra=0):\\n    return a.n + extra + 10\\n")
+    cell(7, SHOW)
+    cell(8, "K = 2\\n")
+    cell(9, SHOW)
+    cell(10, "K = 1\\n")
+    cell(11, SHOW)
+    cell(12, "print(b.run(params={'extra': 5})['b'])\\n")
+"""
+
+
+def test_a_notebook(stepcache_project: Project) -> None:
+    project = stepcache_project
+    project.write("notebook.py", NOTEBOOK)
+    first = project.python("notebook.py")
+    assert (first.stdout, first.stderr) == (
+        "1 ['ran', 'ran'] __main__::a\n"
+        "1 ['cached', 'cached'] __main__::a\n"
+        "11 ['cached', 'ran'] __main__::a\n"
+        "12 ['ran', 'ran'] __main__::a\n"
+        "11 ['cached', 'cached'] __main__::a\n"
+        "16\n",
+        "",
+    )
+    # A new kernel finds what the old one made.
+    assert project.python("notebook.py").lines[0] == "1 ['cached', 'cached'] __main__::a"
 
 
 def test_a_step_imported_into_a_script_runs(project: Project) -> None:
@@ -444,7 +488,7 @@ def test_load_gives_what_is_stored_and_runs_nothing(project: Project) -> None:
 
 
 def test_load_of_what_does_not_exist(project: Project) -> None:
-    with pytest.raises(CollectionFailed) as wrong:
+    with pytest.raises(UsageError) as wrong:
         stepcache.load("pipeline_x.py::bset")
     assert str(wrong.value) == (
         "pipeline_x.py::bset: there is no such node in pipeline_x.py\n"
