@@ -14,7 +14,7 @@ from stepcache.collect.broken import import_problem
 from stepcache.collect.discover import STEPCONF, Asked, stepconf_chain
 from stepcache.collect.harvest import Level, harvest, placed, portable_name, replaced_problems, signature_problems
 from stepcache.collect.imports import hidden_siblings, importers, replaced_definitions
-from stepcache.collect.load import ProjectModules, same_file
+from stepcache.collect.load import ProjectModules, look_anew, same_file
 from stepcache.model import Definition, Problem, Source
 
 
@@ -54,6 +54,7 @@ class Collector:
         found = self._collection
         own = {d.name: placed(d, self._modules.root) for d in offered}
         found.plugins = Level("", "", "", own)
+        look_anew()
         self._forget_changed()
         for each in asked:
             found.asked[each.path] = each

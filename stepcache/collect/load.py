@@ -318,7 +318,17 @@ def append_to_path(folder: str) -> None:
     """Put *folder* at the end of `sys.path`, so that what lies in it hides nothing."""
     if folder not in sys.path:
         sys.path.append(folder)
-        importlib.invalidate_caches()
+
+
+def look_anew() -> None:
+    """Have Python's finders list folders anew: a file may be younger than their stamps can tell.
+
+    `importlib.invalidate_caches` does the same, and imports `importlib.metadata` for it.
+    """
+    for finder in list(sys.path_importer_cache.values()):
+        invalidate = getattr(finder, "invalidate_caches", None)
+        if invalidate is not None:
+            invalidate()
 
 
 def same_file(one: str, other: str) -> bool:

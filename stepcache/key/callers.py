@@ -61,7 +61,8 @@ class Callers:
             if (
                 code.co_name == "<module>"
                 and kind & (_STANDARD | _OTHERS)
-                and frame.f_globals["__name__"] != "__main__"
+                and frame.f_back is not None
+                and frame.f_back.f_code.co_filename.startswith("<frozen importlib")
             ):
                 return NOBODY  # an installed module is being imported
             if kind == _OTHERS:

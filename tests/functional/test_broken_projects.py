@@ -446,8 +446,17 @@ def table(text: str) -> str:
 
 USAGE = [
     usage("file not found", "file or directory not found: pipeline_no.py", "pipeline_no.py"),
-    usage("a data file", "pyproject.toml is no Python file: give a pipeline file, a directory or a node id", "pyproject.toml"),
-    usage("a file of tests", "test_a.py is a file of tests: pytest runs those, stepcache never does", "test_a.py", test_a=""),
+    usage(
+        "a data file",
+        "pyproject.toml is no Python file: give a pipeline file, a directory or a node id",
+        "pyproject.toml",
+    ),
+    usage(
+        "a file of tests",
+        "test_a.py is a file of tests: pytest runs those, stepcache never does",
+        "test_a.py",
+        test_a="",
+    ),
     usage("an id of a directory", "sub::a: sub is a directory: a node id starts with a file", "sub::a", sub__helper=""),
     usage(
         "an unknown node",
@@ -459,31 +468,53 @@ USAGE = [
         "unknown option '--collect-onyl'; did you mean '--collect-only'?\n'stepcache --help' lists all options",
         "--collect-onyl",
     ),
-    usage("an option of pytest's with another name here", "unknown option '--fixtures': here it is '--steps'", "--fixtures"),
+    usage(
+        "an option of pytest's with another name here",
+        "unknown option '--fixtures': here it is '--steps'",
+        "--fixtures",
+    ),
     usage("an option without its value", "-k needs a value: -k EXPRESSION", "-k"),
     usage("a value that does not fit", "--maxfail expects a whole number, not 'many'", "--maxfail=many"),
     usage(
         "a wrong expression",
         "Wrong expression passed to '-k': a and: at column 6: expected not OR left parenthesis OR identifier; "
         "got end of input",
-        "-k", "a and",
+        "-k",
+        "a and",
     ),
     usage("a setting that there is not", "-P: no step has a setting 'l': did you mean lr?", "-P", "l=1"),
     usage("a setting without a value", "-P expects NAME=VALUE or STEP.NAME=VALUE, not 'lr'", "-P", "lr"),
     usage(
         "a setting of a wrong type",
         "-P: lr = 'much' does not fit step 'a' (pipeline_x.py:3): a float is wanted",
-        "-P", "lr=much",
+        "-P",
+        "lr=much",
     ),
-    usage("a profile that there is not", "--profile ci: there is no such profile: the configuration has none", "--profile=ci"),
+    usage(
+        "a profile that there is not",
+        "--profile ci: there is no such profile: the configuration has none",
+        "--profile=ci",
+    ),
     usage(
         "wrong TOML",
         "pyproject.toml:1:16: not valid TOML: Expected ']' at the end of a table declaration",
         toml="[tool.stepcache\n",
     ),
-    usage("an unknown key", "pyproject.toml:2: unknown key 'pipelinepath'; did you mean 'pipelinepaths'?", toml=table("pipelinepath = ['x']\n")),
-    usage("a key of pytest's", "pyproject.toml:2: unknown key 'testpaths': here it is 'pipelinepaths'", toml=table("testpaths = ['x']\n")),
-    usage("a key of a wrong type", "pyproject.toml:2: pipelinepaths expects a list of texts, not 'x'", toml=table("pipelinepaths = 'x'\n")),
+    usage(
+        "an unknown key",
+        "pyproject.toml:2: unknown key 'pipelinepath'; did you mean 'pipelinepaths'?",
+        toml=table("pipelinepath = ['x']\n"),
+    ),
+    usage(
+        "a key of pytest's",
+        "pyproject.toml:2: unknown key 'testpaths': here it is 'pipelinepaths'",
+        toml=table("testpaths = ['x']\n"),
+    ),
+    usage(
+        "a key of a wrong type",
+        "pyproject.toml:2: pipelinepaths expects a list of texts, not 'x'",
+        toml=table("pipelinepaths = 'x'\n"),
+    ),
     usage("params that are no table", "pyproject.toml:2: params expects a table, not 3", toml=table("params = 3\n")),
     usage(
         "an unknown setting in the configuration",
@@ -496,8 +527,17 @@ USAGE = [
         toml=table("params = {when = 'soon'}\n"),
         pipeline_y="\nfrom datetime import date\n@step\ndef b(when: date = None):\n    return 1\n",
     ),
-    usage("a project for a later version", "pyproject.toml:2: this project needs stepcache 99 or later, and this is 0.1.0", toml=table("minversion = '99'\n")),
-    usage("a plugin that there is not", "plugin no_such_plugin (asked for by -p no_such_plugin) cannot be imported: No module named 'no_such_plugin'", "-p", "no_such_plugin"),
+    usage(
+        "a project for a later version",
+        "pyproject.toml:2: this project needs stepcache 99 or later, and this is 0.1.0",
+        toml=table("minversion = '99'\n"),
+    ),
+    usage(
+        "a plugin that there is not",
+        "plugin no_such_plugin (asked for by -p no_such_plugin) cannot be imported: No module named 'no_such_plugin'",
+        "-p",
+        "no_such_plugin",
+    ),
     usage(
         "a plugin that raises",
         "plugin raising_plugin (asked for by pyproject.toml:2) cannot be imported: ZeroDivisionError: division by zero",
@@ -505,7 +545,7 @@ USAGE = [
         raising_plugin="1/0\n",
     ),
     usage("a root that there is not", "--rootdir: there is no directory /no/such/root", "--rootdir=/no/such/root"),
-]  # fmt: skip
+]
 
 # --- nothing to do ----------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -239,7 +240,7 @@ def test_gc_leaves_what_is_used(project: Project) -> None:
 def damage_longest_value(project: Project) -> None:
     """Flip a bit in the longest stored value: that of `a`."""
     (database,) = project.cache.glob("entries-*.db")
-    with sqlite3.connect(database) as db:
+    with closing(sqlite3.connect(database)) as db, db:
         rows = db.execute("SELECT name, frame FROM contents WHERE frame IS NOT NULL").fetchall()
         longest = max(rows, key=lambda row: len(row[1]))
         frame = bytearray(longest[1])

@@ -200,10 +200,18 @@ TABLE: list[tuple[str, dict[str, str], list[str]]] = [
     ),
     (
         "folders with the same files",
-        {f"{folder}/{name}": text for folder in ("x", "y z") for name, text in (("stepconf.py", CONF), ("pipeline_a.py", HEAD + LAST))},
-        [f"{folder}/{each}" for folder in ("x", "y z") for each in ("stepconf.py::source", "stepconf.py::used", "pipeline_a.py::last")],
+        {
+            f"{folder}/{name}": text
+            for folder in ("x", "y z")
+            for name, text in (("stepconf.py", CONF), ("pipeline_a.py", HEAD + LAST))
+        },
+        [
+            f"{folder}/{each}"
+            for folder in ("x", "y z")
+            for each in ("stepconf.py::source", "stepconf.py::used", "pipeline_a.py::last")
+        ],
     ),
-]  # fmt: skip
+]
 
 CASES = [pytest.param(files, wanted, id=name.replace(" ", "-")) for name, files, wanted in TABLE]
 
