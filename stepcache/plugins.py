@@ -112,14 +112,6 @@ class Plugins:
             hint = f"did you mean {near[0]}?" if near else "the hooks are " + ", ".join(known)
             raise UsageError(f"plugin {name}: there is no hook {attribute}: {hint}")
 
-    def has_hooks_beyond_registering(self, plugin: object) -> bool:
-        """Does *plugin* tell, ask or gather, so that it must be loaded in every run?"""
-        callers = self._manager.get_hookcallers(plugin) or []
-        return any(caller.name not in _REGISTERING for caller in callers)
-
-
-_REGISTERING = {"stepcache_codecs", "stepcache_steps", "stepcache_options", "stepcache_markers"}
-
 
 def _load(target: str, name: str, where: str) -> object:
     module, _, attribute = target.partition(":")

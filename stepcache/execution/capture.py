@@ -49,17 +49,6 @@ class Capture:
             yield
 
     @contextmanager
-    def suspended(self) -> Iterator[None]:
-        """While open, output goes where it went before."""
-        for stream in self._streams:
-            stream.suspend()
-        try:
-            yield
-        finally:
-            for stream in self._streams:
-                stream.resume()
-
-    @contextmanager
     def _warnings(self) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("always")

@@ -49,7 +49,6 @@ class Policy:
     off: frozenset[str] = frozenset()
     refresh: frozenset[str] = frozenset()
     given: Mapping[str, object] = field(factory=dict)
-    fail_on_miss: bool = False
 
 
 @define
@@ -89,7 +88,7 @@ class Engine:
         unstored = [n for n in self._taken(node) if isinstance(self.products.get(n), Held)]
         if unstored:
             return Miss("", tuple(Reason("unstored", self.graph.nodes[n].name) for n in unstored))
-        recipe = self.sight.recipe(node, self.graph.resources, self._values())
+        recipe = self.sight.recipe(node, self.graph.resources, self._values(node))
         key = key_of_ingredients(recipe.ingredients, recipe.code)
         decision = self._decision(node, recipe, key)
         self.decided[node.id] = (recipe, key, decision)
@@ -101,8 +100,10 @@ class Engine:
         direct = [n for need in node.needs if need.parameter not in ignored for n in need.nodes]
         return [*dict.fromkeys((*direct, *node.through))]
 
-    def _values(self) -> dict[str, Value]:
-        return {n: p for n, p in self.products.items() if isinstance(p, Value)}
+    def _values(self, node: Node) -> dict[str, Value]:
+        """The stored values of the nodes right before it."""
+        known = ((n, self.products.get(n)) for n in node.upstream)
+        return {n: p for n, p in known if isinstance(p, Value)}
 
     def _decision(self, node: Node, recipe: Recipe, key: str) -> Decision:
         if node.id in self.policy.off:
@@ -339,7 +340,7 @@ class Engine:
         """Keep the result, under the key of the sources that ran."""
         recipe, key, _ = self.decided[node.id]
         if self.sight.other_sources(recipe):
-            recipe = self.sight.recipe(node, self.graph.resources, self._values())
+            recipe = self.sight.recipe(node, self.graph.resources, self._values(node))
             key = key_of_ingredients(recipe.ingredients, recipe.code)
             self.decided[node.id] = (recipe, key, Miss(key, ()))
         inner = [o for n in node.needs if n.resource is not None for o in self.resources.seen(n.resource)]
