@@ -45,12 +45,12 @@ class Run:
             row = next(row for row in self._report.nodes if row.id == node_id)
             raise KeyError(f"{node_id} has no value: it is {row.outcome}")
         try:
-            return engine.inputs.of(node_id)
+            return engine.value(node_id)
         except ValueGone:
             row = remake(self._session, node_id)
             if row.failure is not None:
                 raise _failed(row) from row.failure.exception
-            return engine.inputs.of(node_id)
+            return engine.value(node_id)
 
     def _rows(self, name: str) -> list[NodeReport]:
         nodes = self._session.graph.nodes

@@ -15,10 +15,13 @@ from stepcache.binding import asked_files, file_rules, graph_of, notebook, offer
 from stepcache.collect.collection import Collector
 from stepcache.collect.discover import is_pipeline_file
 from stepcache.errors import UsageError
+from stepcache.execution.body import Bodies
 from stepcache.execution.capture import Capture, add_warning_filter
 from stepcache.execution.engine import Engine
+from stepcache.execution.inline import Inline
 from stepcache.execution.schedule import Limits, Schedule
-from stepcache.model import ExitCode, Hit, Miss, Node, NodeReport, Reason, RunReport
+from stepcache.execution.work import Executor
+from stepcache.model import ExitCode, Node, NodeReport, RunReport
 from stepcache.opening import open_session
 from stepcache.outcome import exit_code_of, record, report_of
 from stepcache.state import Call, Session
@@ -64,10 +67,13 @@ def execute(session: Session) -> RunReport:
     filters = (*session.configuration.filterwarnings, *options.warnings)
     _refuse_wrong_filters(filters)
     capture = Capture(options.capture, options.log_level, filters)
-    session.engine = Engine(session.graph, session.policy, session.shelf, session.sight, capture, _describer(session))
-    schedule = Schedule(
-        session.engine,
+    engine = session.engine = Engine(session.graph, session.policy, session.shelf, session.sight)
+    executor = _executor(session, capture)
+    schedule = session.schedule = Schedule(
+        engine,
+        executor,
         Limits(options.maxfail, options.plan, options.fail_on_miss),
+        _describer(session),
         started=lambda node: hook.stepcache_node_started(node=node, expected=_expected(session, node)),
         finished=lambda row: hook.stepcache_node_finished(report=row),
     )
@@ -77,13 +83,18 @@ def execute(session: Session) -> RunReport:
             try:
                 schedule.go()
             finally:
-                session.engine.close()
+                engine.wrong_ends.extend(executor.close())
                 record(session, schedule.rows)
     except KeyboardInterrupt:
         interrupted = True
-    session.warnings.extend(session.engine.warnings)
+    session.warnings.extend([*engine.warnings, *engine.wrong_ends])
     code = ExitCode.INTERRUPTED if interrupted else exit_code_of(session, schedule.rows)
     return report_of(session, schedule.rows, code, began, schedule.stopped)
+
+
+def _executor(session: Session, capture: Capture) -> Executor:
+    assert session.engine is not None
+    return Inline(Bodies(session.shelf, session.sight, capture, _describer(session)), session.engine.settle)
 
 
 def _expected(session: Session, node: Node) -> float | None:
@@ -116,14 +127,14 @@ def _describer(session: Session) -> Callable[[BaseException], Any]:
 def remake(session: Session, node_id: str) -> NodeReport:
     """Run a node again whose value is gone, outside the run."""
     assert session.engine is not None
+    assert session.schedule is not None
     engine = session.engine
-    node = engine.graph.nodes[node_id]
     engine.products.pop(node_id, None)
-    decision = engine.decide(node)
-    if isinstance(decision, Hit):
-        return engine.use(node, decision)
-    with engine.capture.open():
+    capture = Capture(session.options.capture, session.options.log_level)
+    executor = _executor(session, capture)
+    schedule = Schedule(engine, executor, Limits(), _describer(session), rows=dict(session.schedule.rows))
+    with capture.open():
         try:
-            return engine.run(node, Miss(decision.key, (Reason("evicted"),)))
+            return schedule.again(engine.graph.nodes[node_id])
         finally:
-            engine.close()
+            executor.close()

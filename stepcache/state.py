@@ -13,6 +13,7 @@ from stepcache.api import Defined
 from stepcache.collect.collection import Collection
 from stepcache.config import Configuration, Options
 from stepcache.execution.engine import Engine, Policy
+from stepcache.execution.schedule import Schedule
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
 from stepcache.graph.scope import Scope
@@ -54,6 +55,7 @@ class Session:
     graph: Graph = field(factory=lambda: Graph({}, {}, ()))
     policy: Policy = field(factory=Policy)
     engine: Engine | None = None
+    schedule: Schedule | None = None
     warnings: list[str] = field(factory=list)
     scopes: dict[str, Scope] = field(factory=dict)
     _kept: ExitStack = field(factory=ExitStack)

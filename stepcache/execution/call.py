@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import CoroutineType, GeneratorType
 from typing import Any
@@ -16,6 +15,8 @@ from stepcache.api import running_node
 from stepcache.digest import digest
 from stepcache.execution.resources import Resources
 from stepcache.execution.values import Inputs
+from stepcache.execution.work import Work
+from stepcache.key.ingredients import settings_digest
 from stepcache.model import Node
 
 
@@ -33,21 +34,41 @@ def seed_of(node: Node, settings_digest: str) -> int:
     return int(digest("rng_seed", node.name, node.variant or "", settings_digest)[:8], 16)
 
 
-@contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """The built-in resource `tmp_path`: an empty directory for this execution."""
-    folder = tempfile.mkdtemp(prefix="stepcache-")
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+class BuiltIns:
+    """The built-in resources of one execution. `tmp` is the step's own folder, if it takes one."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.tmp: Path | None = None
+
+    def made(self) -> dict[str, Any]:
+        """What the node's parameters of those names get."""
+        node = self._node
+        found: dict[str, Any] = {}
+        for name in node.builtins:
+            if name == "tmp_path":
+                found[name] = self.tmp = Path(tempfile.mkdtemp(prefix="stepcache-"))
+            elif name == "request":
+                found[name] = Request(node.name, node.variant, {s.name: s.value for s in node.settings})
+            else:
+                found[name] = seed_of(node, settings_digest(node))
+        return found
+
+    def close(self) -> None:
+        """Remove the folder."""
+        if self.tmp is not None:
+            shutil.rmtree(self.tmp, ignore_errors=True)
 
 
-def arguments_of(node: Node, inputs: Inputs, resources: Resources) -> dict[str, Any]:
+def arguments_of(work: Work, inputs: Inputs, resources: Resources) -> dict[str, Any]:
     """What the node's parameters get, but for the built-in resources."""
+    node = work.node
     arguments: dict[str, Any] = {s.name: s.value for s in node.settings}
     for need in node.needs:
-        arguments[need.parameter] = resources.get(need) if need.resource is not None else inputs.given(need)
+        if need.resource is not None:
+            arguments[need.parameter] = resources.get(need.resource, work.resources, inputs)
+        else:
+            arguments[need.parameter] = inputs.given(need)
     return arguments
 
 

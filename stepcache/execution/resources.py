@@ -9,7 +9,7 @@ from attrs import define, field
 
 from stepcache.api import running_node
 from stepcache.execution.values import Inputs
-from stepcache.model import BoundResource, Need, Observation
+from stepcache.model import BoundResource, Observation
 
 
 @define
@@ -25,20 +25,20 @@ SetUp = Callable[[Callable[[], Any]], tuple[Any, tuple[Observation, ...]]]
 
 @define
 class Resources:
-    """The resources of a run, each bound one set up at most once, or once for each node.
+    """The resources of one process, each bound one set up at most once, or once for each node.
 
     *watched* runs a set-up and says what it was seen to read: that counts for each node that takes the resource.
     """
 
-    bound: Mapping[str, BoundResource]
-    inputs: Inputs
     watched: SetUp
     _live: list[_Live] = field(factory=list)
 
-    def get(self, need: Need) -> Any:
-        """The object for a parameter, set up if it is not there."""
-        assert need.resource is not None
-        return self._one(need.resource).object
+    def get(self, resource: str, bound: Mapping[str, BoundResource], inputs: Inputs) -> Any:
+        """The object of a resource, one of *bound*; set up if it is not there, from *inputs*."""
+        for each in self._live:
+            if each.bound.id == resource:
+                return each.object
+        return self._set_up(bound[resource], bound, inputs)
 
     def seen(self, resource: str) -> tuple[Observation, ...]:
         """What the set-ups of a resource, and of those that it takes, read."""
@@ -48,30 +48,28 @@ class Resources:
         inner = [self.seen(n.resource) for n in found.bound.needs if n.resource is not None]
         return tuple(dict.fromkeys((*found.seen, *(o for each in inner for o in each))))
 
-    def _one(self, resource: str) -> _Live:
-        for each in self._live:
-            if each.bound.id == resource:
-                return each
-        bound = self.bound[resource]
-        arguments: dict[str, Any] = {s.name: s.value for s in bound.settings}
-        for need in bound.needs:
-            arguments[need.parameter] = self.get(need) if need.resource is not None else self.inputs.given(need)
+    def _set_up(self, resource: BoundResource, bound: Mapping[str, BoundResource], inputs: Inputs) -> Any:
+        arguments: dict[str, Any] = {s.name: s.value for s in resource.settings}
+        for need in resource.needs:
+            if need.resource is not None:
+                arguments[need.parameter] = self.get(need.resource, bound, inputs)
+            else:
+                arguments[need.parameter] = inputs.given(need)
         rest: list[Generator[Any, None, None]] = []
 
         def set_up() -> Any:
-            made = bound.definition.function(**arguments)
+            made = resource.definition.function(**arguments)
             if isinstance(made, Generator):
                 rest.append(made)
                 try:
                     return next(made)
                 except StopIteration:
-                    raise RuntimeError(f"resource '{bound.definition.name}' did not yield") from None
+                    raise RuntimeError(f"resource '{resource.definition.name}' did not yield") from None
             return made
 
         made, seen = self.watched(set_up)
-        live = _Live(bound, made, rest[0] if rest else None, seen)
-        self._live.append(live)
-        return live
+        self._live.append(_Live(resource, made, rest[0] if rest else None, seen))
+        return made
 
     def after_node(self) -> list[tuple[BoundResource, BaseException]]:
         """Tear down the resources of scope "node", the last first."""

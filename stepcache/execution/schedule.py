@@ -1,13 +1,21 @@
-"""All nodes of a run in order, each ending in a row."""
+"""All nodes of a run: each is decided as soon as what it needs is known, and run when there is room for it.
+
+Nodes come up in the order of the graph. One that needs a node which is still under way is parked with it and comes up
+again when that has its row; nothing is parked as long as one node runs at a time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 
 from attrs import define, evolve, field, frozen
 
+from stepcache.errors import ValueGone
 from stepcache.execution.engine import Engine
-from stepcache.model import Decision, Hit, Miss, Node, NodeReport
+from stepcache.execution.work import Done, Executor, Work
+from stepcache.model import Failure, Hit, Miss, Node, NodeReport, Reason
 
 # Outcomes after which the node has a value to hand on, or has let pass what it gates.
 DONE = ("cached", "ran", "given", "passed", "warned")
@@ -22,42 +30,103 @@ class Limits:
     fail_on_miss: bool = False
 
 
+@frozen
+class _Flight:
+    """A work that an executor has, and the claim that goes with it."""
+
+    node: Node
+    miss: Miss
+    work: Work
+    claim: AbstractContextManager[bool] | None
+
+    def let_go(self) -> None:
+        if self.claim is not None:
+            self.claim.__exit__(None, None, None)
+
+
 @define
 class Schedule:
     """Goes through the nodes; `rows` holds what happened so far."""
 
     engine: Engine
+    executor: Executor
     limits: Limits
+    describe: Callable[[BaseException], Failure]
     started: Callable[[Node], None] = lambda node: None
     finished: Callable[[NodeReport], None] = lambda row: None
     rows: dict[str, NodeReport] = field(factory=dict)
     stopped: str = ""
     _failures: int = 0
+    _open: set[str] = field(factory=set)
+    """The nodes that are to have a row and have none yet."""
+    _ready: deque[Node] = field(factory=deque)
+    """Nodes that were parked and may come up again."""
+    _parked: dict[str, list[Node]] = field(factory=dict)
+    _queue: deque[tuple[Node, Miss]] = field(factory=deque)
+    """What was decided on and waits for room."""
+    _flights: dict[str, _Flight] = field(factory=dict)
+    _keys: dict[str, str] = field(factory=dict)
+    """The nodes under way by their keys: another one of the same key waits for the result."""
+    _again: dict[str, str] = field(factory=dict)
+    """Nodes that have to run once more, since their values are damaged or gone, with what is wrong."""
+    _tried: set[tuple[str, str]] = field(factory=set)
 
-    def go(self) -> None:
-        """Run all; a KeyboardInterrupt marks what is left as skipped and goes on upwards."""
+    def go(self, nodes: Iterable[Node] | None = None) -> None:
+        """Run all, or *nodes*; a KeyboardInterrupt marks what is left as skipped and goes on upwards."""
+        every = self.engine.graph.nodes.values() if nodes is None else list(nodes)
+        self._open = {node.id for node in every}
         try:
-            for node in self.engine.graph.nodes.values():
-                self._add(self._row(node))
+            self._go(iter(every))
         except KeyboardInterrupt:
             self.stopped = "KeyboardInterrupt"
-            for node in self.engine.graph.nodes.values():
-                if node.id not in self.rows:
+            for flight in self._flights.values():
+                flight.let_go()
+            for node in every:
+                if node.id in self._open:
                     self._add(self._left(node, "not reached: the run was interrupted"))
             raise
 
-    def _add(self, row: NodeReport) -> None:
-        remade = [self.engine.remade.pop(node) for node in list(self.engine.remade)]
-        self.rows.update({each.id: each for each in (*remade, row)})
-        failures = sum(each.outcome == "failed" for each in (*remade, row))
-        if failures:
-            self._failures += failures
-            if self.limits.maxfail and self._failures >= self.limits.maxfail and not self.stopped:
-                plural = "" if self._failures == 1 else "s"
-                self.stopped = f"stopping after {self._failures} failure{plural}"
-        self.finished(row)
+    def again(self, node: Node) -> NodeReport:
+        """Decide a node of a run that is over once more: its value is gone, or found after all."""
+        del self.rows[node.id]
+        self.go([node])
+        return self.rows[node.id]
 
-    def _row(self, node: Node) -> NodeReport:
+    def _go(self, nodes: Iterator[Node]) -> None:
+        while True:
+            for done in self.executor.finished(wait=False):
+                self._land(done)
+            if self._start_next():
+                continue
+            node = self._ready.popleft() if self._ready else next(nodes, None)
+            if node is not None:
+                self._come_up(node)
+            elif self._flights:
+                for done in self.executor.finished(wait=True):
+                    self._land(done)
+            else:
+                break
+        assert not self._open, f"nodes wait for one another: {sorted(self._open)}"
+
+    # --- deciding
+
+    def _come_up(self, node: Node) -> None:
+        """Decide the node, unless it has to wait."""
+        for each in self._before(node):
+            if each in self._open:
+                self._parked.setdefault(each, []).append(node)
+                return
+        found = self._decided(node)
+        if isinstance(found, NodeReport):
+            self._add(found)
+        else:
+            self._queue.append((node, found))
+
+    def _before(self, node: Node) -> Iterator[str]:
+        yield from self.engine.graph.gates.get(node.id, ())
+        yield from node.upstream
+
+    def _decided(self, node: Node) -> NodeReport | Miss:
         if self.stopped:
             return self._left(node, f"not reached: {self.stopped}")
         if node.name in self.engine.policy.given and node.kind == "step":
@@ -68,6 +137,8 @@ class Schedule:
         stopper = self._stopper(node)
         if stopper is not None:
             return stopper
+        if node.id in self._again:
+            return Miss(self.engine.key(node), (Reason(self._again.pop(node.id)),))  # type: ignore[arg-type]
         if self.limits.plan or self.limits.fail_on_miss:
             return self._planned(node)
         decision = self.engine.decide(node)
@@ -75,18 +146,14 @@ class Schedule:
             return self.engine.use(node, decision)
         if node.id in self.engine.graph.excluded:
             return self._left(node, "deselected, and not in the cache")
-        return self._run(node, decision)
-
-    def _run(self, node: Node, miss: Miss) -> NodeReport:
-        return self.engine.run(node, miss, started=self.started)
+        return decision
 
     def _left(self, node: Node, message: str) -> NodeReport:
         return NodeReport(node.id, node.kind, "skipped", node.file, needs=node.upstream, message=message)
 
     def _stopper(self, node: Node) -> NodeReport | None:
         """The row of a node that cannot run: what it needs failed or was skipped, or a check has not passed."""
-        optional = {n for need in node.needs if need.variants is not None for n in need.nodes}
-        worst: tuple[str, str] | None = None
+        worst: NodeReport | None = None
         for each in self._before(node):
             row = self.rows.get(each)
             if row is None or row.outcome in DONE or row.outcome in ("would-run", "unknown"):
@@ -94,13 +161,9 @@ class Schedule:
             if row.outcome in ("failed", "blocked"):
                 blocker = f"blocked by {row.id}" if row.outcome == "failed" else row.message
                 return self._blocked(node, blocker)
-            if each not in optional and worst is None:
-                worst = ("skipped", f"needs {row.id}, which is skipped")
-        return None if worst is None else self._left(node, worst[1])
-
-    def _before(self, node: Node) -> Iterator[str]:
-        yield from self.engine.graph.gates.get(node.id, ())
-        yield from node.upstream
+            if worst is None and not _is_optional(node, each):
+                worst = row
+        return None if worst is None else self._left(node, f"needs {worst.id}, which is skipped")
 
     def _blocked(self, node: Node, blocker: str) -> NodeReport:
         return NodeReport(node.id, node.kind, "blocked", node.file, needs=node.upstream, message=blocker)
@@ -110,9 +173,86 @@ class Schedule:
         row = NodeReport(node.id, node.kind, "unknown", node.file, needs=node.upstream)
         if waiting:
             return evolve(row, message=f"depends on {waiting[0]}")
-        decision: Decision = self.engine.decide(node)
+        decision = self.engine.decide(node)
         if isinstance(decision, Hit):
             return self.engine.use(node, decision)
         if node.id in self.engine.graph.excluded:
             return self._left(node, "deselected, and not in the cache")
         return evolve(row, outcome="would-run", why=decision.reasons, key=decision.key or None)
+
+    # --- running
+
+    def _start_next(self) -> bool:
+        """Start the first node that was decided on and that there is room for; whether there was one."""
+        for at, (node, miss) in enumerate(self._queue):
+            if self.stopped or self.executor.takes(node):
+                del self._queue[at]
+                self._start(node, miss)
+                return True
+        return False
+
+    def _start(self, node: Node, miss: Miss) -> None:
+        if self.stopped:
+            self._add(self._left(node, f"not reached: {self.stopped}"))
+            return
+        claim = None
+        store = self.engine.shelf.store
+        if store is not None and miss.reasons != (Reason("refresh"),) and self.engine.keeps(node):
+            if miss.key in self._keys:
+                self._parked.setdefault(self._keys[miss.key], []).append(node)
+                return
+            claim = store.claim(miss.key)
+            mine = claim.__enter__()
+            if not mine or self.engine.shelf.traces(miss.key):  # another run may have computed it meanwhile
+                found = self.engine.decide(node)
+                if isinstance(found, Hit):
+                    claim.__exit__(None, None, None)
+                    self._add(self.engine.use(node, found))
+                    return
+            self._keys[miss.key] = node.id
+        self.started(node)
+        flight = self._flights[node.id] = _Flight(node, miss, self.engine.work(node, miss), claim)
+        self.executor.submit(flight.work)
+
+    def _land(self, done: Done) -> None:
+        flight = self._flights.pop(done.node)
+        self._keys.pop(flight.miss.key, None)
+        try:
+            if done.gone is not None:
+                self._lost(flight, done.gone)
+            else:
+                self._add(self.engine.finish(flight.node, flight.miss, flight.work, done))
+        finally:
+            flight.let_go()
+
+    def _lost(self, flight: _Flight, gone: ValueGone) -> None:
+        """An input of the node could not be had: it is made again first, if it may be and has not been already."""
+        node, maker = flight.node, self.engine.maker(gone, flight.node)
+        if maker is None or maker.id in self.engine.graph.excluded or (node.id, maker.id) in self._tried:
+            failure = self.describe(gone.__cause__ or gone)
+            self._add(self.engine.without(node, flight.miss, maker, gone, failure))
+            return
+        self._tried.add((node.id, maker.id))
+        self.engine.lose(gone, maker)
+        self._again[maker.id] = gone.reason
+        self._open.add(maker.id)
+        self._parked.setdefault(maker.id, []).append(node)
+        self._ready.appendleft(maker)
+
+    def _add(self, row: NodeReport) -> None:
+        first = row.id not in self.rows
+        self.rows[row.id] = row
+        self._open.discard(row.id)
+        self._ready.extend(self._parked.pop(row.id, ()))
+        if row.outcome == "failed":
+            self._failures += 1
+            if self.limits.maxfail and self._failures >= self.limits.maxfail and not self.stopped:
+                plural = "" if self._failures == 1 else "s"
+                self.stopped = f"stopping after {self._failures} failure{plural}"
+        if first:  # one that ran again after it had been a hit was told already
+            self.finished(row)
+
+
+def _is_optional(node: Node, upstream: str) -> bool:
+    """Does the node take the other's value, if it does, by `All` only?"""
+    return any(need.variants is not None and upstream in need.nodes for need in node.needs)

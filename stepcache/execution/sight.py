@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 from stepcache.collect.load import ProjectModules
 from stepcache.digest import digest_all
 from stepcache.key.files import FileDigests
-from stepcache.key.ingredients import Recipe, Surroundings, recipe, resource_functions
+from stepcache.key.ingredients import Facts, Recipe, Surroundings, facts_of, recipe, resource_functions
 from stepcache.key.look import Look, declared, now
 from stepcache.key.modules import Modules
 from stepcache.key.observe import Observer, Seen
@@ -55,6 +55,7 @@ class Sight:
     """The modules of the files in which nodes are bound, by the files' portable names."""
     _world: str | None = None
     _rules: dict[tuple[tuple[str, ...], tuple[str, ...]], Rules] = field(factory=dict)
+    _facts: dict[tuple[int, ...], tuple[Facts, object]] = field(factory=dict)
 
     # --- code
 
@@ -66,6 +67,16 @@ class Sight:
         digests = {n: v.digest for n, v in values.items() if n in taken}
         around = Surroundings(self.root, self.files, digests, self.keyed)
         return recipe(node, resources, self._reach(node, resources), classes, around)
+
+    def facts(self, made: Recipe | None) -> Facts:
+        """What the code of a recipe says of what it reads; many nodes share one."""
+        if made is None:
+            return Facts()
+        key = tuple(map(id, made.reaches))
+        if key not in self._facts:
+            # The reaches are kept: others must not come to have their ids.
+            self._facts[key] = (facts_of(made.reaches), made.reaches)
+        return self._facts[key][0]
 
     def settle(self, nodes: Iterable[Node], resources: Mapping[str, BoundResource]) -> None:
         """Look at all code and module variables that nodes reach, before a step can change one."""
@@ -126,19 +137,19 @@ class Sight:
         )
 
     @contextmanager
-    def watching(self, node: Node, made: Recipe | None) -> Iterator[Watching]:
+    def watching(self, node: Node, facts: Facts) -> Iterator[Watching]:
         """Watch what runs in the block."""
         watching = Watching()
         with self.observer.watch() as watch, self.loaded.importing():
             yield watching
         settings = {s.name: s.value for s in node.settings}
         watching.conclude = lambda: watch.conclude(
-            self._look(made),
+            self._look(None),
             self._rules_of(node.definition.ignore),
-            literals=made.literals if made is not None else (),
-            env_names=made.names if made is not None else frozenset(),
+            literals=facts.literals,
+            env_names=facts.names,
             settings=settings,
-            reached=made.modules if made is not None else (),
+            reached=facts.modules,
             is_project=self.modules.is_project,
         )
 

@@ -49,7 +49,7 @@ class Inputs:
     """Gives nodes the values that they need."""
 
     load: Callable[[Value], Any]
-    products: dict[str, Product]
+    products: Mapping[str, Product]
 
     def of(self, node: str) -> Any:
         """The value of a node, a fresh one."""

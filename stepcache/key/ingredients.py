@@ -32,16 +32,6 @@ class Recipe:
     reaches: tuple[Reach, ...]
 
     @property
-    def literals(self) -> tuple[tuple[str, str], ...]:
-        """Texts in reached code that may be paths, each with the folder of the file it stands in."""
-        return tuple(dict.fromkeys(each for reach in self.reaches for each in reach.literals))
-
-    @property
-    def names(self) -> frozenset[str]:
-        """Texts in reached code that may be names of environment variables."""
-        return frozenset().union(*(reach.names for reach in self.reaches))
-
-    @property
     def modules(self) -> tuple[str, ...]:
         """The project modules in which names were reached."""
         return tuple(dict.fromkeys(each for reach in self.reaches for each in reach.modules))
@@ -50,6 +40,28 @@ class Recipe:
     def uncertain(self) -> tuple[str, ...]:
         """What made more code be taken in than was followed."""
         return tuple(dict.fromkeys(each for reach in self.reaches for each in reach.uncertain))
+
+
+@frozen
+class Facts:
+    """What a node's code says of what it reads.
+
+    `literals` are texts that may be paths, each with the folder of the file it stands in; `names` texts that may be
+    names of environment variables; `modules` the project modules in which names were reached.
+    """
+
+    literals: tuple[tuple[str, str], ...] = ()
+    names: frozenset[str] = frozenset()
+    modules: tuple[str, ...] = ()
+
+
+def facts_of(reaches: Iterable[Reach]) -> Facts:
+    """The facts of all that was reached."""
+    return Facts(
+        tuple(dict.fromkeys(each for reach in reaches for each in reach.literals)),
+        frozenset().union(*(reach.names for reach in reaches)),
+        tuple(dict.fromkeys(each for reach in reaches for each in reach.modules)),
+    )
 
 
 @frozen

@@ -1,0 +1,79 @@
+"""What goes to an executor and what comes back: plain data, so that it may cross to another process.
+
+decide (parent) → Work → an executor runs the body, watches it and stores the value → Done → trace and row (parent)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from attrs import frozen
+
+from stepcache.errors import ValueGone
+from stepcache.execution.values import Product
+from stepcache.key.conclude import Seen
+from stepcache.key.ingredients import Facts
+from stepcache.model import BoundResource, Failure, Node, Observation, Output
+
+_NOTHING_SEEN = Seen(())
+_SILENT = Output()
+
+
+@frozen(eq=False)
+class Work:
+    """One node that is to be run.
+
+    `key` is the one that was decided on ("" where an input has no digest). `facts` is what the code says of what it
+    reads. `inputs` are the products of the nodes whose values it, or a resource of its, takes, by node id; a variant
+    without a value is not among them. `keeps` says whether the result is to be stored.
+    """
+
+    node: Node
+    key: str
+    facts: Facts
+    inputs: Mapping[str, Product]
+    resources: Mapping[str, BoundResource]
+    keeps: bool
+
+
+@frozen(eq=False)
+class Done:
+    """What came of a work.
+
+    `outcome` is "ran" (a check: it passed), "failed", "skipped" by its own body (`message` says why), or "gone":
+    an input could not be had, and nothing ran. `product` is the value's place; `unstorable` says why it has none.
+    `standing` is what the set-ups of its resources read.
+    """
+
+    node: str
+    outcome: Literal["ran", "failed", "skipped", "gone"]
+    product: Product | None = None
+    seconds: float = 0.0
+    seen: Seen = _NOTHING_SEEN
+    standing: tuple[Observation, ...] = ()
+    output: Output = _SILENT
+    failure: Failure | None = None
+    message: str = ""
+    unstorable: str = ""
+    gone: ValueGone | None = None
+
+
+class Executor(Protocol):
+    """Runs works and gives back what came of them; how many at a time and where is its own affair."""
+
+    def takes(self, node: Node) -> bool:
+        """Is there room for this node now?"""
+        ...
+
+    def submit(self, work: Work) -> None:
+        """Take a work for which there is room; an executor in this process runs it before it returns."""
+        ...
+
+    def finished(self, wait: bool) -> list[Done]:
+        """What has come to its end since the last time; with *wait*, at least one as long as any is under way."""
+        ...
+
+    def close(self) -> list[str]:
+        """Tear down what is left; what went wrong with it, a line each."""
+        ...
