@@ -104,4 +104,7 @@ def _is_all(annotation: object, function: Callable[..., Any]) -> bool:
             found = getattr(found, part, None)
         annotation = found
     origin = getattr(annotation, "__origin__", annotation)
-    return getattr(origin, "__module__", "") == "stepcache.api" and getattr(origin, "__qualname__", "") == "All"
+    return (
+        getattr(origin, "__module__", "") == "stepcache.api.annotations"
+        and getattr(origin, "__qualname__", "") == "All"
+    )
