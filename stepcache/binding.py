@@ -213,6 +213,10 @@ def _filters(session: Session) -> Filters:
     if options.markexpr:
         marks = parse_marks(options.markexpr)
         matchers.append((lambda node: marks.matches_marks(node.marks), marks.excludes))
+    if options.checks_only:
+        if options.no_checks:
+            raise UsageError("--checks-only and --no-checks leave nothing to run: give one of them")
+        matchers.append((lambda node: node.kind == "check", False))
     failed = frozenset(last_run(session).get("failed", ())) if options.lf or options.ff else frozenset()
     return Filters(
         matchers=tuple(matchers),

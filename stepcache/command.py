@@ -106,12 +106,21 @@ def _with_session(session: Session) -> int:
         if options.collect_only:
             return _collect_only(session, terminal)
         session.plugins.add(report, "terminal")
-        result = execute(session)
+        result = _told_by_pytest(session, execute(session))
         if (options.plan or options.fail_on_miss) and not result.problems:
             rows = result.nodes if options.plan else [r for r in result.nodes if r.outcome in ("would-run", "unknown")]
             terminal.listing(plan_lines(rows))
         session.plugins.hook.stepcache_run_finished(report=result, options=options)
         return result.exit_code
+
+
+def _told_by_pytest(session: Session, report: RunReport) -> RunReport:
+    """*report* with the failures of checks as pytest tells them, if there are any."""
+    if all(row.kind != "check" or row.failure is None for row in report.nodes):
+        return report
+    from stepcache.introspect import introspected
+
+    return introspected(session, report)
 
 
 @contextmanager

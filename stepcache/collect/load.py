@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, spec_from_file_location
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define
 
@@ -26,6 +26,12 @@ from stepcache.model import Definition
 
 IsProject = Callable[[str], bool]
 WatchImport = Callable[[str], AbstractContextManager[Any]]
+
+
+class Executes(Protocol):
+    """A loader that reads the file of a module's spec and runs it."""
+
+    def exec_module(self, module: ModuleType) -> None: ...
 
 
 @define
@@ -79,10 +85,21 @@ class Loader(SourceFileLoader):
         api.importing.append(name)
         try:
             with self._modules.watch(name):
-                super().exec_module(module)
+                if self._modules.rewriter is None:
+                    super().exec_module(module)
+                else:
+                    self._rewritten(module, name, self._modules.rewriter)
         finally:
             api.importing.pop()
         self._modules.finished(name, tuple(api.made[before:]))
+
+    def _rewritten(self, module: ModuleType, name: str, rewriter: Executes) -> None:
+        """Have *rewriter* run the module; it reads the file itself, which must be the same before and after."""
+        source = self.get_data(self.path)
+        self._modules.note(name, self.path, source)
+        rewriter.exec_module(module)
+        if self.get_data(self.path) != source:
+            raise ImportError(f"{self.path} was changed while it was imported")
 
 
 class Finder:
@@ -136,6 +153,8 @@ class ProjectModules:
         self.specs: dict[str, ModuleSpec] = {}
         self.loaded: dict[str, Loaded] = {}
         self.watch: WatchImport = lambda name: nullcontext()
+        self.rewriter: Executes | None = None
+        """Runs a module in our loader's place: pytest's, which rewrites assertions."""
         self.reads_hold: Callable[[str], bool] = lambda name: True
         """Does what a module read while it was imported say what it said then?"""
         self._finder = Finder(self)

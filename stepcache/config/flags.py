@@ -72,6 +72,7 @@ GROUPS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
                 "values",
                 metavar="NODE",
             ),
+            Flag(("--checks-only",), "checks_only", "only the checks, and what they need"),
             Flag(("--no-checks",), "no_checks", "leave out all checks"),
             Flag(
                 ("--continue-on-collection-errors",),

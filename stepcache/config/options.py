@@ -32,6 +32,7 @@ class Options:
     ignore: tuple[str, ...] = ()
     lf: bool = False
     ff: bool = False
+    checks_only: bool = False
     no_checks: bool = False
     continue_on_collection_errors: bool = False
 

@@ -39,6 +39,15 @@ class Shelf:
             return self.scratch.load(value)
         return self.store.load(value)
 
+    def loose(self, value: Value) -> bytes | None:
+        """The bytes of a value that lies in the scratch area, for another process."""
+        return self.scratch.data(value.digest) if value.digest in self._scratched else None
+
+    def lay(self, digest: str, data: bytes) -> None:
+        """Put the bytes of another process's value into the scratch area."""
+        self.scratch.lay(digest, data)
+        self._scratched.add(digest)
+
     def held(self, value: Value) -> bool:
         """Is the value still there, as far as can be told cheaply?"""
         return value.digest in self._scratched or (self.store is not None and self.store.holds(value))

@@ -85,6 +85,22 @@ class Scratch:
             raise ValueGone(value.digest, "evicted") from error
         return self.decoded(value, data)
 
+    def data(self, digest: str) -> bytes | None:
+        """The bytes that are kept under *digest*; None where there are none, or none any more."""
+        with self._lock:
+            held = self._held.get(digest)
+        if held is None or isinstance(held, bytes):
+            return held
+        try:
+            return bytes(_mapped(held))
+        except OSError:
+            return None
+
+    def lay(self, digest: str, data: bytes) -> None:
+        """Keep bytes that another process's scratch area gave as `data`."""
+        with self._lock:
+            self._held[digest] = data
+
     def holds(self, digest: str) -> bool:
         """Whether a value of that digest is kept here."""
         return digest in self._held

@@ -31,14 +31,16 @@ ROOMS = (
     ("opening", "levels", "outcome"),
     ("binding",),
     ("session",),
+    ("introspect",),
     ("runs", "command"),
+    ("pytest_rewriting", "pytest_registered", "pytest_checks", "pytest_child"),
     ("cli", "stamp", "pytest_plugin", "testing", "__main__", "__init__"),
 )
 PLACE = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
 
 # What may be loaded only where it is at home: a module, and the files that import it.
 HOMES = {
-    "pytest": ("pytest_plugin.py", "testing.py"),
+    "pytest": ("pytest_", "testing.py"),
     "zstandard": ("store/",),
     "sqlite3": ("store/", "stamp.py", "key/wrappers.py"),  # the last sees what steps open
     "pickle": ("store/",),

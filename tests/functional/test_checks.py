@@ -129,7 +129,7 @@ def test_warn_gates_nothing_and_leaves_the_exit_status_alone(project: Project) -
     assert result.exit_code == 0
     assert names(result)["check_clean"] == "warned"
     assert names(result)["whole"] == "ran"
-    assert "WARNED pipeline_x.py::check_clean - assert clean > 0" in result.lines
+    assert "WARNED pipeline_x.py::check_clean - assert 0 > 0" in result.lines
     assert names(project.run("-P", "n=0"))["check_clean"] == "warned"
     assert stepcache.run(params={"n": 0}, check=True).exit_code == 0
 
@@ -233,6 +233,68 @@ def test_a_check_takes_settings_and_resources(project: Project) -> None:
     assert names(project.run())["check_a"] == "passed"
     result = project.run("-P", "check_a.least=5")
     assert (names(result)["check_a"], result.reasons["pipeline_x.py::check_a"]) == ("failed", ["setting: least 1 -> 5"])
+
+
+def test_a_parametrised_check_is_one_node_for_each_choice(project: Project) -> None:
+    project.edit(
+        "pipeline_x.py", "def check_clean(clean)", '@parametrize("least", [-1, 1, 5])\ndef check_clean(clean, least)'
+    )
+    project.edit("pipeline_x.py", "clean > 0", "clean > least")
+    project.edit("pipeline_x.py", "import pipeline", "import parametrize, pipeline")
+    result = project.run()
+    assert {n: o for n, o in names(result).items() if "check" in n} == {
+        "check_clean[-1]": "passed", "check_clean[1]": "passed", "check_clean[5]": "failed",
+    }  # fmt: skip
+    assert "BLOCKED pipeline_x.py::model - blocked by pipeline_x.py::check_clean[5]" in result.lines
+
+
+def test_one_that_takes_several_values_waits_for_all(project: Project) -> None:
+    project.edit("pipeline_x.py", "def check_clean(clean)", "def check_clean(clean, other)")
+    project.edit("pipeline_x.py", "clean > 0", "clean > other")
+    result = project.run()
+    order = [node.partition("::")[2] for node in result.outcomes]
+    assert order.index("check_clean") > order.index("other")
+    assert names(result)["check_clean"] == "passed"
+    assert names(project.run("pipeline_x.py::model")) == {"raw": "cached", "clean": "cached", "model": "cached"}
+
+
+def test_going_back_to_a_value_that_passed_is_a_hit(project: Project) -> None:
+    project.run()
+    project.run("-P", "n=0")
+    assert set(names(project.run()).values()) == {"cached"}
+
+
+# --- which of them are run
+
+
+def test_checks_only(project: Project) -> None:
+    assert names(project.run("--checks-only")) == {"raw": "ran", "clean": "ran", "check_clean": "passed"}
+    result = project.run("--checks-only", "-P", "n=0")
+    assert (result.exit_code, names(result)) == (1, {"raw": "ran", "clean": "ran", "check_clean": "failed"})
+    assert "collected 6 nodes / 3 deselected / 3 selected" in result.lines
+
+
+def test_checks_only_with_an_expression(project: Project) -> None:
+    project.edit("pipeline_x.py", "def check_clean", "def check_other(other):\n    pass\n\ndef check_clean")
+    assert names(project.run("--checks-only", "-k", "other")) == {"other": "ran", "check_other": "passed"}
+
+
+def test_checks_only_without_checks_is_refused(project: Project) -> None:
+    result = project.run("--checks-only", "--no-checks")
+    assert (result.exit_code, result.stderr) == (
+        4, "ERROR: --checks-only and --no-checks leave nothing to run: give one of them\n"
+    )  # fmt: skip
+
+
+def test_lf_runs_the_failed_check_and_what_it_blocked(project: Project) -> None:
+    project.edit("pipeline_x.py", "clean > 0", "clean > 5")
+    project.run()
+    project.edit("pipeline_x.py", "clean > 5", "clean > 0")
+    result = project.run("--lf")
+    assert names(result) == {
+        "raw": "cached", "clean": "cached", "check_clean": "passed", "model": "ran", "other": "cached", "whole": "ran",
+    }  # fmt: skip
+    assert names(project.run("--lf")) == names(project.run())
 
 
 # --- which functions are checks
