@@ -87,6 +87,7 @@ def execute(session: Session) -> RunReport:
                 record(session, schedule.rows)
     except KeyboardInterrupt:
         interrupted = True
+        schedule.stopped = "KeyboardInterrupt"  # it may have come when all rows were there
     session.warnings.extend([*engine.warnings, *engine.wrong_ends])
     code = ExitCode.INTERRUPTED if interrupted else exit_code_of(session, schedule.rows)
     return report_of(session, schedule.rows, code, began, schedule.stopped)
