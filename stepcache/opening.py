@@ -32,7 +32,7 @@ from stepcache.key.rules import Rules
 from stepcache.plugins import Plugins
 from stepcache.project import project_of
 from stepcache.state import Call, Session
-from stepcache.store import Codecs, Refused, Scratch, Store, StoreSettings, load_seal, open_store
+from stepcache.store import Codecs, Packer, Refused, Scratch, Store, StoreSettings, load_seal, open_store
 from stepcache.store.seal import NoSeal
 
 
@@ -134,7 +134,7 @@ def _store(
         warnings.append(f"the cache is off: {seal.reason}")
         return None
     settings = StoreSettings(
-        compression_level=configuration.compression_level,
+        packer=Packer(configuration.compression_level, configuration.compression),
         durability=configuration.durability,
         formats=configuration.formats,
         max_size=configuration.cache_max_size,

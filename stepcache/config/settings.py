@@ -19,6 +19,7 @@ from stepcache.errors import UsageError
 
 Durability = Literal["normal", "fsync"]
 Formats = Literal["any", "safe"]
+Compression = Literal["adaptive", "always", "never"]
 
 # As pytest has them.
 NORECURSEDIRS = ("*.egg", ".*", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}")
@@ -46,6 +47,7 @@ class Configuration:
     filterwarnings: tuple[str, ...] = ()
     cache_dir: Path | None = None
     cache_max_size: int = 10 * 2**30
+    compression: Compression = "adaptive"
     compression_level: int = 1
     durability: Durability = "normal"
     formats: Formats = "any"
@@ -209,6 +211,7 @@ _KEYS: dict[str, Callable[[object], object]] = {
     "filterwarnings": _texts,
     "cache_dir": _folder,
     "cache_max_size": _size,
+    "compression": _choice("adaptive", "always", "never"),
     "compression_level": _level,
     "durability": _choice("normal", "fsync"),
     "formats": _choice("any", "safe"),

@@ -8,6 +8,7 @@ folder, made or refused), `blobs` (large values), `rows`, `batch`, `schema`, `sa
 """
 
 from stepcache.store.codecs import Codec, Declined, Encoded
+from stepcache.store.compression import Packer
 from stepcache.store.folder import Refused
 from stepcache.store.registry import Codecs, builtin_codecs
 from stepcache.store.scratch import Scratch
@@ -24,6 +25,7 @@ __all__ = [
     "Encoded",
     "EntryRow",
     "NoSeal",
+    "Packer",
     "Refused",
     "Scratch",
     "Seal",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from stepcache.store.codecs import Declined, Encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from stepcache.store.frame import Buffer
 
@@ -48,7 +48,8 @@ class ArrayCodec:
             raise Declined(f"a {type(value).__name__} does not come back as one")
         header = ascii((is_array, describe(array.dtype), array.shape)).encode()
         start = len(header).to_bytes(4, "little") + header
-        return Encoded((start.ljust(-(-len(start) // _ALIGNMENT) * _ALIGNMENT, b" "), *content(array)))
+        start = start.ljust(-(-len(start) // _ALIGNMENT) * _ALIGNMENT, b" ")
+        return Encoded(Joined(((start,), content(array))), size=len(start) + array.nbytes)
 
     def decode(self, data: memoryview) -> object:
         size = int.from_bytes(data[:4], "little")
@@ -109,6 +110,17 @@ def content(array: Any) -> Sequence[Buffer] | Rows:
     if array.flags.c_contiguous:
         return (_bytes(array),)
     return Rows(array)
+
+
+class Joined:
+    """Several sequences of parts, one after the other; none is made before it is reached."""
+
+    def __init__(self, sequences: Sequence[Iterable[Buffer]]) -> None:
+        self.sequences = sequences
+
+    def __iter__(self) -> Iterator[Buffer]:
+        for parts in self.sequences:
+            yield from parts
 
 
 class Rows:

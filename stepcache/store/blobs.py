@@ -16,14 +16,13 @@ from blake3 import blake3
 
 from stepcache.errors import Unstorable
 from stepcache.store import compression
-from stepcache.store.folder import make_private, new_file, remove, write_all
+from stepcache.store.folder import make_private, remove, unnamed_file, write_all
 from stepcache.store.frame import (
     ALIGNMENT,
     RAW,
     VALUE,
     ZSTD,
     Damaged,
-    Foreign,
     Header,
     header_bytes,
     header_size,
@@ -34,21 +33,28 @@ from stepcache.store.frame import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from stepcache.store.compression import Packer
     from stepcache.store.content import Content
     from stepcache.store.seal import Seal
 
+VALUE_NAMES = b"value"
+"""What the names of values are made with."""
 _MAPPED = 1 << 18
 _MOST_DAMAGED = 10
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
+class TooLarge(Exception):
+    """A value is larger than the cache may become."""
+
+
 class Blobs:
     """The blobs of one cache folder."""
 
-    def __init__(self, folder: str, seal: Seal, *, level: int, durable: bool) -> None:
+    def __init__(self, folder: str, seal: Seal, *, packer: Packer, durable: bool) -> None:
         self._folder = folder
         self._seal = seal
-        self._level = level
+        self._packer = packer
         self._durable = durable
 
     def path(self, name: bytes) -> str:
@@ -64,43 +70,43 @@ class Blobs:
             return None
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
-    def stored(self, name: bytes, digest: bytes) -> int | None:
-        """The stored size of a blob that is there and whole: any other is written again. It counts as used now."""
-        path = self.path(name)
-        try:
-            data = _contents(path)
-            header = read_header(data, self._seal, VALUE, digest)
-            payload_of(data, header)
-            # A blob that was touched of late is not taken for one that nothing refers to.
-            os.utime(path, follow_symlinks=False)
-        except (OSError, Damaged, Foreign):
-            return None
-        return header.stored
+    def write(self, content: Content, most: int) -> tuple[bytes, int]:
+        """Write the blob, in place of one that is there; its name and its stored size. Raises TooLarge.
 
-    def write(self, name: bytes, content: Content) -> int:
-        """Write the blob; its stored size."""
-        path = self.path(name)
-        make_private(os.path.dirname(path))
-        packing = ZSTD if compression.pays(content.parts, content.size, self._level) else RAW
-        start = header_size(content.codec, ALIGNMENT)
-        with new_file(path, durable=self._durable) as fd:
-            write_all(fd, bytes(start))
-            raw, stored, size = blake3(), blake3(), 0
-            pieces = _hashed(compression.chunks(content.parts), raw)
+        The bytes are gone through once: what is hashed is what is written, and only then has it a name.
+        """
+        top = f"{self._folder}/blobs"
+        make_private(top)
+        packing = ZSTD if self._packer.pays(content.parts, content.size) else RAW
+        if packing == RAW and content.size > most:
+            raise TooLarge
+        with unnamed_file(top, durable=self._durable) as new:
+            write_all(new.fd, bytes(header_size(content.codec, ALIGNMENT)))
+            raw, stored, size, went = blake3(), blake3(), 0, 0
+            pieces = compression.chunks(content.parts)
             if packing == RAW:
                 for piece in pieces:
-                    write_all(fd, piece)
-                stored, size = raw, content.size
+                    raw.update(piece)
+                    write_all(new.fd, piece)
+                    went += len(piece)
+                stored, size = raw, went
             else:
-                for packed in compression.packed_stream(pieces, content.size, self._level):
+                for packed in self._packer.stream(_hashed(pieces, raw), content.size):
                     stored.update(packed)
                     size += len(packed)
-                    write_all(fd, packed)
-            if raw.digest() != content.hash:
+                    if size > most:
+                        raise TooLarge
+                    write_all(new.fd, packed)
+                went = content.size  # which zstd makes sure of
+            if went != content.size or content.hashed not in (None, raw.digest()):
                 raise Unstorable("value", "", "it changed while it was being stored")
+            content.hashed = raw.digest()
             header = Header(VALUE, content.codec, packing, content.size, size, content.digest_bytes, stored.digest())
-            os.pwrite(fd, header_bytes(header, self._seal, ALIGNMENT), 0)
-        return size
+            os.pwrite(new.fd, header_bytes(header, self._seal, ALIGNMENT), 0)
+            name = self._seal.name(VALUE_NAMES, content.digest_bytes)
+            new.path = self.path(name)
+            make_private(os.path.dirname(new.path))
+        return name, size
 
     def read(self, name: bytes, digest: bytes) -> memoryview:
         """The raw bytes, writable and the caller's own. Raises Damaged, Foreign or OSError."""
@@ -109,7 +115,8 @@ class Blobs:
         payload = payload_of(data, header)
         if header.packing == RAW:
             return payload
-        return memoryview(compression.unpack(payload, header.size))
+        whole = data.obj if isinstance(data.obj, mmap.mmap) else None
+        return compression.unpack(payload, header.size, whole)
 
     def set_aside(self, name: bytes) -> None:
         """Keep a damaged blob for whoever wants to look, but only a few of them; it is never read again."""
@@ -128,13 +135,15 @@ class Blobs:
         """Each file: its path, its name (None if it is half a blob that a killed process left), its status."""
         top = f"{self._folder}/blobs"
         for shard in _names(top):
-            for file in _names(f"{top}/{shard}"):
-                path = f"{top}/{shard}/{file}"
+            within = [f"/{file}" for file in _names(f"{top}/{shard}")] if len(shard) == 2 else [""]
+            for file in within:
+                path = f"{top}/{shard}{file}"
                 try:
                     status = os.lstat(path)
                 except OSError:
                     continue
-                yield path, _name(shard + file), status
+                if stat.S_ISREG(status.st_mode):
+                    yield path, _name(shard + file[1:]), status
 
 
 def _hashed(pieces: Iterator[memoryview], hasher: blake3) -> Iterator[memoryview]:

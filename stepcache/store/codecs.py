@@ -20,11 +20,13 @@ class Encoded:
     """A value as bytes: its parts are hashed and written one after the other and never joined.
 
     They are gone through more than once and must give the same bytes each time. `classes` names, as
-    "module:qualname", the classes and functions outside the standard library that the bytes refer to.
+    "module:qualname", the classes and functions outside the standard library that the bytes refer to. `size` is that
+    of all parts; parts that are made while they are gone through are made once less where it is given.
     """
 
     parts: Iterable[Buffer]
     classes: tuple[str, ...] = ()
+    size: int | None = None
 
 
 class Codec(Protocol):

@@ -5,9 +5,12 @@ zstandard is imported when a frame is packed or a packed frame is met, never bef
 
 from __future__ import annotations
 
+import mmap
 import os
 from threading import local
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import frozen
 
 from stepcache.store.frame import Damaged
 
@@ -16,20 +19,51 @@ if TYPE_CHECKING:
 
     from stepcache.store.frame import Buffer
 
+Policy = Literal["adaptive", "always", "never"]
+
 # Raw bytes can be mapped and cost no time: packing must save a tenth.
 _WORTH = 0.9
 _PIECES, _PIECE = 16, 64 * 1024
-_CHUNK = 4 << 20
+# What is hashed, packed and written at a time: it stays in the processor's cache meanwhile.
+_CHUNK = 1 << 20
 _THREADED = 8 << 20
 _LARGEST_WINDOW = 1 << 27
+# From here on, memory is had from the system as it is touched, and given back as it is used up.
+_PAGED = 4 << 20
 
 _kept = local()
 
 
-def pack(data: bytes, level: int) -> bytes | None:
-    """*data* packed, or None where that saves less than a tenth."""
-    packed: bytes = _packer(level).compress(data)
-    return packed if len(packed) <= _WORTH * len(data) else None
+@frozen
+class Packer:
+    """How values are packed: at which level of zstd, and which of them."""
+
+    level: int = 1
+    policy: Policy = "adaptive"
+
+    def pack(self, data: bytes) -> bytes | None:
+        """*data* packed, or None where it is to stay as it is."""
+        if self.policy == "never":
+            return None
+        packed: bytes = _packer(self.level).compress(data)
+        return packed if len(packed) <= (_WORTH if self.policy == "adaptive" else 1) * len(data) else None
+
+    def pays(self, parts: Iterable[Buffer], size: int) -> bool:
+        """Whether a value is to be packed: where it may, if a sample taken from all over it shrinks by a tenth."""
+        if self.policy != "adaptive":
+            return self.policy == "always"
+        return self.pack(b"".join(_sample(parts, size))) is not None
+
+    def stream(self, pieces: Iterable[memoryview], size: int) -> Iterator[bytes]:
+        """The packed bytes of *pieces*, *size* bytes in all, as they come."""
+        import zstandard
+
+        threads = min(os.cpu_count() or 1, 8) if size >= _THREADED else 0
+        packer = zstandard.ZstdCompressor(level=self.level, threads=threads).compressobj(size=size)
+        for piece in pieces:
+            if packed := packer.compress(piece):
+                yield packed
+        yield packer.flush()
 
 
 def _packer(level: int) -> Any:
@@ -40,11 +74,6 @@ def _packer(level: int) -> Any:
 
         packers[level] = zstandard.ZstdCompressor(level=level)
     return packers[level]
-
-
-def pays(parts: Iterable[Buffer], size: int, level: int) -> bool:
-    """Whether a sample of the bytes, taken from all over them, shrinks by a tenth."""
-    return pack(b"".join(_sample(parts, size)), level) is not None
 
 
 def _sample(parts: Iterable[Buffer], size: int) -> Iterator[bytes]:
@@ -67,23 +96,12 @@ def chunks(parts: Iterable[Buffer]) -> Iterator[memoryview]:
             yield view[start : start + _CHUNK]
 
 
-def packed_stream(pieces: Iterable[memoryview], size: int, level: int) -> Iterator[bytes]:
-    """The packed bytes of *pieces*, *size* bytes in all, as they come."""
-    import zstandard
-
-    threads = min(os.cpu_count() or 1, 8) if size >= _THREADED else 0
-    packer = zstandard.ZstdCompressor(level=level, threads=threads).compressobj(size=size)
-    for piece in pieces:
-        if packed := packer.compress(piece):
-            yield packed
-    yield packer.flush()
-
-
-def unpack(data: Buffer, size: int) -> bytearray:
-    """The *size* bytes that *data* is the packed form of, exactly one frame and no byte more.
+def unpack(data: Buffer, size: int, whole: mmap.mmap | None = None) -> memoryview:
+    """The *size* bytes that *data* is the packed form of, exactly one frame and no byte more; writable.
 
     zstd believes the size that a frame states, so that must be the sealed one; a window is bounded because it is
-    allocated before anything is seen.
+    allocated before anything is seen. Where *data* is the end of the map *whole*, its pages are let go as they have
+    been read.
     """
     import zstandard
 
@@ -91,14 +109,42 @@ def unpack(data: Buffer, size: int) -> bytearray:
         stated = zstandard.get_frame_parameters(data)
         if stated.content_size != size or stated.window_size > _LARGEST_WINDOW:
             raise Damaged("packed size")
-        raw = bytearray(size)
-        view, filled = memoryview(raw), 0
+        view, filled = _room(size), 0
         unpacker = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
-        with unpacker.stream_reader(data) as reader:
-            while filled < size and (got := reader.readinto(view[filled:])):
+        source: Any = data if whole is None else _Draining(whole, len(whole) - len(data))
+        with unpacker.stream_reader(source, read_size=_CHUNK) as reader:
+            while filled < size and (got := reader.readinto(view[filled : filled + _CHUNK])):
                 filled += got
             if filled != size or reader.read(1):
                 raise Damaged("packed size")
     except (zstandard.ZstdError, MemoryError) as error:
         raise Damaged("packed") from error
-    return raw
+    return view
+
+
+def _room(size: int) -> memoryview:
+    if size < _PAGED:
+        return memoryview(bytearray(size))
+    # A large bytearray is filled with zeros first, which takes a fifth of the time.
+    room = mmap.mmap(-1, size)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        room.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(room)
+
+
+class _Draining:
+    """What is left of a mapped file from *position* on; pages that were read are taken out of memory again."""
+
+    def __init__(self, whole: mmap.mmap, position: int) -> None:
+        self.whole = whole
+        self.position = self.left = position
+
+    def read(self, size: int) -> bytes:
+        data = self.whole[self.position : self.position + size]
+        self.position += len(data)
+        done = self.position - self.position % mmap.PAGESIZE
+        start = self.left - self.left % mmap.PAGESIZE
+        if done > start and hasattr(mmap, "MADV_DONTNEED"):
+            self.whole.madvise(mmap.MADV_DONTNEED, start, done - start)
+            self.left = done
+        return data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define
 from blake3 import blake3
 
 from stepcache.digest import frame
@@ -15,30 +15,56 @@ if TYPE_CHECKING:
     from stepcache.store.codecs import Encoded
     from stepcache.store.frame import Buffer
 
+_prefixes: dict[str, bytes] = {}
 
-@frozen
+
+@define(eq=False)
 class Content:
-    """A value's bytes. `hash` is theirs alone; `digest` is over it and the codec's name, and names the value."""
+    """A value's bytes. `hash` is theirs alone; `digest` is over it and the codec's name, and names the value.
+
+    The bytes are hashed when that is first asked for, or while they are written, whichever comes first: a large
+    value is gone through once.
+    """
 
     codec: str
     parts: Iterable[Buffer]
     classes: tuple[str, ...]
     size: int
-    hash: bytes
-    digest_bytes: bytes
+    hashed: bytes | None = None
+    _digest: bytes | None = None
+
+    @property
+    def hash(self) -> bytes:
+        if self.hashed is None:
+            hasher = blake3()
+            for part in self.parts:
+                # By one thread: blake3's own pool of threads hangs in a forked child.
+                hasher.update(part)
+            self.hashed = hasher.digest()
+        return self.hashed
+
+    @property
+    def digest_bytes(self) -> bytes:
+        if self._digest is None:
+            self._digest = value_digest(self.codec, self.hash)
+        return self._digest
 
     @property
     def digest(self) -> str:
         return self.digest_bytes.hex()
 
 
+def value_digest(codec: str, hashed: bytes) -> bytes:
+    """The digest of the value that bytes of that BLAKE3 hash are, by the codec of that name."""
+    prefix = _prefixes.get(codec)
+    if prefix is None:
+        prefix = _prefixes[codec] = frame("value") + frame(codec)
+    return blake3(prefix + hashed).digest()
+
+
 def measured(codec: str, encoded: Encoded) -> Content:
     """The content that *encoded* is."""
-    hasher, size = blake3(), 0
-    for part in encoded.parts:
-        size += len(part)
-        # By one thread: blake3's own pool of threads hangs in a forked child.
-        hasher.update(part)
-    inner = hasher.digest()
-    digest = blake3(frame("value") + frame(codec) + inner).digest()
-    return Content(codec, encoded.parts, encoded.classes, size, inner, digest)
+    size = encoded.size
+    if size is None:
+        size = sum(map(len, encoded.parts))
+    return Content(codec, encoded.parts, encoded.classes, size)

@@ -10,7 +10,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,25 +106,42 @@ def make_private(folder: str) -> None:
 @contextmanager
 def new_file(path: str, *, durable: bool = False) -> Iterator[int]:
     """A file descriptor whose content stands under *path* once all of it is written: all of it, or nothing."""
-    folder = os.path.dirname(path)
+    with unnamed_file(os.path.dirname(path), durable=durable) as new:
+        new.path = path
+        yield new.fd
+
+
+@define
+class NewFile:
+    """A file that is being written. It gets its `path` when all of it is there."""
+
+    fd: int
+    path: str = ""
+
+
+@contextmanager
+def unnamed_file(folder: str, *, durable: bool = False) -> Iterator[NewFile]:
+    """A file whose name is given while it is written; until then it lies in *folder*, on the same disk."""
     temporary = os.path.join(folder, f".new-{os.getpid()}-{os.urandom(8).hex()}")
     fd = -1
     try:
         try:
             fd = os.open(temporary, _CREATE, 0o600)
             os.fchmod(fd, 0o600)
-            yield fd
+            new = NewFile(fd)
+            yield new
             if durable:
                 os.fsync(fd)
         finally:
             if fd >= 0:
                 os.close(fd)
-        os.rename(temporary, path)
+        os.rename(temporary, new.path)
     except BaseException:
         remove(temporary)
         raise
     if durable:
-        sync_folder(folder)
+        sync_folder(os.path.dirname(new.path))
+        sync_folder(folder)  # the name of a folder that was made for it
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:

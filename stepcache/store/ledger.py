@@ -48,7 +48,7 @@ class Ledger:
         self.problems: list[str] = []
         self.database = Database(folder, readonly=readonly, durable=durable, note=self.note)
         self.lock = self.database.lock
-        self.blobs = Blobs(folder, seal, level=settings.compression_level, durable=durable)
+        self.blobs = Blobs(folder, seal, packer=settings.packer, durable=durable)
         self.batch = Batch()
         self.abandoned: Callable[[Content], object] = lambda _: None
         self.after_commit: list[Callable[[], object]] = []

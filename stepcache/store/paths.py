@@ -63,7 +63,8 @@ class PathCodec:
             head = b"".join(_PLAIN.encode((shape, [entry.row() for entry in rows])).parts)
         except Declined as error:
             raise Unstorable(type_name(type(value)), "", f"it holds paths, and {error}") from error
-        return Encoded(_Tree(len(head).to_bytes(8, "little") + head, tmp, rows))
+        size = 8 + len(head) + sum(row.size for row in rows if row.kind == "file")
+        return Encoded(_Tree(len(head).to_bytes(8, "little") + head, tmp, rows), size=size)
 
     def decode(self, data: memoryview) -> object:
         size = int.from_bytes(data[:8], "little")

@@ -50,7 +50,10 @@ class PickleCodec:
         sizes = [sum(map(len, part)) for part in parts[: 1 + len(pickler.buffers)]] + pickler.array_sizes
         head = _COUNTS.pack(len(pickler.buffers), len(pickler.arrays), sizes[0])
         head += struct.pack(f"<{len(sizes) - 1}Q", *sizes[1:])
-        return Encoded(_Aligned(head, parts, sizes), tuple(sorted(pickler.classes)))
+        end = len(head)
+        for size in sizes:
+            end += -end % _ALIGNMENT + size
+        return Encoded(_Aligned(head, parts, sizes), tuple(sorted(pickler.classes)), end)
 
     def decode(self, data: memoryview) -> object:
         buffer_count, array_count, size = _COUNTS.unpack_from(data)

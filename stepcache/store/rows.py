@@ -10,15 +10,17 @@ from stepcache.store.frame import RAW, ZSTD, Damaged, frame, payload_of, read_he
 if TYPE_CHECKING:
     from stepcache.store.seal import Seal
 
+_PACKER = compression.Packer()
+
 
 def sealed(kind: int, name: bytes, document: bytes, seal: Seal, *, long: int) -> bytes:
     """*document* as a row, packed if it is longer than *long*: zstd is not imported to read the others."""
-    packed = compression.pack(document, 1) if len(document) > long else None
+    packed = _PACKER.pack(document) if len(document) > long else None
     payload, packing = (document, RAW) if packed is None else (packed, ZSTD)
     return frame(kind, name, payload, seal, packing=packing, size=len(document))
 
 
-def opened(row: object, kind: int, name: bytes, seal: Seal) -> bytearray | memoryview:
+def opened(row: object, kind: int, name: bytes, seal: Seal) -> memoryview:
     """What was sealed into *row*. Raises Damaged or Foreign."""
     if not isinstance(row, bytes):
         raise Damaged("no bytes")

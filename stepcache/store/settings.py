@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
+
+from stepcache.store.compression import Packer
 
 Trouble = Literal["damaged", "foreign", "evicted"]
 
 
 @frozen
 class StoreSettings:
-    """How values are stored; the configuration's keys of these names."""
+    """How values are stored; the configuration's keys."""
 
-    compression_level: int = 1
+    packer: Packer = field(factory=Packer)
     durability: Literal["normal", "fsync"] = "normal"
     formats: Literal["any", "safe"] = "any"
     max_size: int = 10 * 2**30

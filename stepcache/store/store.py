@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stepcache.errors import ValueGone
 from stepcache.store import gc
+from stepcache.store.blobs import TooLarge
 from stepcache.store.claims import claim
 from stepcache.store.database import Unusable
 from stepcache.store.folder import Refused, prepare
@@ -16,7 +17,7 @@ from stepcache.store.memos import Memos
 from stepcache.store.scratch import Scratch
 from stepcache.store.settings import Dropped, StoreSettings
 from stepcache.store.traces import Traces, key_bytes
-from stepcache.store.values import TooLarge, Values
+from stepcache.store.values import Values
 
 if TYPE_CHECKING:
     import os
@@ -65,7 +66,7 @@ class Store:
         self._ledger = Ledger(folder, seal, settings, readonly=self.readonly)
         self.scratch = Scratch(codecs, formats=settings.formats)
         self._ledger.abandoned = self.scratch.keep
-        self._values = Values(self._ledger, level=settings.compression_level, max_size=settings.max_size)
+        self._values = Values(self._ledger, packer=settings.packer, max_size=settings.max_size)
         self._traces = Traces(self._ledger, self._values, project)
         self._inventory = Inventory(self._ledger, self._values, self._traces)
         self._memos = Memos(self._ledger)
@@ -114,11 +115,12 @@ class Store:
         content = self.scratch.content(value, codec, tmp)
         if self.readonly:
             return self.scratch.keep(content)
-        if content.digest in self._lost:
-            self.scratch.keep(content)
+        self._wrote = True
         try:
-            self._wrote = True
-            return self._values.keep(content)
+            value = self._values.keep(content)
+            if value.digest in self._lost:
+                self.scratch.keep(content)
+            return value
         except OSError as error:
             self._ledger.note("write", error.strerror or str(error))
         except TooLarge:

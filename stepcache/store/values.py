@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from stepcache.errors import ValueGone
 from stepcache.model import Value
-from stepcache.store import compression
 from stepcache.store.batch import ValueRow
+from stepcache.store.blobs import VALUE_NAMES
 from stepcache.store.frame import RAW, VALUE, ZSTD, Damaged, Foreign, frame
 from stepcache.store.gc import count_removal
 from stepcache.store.rows import opened
@@ -17,6 +15,7 @@ from stepcache.store.rows import opened
 if TYPE_CHECKING:
     import sqlite3
 
+    from stepcache.store.compression import Packer
     from stepcache.store.content import Content
     from stepcache.store.ledger import Ledger
 
@@ -26,47 +25,40 @@ _TINY, _MEDIUM, _ROW = 2048, 256 * 1024, 8192
 _SELECT = "SELECT frame FROM contents WHERE name = ? AND frame IS NOT NULL"
 
 
-class TooLarge(Exception):
-    """A value is larger than the cache may become."""
-
-
 class Values:
     """The values of one cache folder."""
 
-    def __init__(self, ledger: Ledger, *, level: int, max_size: int) -> None:
+    def __init__(self, ledger: Ledger, *, packer: Packer, max_size: int) -> None:
         self._ledger = ledger
-        self._level = level
+        self._packer = packer
         self._max_size = max_size
 
     def name(self, digest: str) -> bytes:
         """What the value of that digest is stored under."""
-        return self._ledger.seal.name(b"value", bytes.fromhex(digest))
+        return self._ledger.seal.name(VALUE_NAMES, bytes.fromhex(digest))
 
     def keep(self, content: Content) -> Value:
         """Store a value. Raises OSError, or TooLarge."""
-        name = self._ledger.seal.name(b"value", content.digest_bytes)
-        return Value(content.digest, content.codec, content.size, self._stored(name, content), content.classes)
+        stored = self._stored(content)
+        return Value(content.digest, content.codec, content.size, stored, content.classes)
 
-    def _stored(self, name: bytes, content: Content) -> int:
+    def _stored(self, content: Content) -> int:
         if content.size <= _MEDIUM:
             data = b"".join(content.parts)
-            packed = compression.pack(data, self._level) if len(data) > _TINY else None
+            content.parts = (data,)
+            packed = self._packer.pack(data) if len(data) > _TINY else None
             payload = data if packed is None else packed
             if len(payload) <= _ROW:
-                return self._keep_row(name, evolve(content, parts=(data,)), payload, RAW if packed is None else ZSTD)
+                return self._keep_row(content, payload, RAW if packed is None else ZSTD)
         ledger = self._ledger
-        stored = ledger.blobs.stored(name, content.digest_bytes)
-        if stored is None:
-            stored = ledger.blobs.write(name, content)
-            if stored > self._max_size:
-                ledger.blobs.remove(name)
-                raise TooLarge
+        name, stored = ledger.blobs.write(content, self._max_size)
         with ledger.lock:
             ledger.batch.blobs[name] = stored
         return stored
 
-    def _keep_row(self, name: bytes, content: Content, payload: bytes, packing: int) -> int:
+    def _keep_row(self, content: Content, payload: bytes, packing: int) -> int:
         ledger = self._ledger
+        name = ledger.seal.name(VALUE_NAMES, content.digest_bytes)
         with ledger.lock:
             batch = ledger.batch
             if name not in batch.values and not self._is_sound(name, content.digest_bytes):

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+import mmap
 import random
+from pathlib import Path
 
 import pytest
 import zstandard
 
-from stepcache.store.compression import chunks, pack, packed_stream, pays, unpack
+from stepcache.store.compression import Packer, chunks, unpack
 from stepcache.store.frame import Damaged
 
+ADAPTIVE = Packer()
 NOISE = random.Random(1).randbytes(300_000)
 TEXT = b"the same again and " * 50_000
 
 
 def test_what_saves_less_than_a_tenth_is_not_packed() -> None:
-    assert pack(NOISE, 1) is None
-    assert len(pack(TEXT, 1) or TEXT) < 2000
+    assert ADAPTIVE.pack(NOISE) is None
+    assert len(ADAPTIVE.pack(TEXT) or TEXT) < 2000
 
 
 def test_a_sample_of_all_parts_decides() -> None:
-    assert pays([TEXT], len(TEXT), 1)
-    assert not pays([NOISE], len(NOISE), 1)
-    assert pays([NOISE[:1000], TEXT], len(TEXT) + 1000, 1)
-    assert not pays([TEXT[:1000], NOISE, NOISE[::-1]], 601_000, 1)
+    assert ADAPTIVE.pays([TEXT], len(TEXT))
+    assert not ADAPTIVE.pays([NOISE], len(NOISE))
+    assert ADAPTIVE.pays([NOISE[:1000], TEXT], len(TEXT) + 1000)
+    assert not ADAPTIVE.pays([TEXT[:1000], NOISE, NOISE[::-1]], 601_000)
 
 
 @pytest.mark.parametrize("size", [1, 1000, 9 << 20])
 def test_a_stream_is_one_frame_of_the_stated_size(size: int) -> None:
     data = (TEXT * (size // len(TEXT) + 1))[:size]
-    packed = b"".join(packed_stream(chunks([data[: size // 3], data[size // 3 :]]), size, 1))
+    packed = b"".join(ADAPTIVE.stream(chunks([data[: size // 3], data[size // 3 :]]), size))
     assert unpack(packed, size) == data
 
 
@@ -54,10 +57,45 @@ def test_a_huge_window_is_refused() -> None:
 
 
 def test_bytes_after_the_frame_are_damage() -> None:
-    packed = pack(TEXT, 1)
+    packed = ADAPTIVE.pack(TEXT)
     assert packed is not None
     for more in (b"\0", packed):
         with pytest.raises(Damaged):
             unpack(packed + more, len(TEXT))
     with pytest.raises(Damaged):
         unpack(packed[:-1], len(TEXT))
+
+
+def mapped(path: Path, data: bytes) -> tuple[memoryview, mmap.mmap]:
+    """A file of a header and *data*: its data and its map."""
+    path.write_bytes(b"header" + data)
+    with path.open("rb") as file:
+        whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    return memoryview(whole)[6:], whole
+
+
+def test_a_mapped_frame_is_read_to_its_end(tmp_path: Path) -> None:
+    data = b"".join(random.Random(2).choices([b"one ", b"two ", b"three "], k=3_000_000))
+    packed = b"".join(ADAPTIVE.stream(chunks([data]), len(data)))
+    assert len(packed) > 1 << 20
+    assert unpacked(mapped(tmp_path / "whole", packed), len(data)) == data
+    for wrong in (packed + b"\0", packed[:-1], packed + packed):
+        with pytest.raises(Damaged):
+            unpacked(mapped(tmp_path / "wrong", wrong), len(data))
+
+
+def unpacked(found: tuple[memoryview, mmap.mmap], size: int) -> memoryview:
+    data, whole = found
+    return unpack(data, size, whole)
+
+
+@pytest.mark.parametrize(("policy", "packs_noise", "packs_text"), [("always", False, True), ("never", False, False)])
+def test_the_policy_decides_without_a_sample(policy: str, packs_noise: bool, packs_text: bool) -> None:
+    packer = Packer(policy=policy)  # type: ignore[arg-type]
+    assert packer.pays([NOISE], len(NOISE)) == (policy == "always")
+    assert (packer.pack(NOISE) is not None, packer.pack(TEXT) is not None) == (packs_noise, packs_text)
+
+
+def test_the_level_decides_how_small() -> None:
+    words = b"".join(random.Random(2).choices([b"one ", b"two ", b"three "], k=20_000))
+    assert len(Packer(level=19).pack(words) or words) < len(ADAPTIVE.pack(words) or words)
