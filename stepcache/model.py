@@ -260,6 +260,7 @@ class Definition:
     reads: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     codec: str | None = None
+    save_to: str | None = None
     builds: tuple[str, ...] = ()
     params: Mapping[str, object] = Factory(dict)
     scope: Literal["run", "node"] = "run"

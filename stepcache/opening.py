@@ -94,8 +94,8 @@ def open_session(call: Call, environ: Mapping[str, str], cwd: Path) -> Session:
     kept.callback(store.close if store is not None else scratch.close)
     keyed = _unkeyed if isinstance(seal, NoSeal) else seal.keyed
     project = project_of(configuration.root, configuration.norecursedirs)
-    files = FileDigests(_Memo(store) if store is not None else None, hidden=(str(folder),))
-    reader = CodeReader(project.modules, _Memo(store) if store is not None else None, project.loaded.source_of)
+    files = FileDigests(Memory(store) if store is not None else None, hidden=(str(folder),))
+    reader = CodeReader(project.modules, Memory(store) if store is not None else None, project.loaded.source_of)
     look = Look(str(configuration.root), str(cwd), files, environ, keyed)
     rules = Rules(str(configuration.root), environ=environ, cache=(str(folder),), ignore=configuration.observe_ignore)
     project.prepare(look, rules)
@@ -154,7 +154,7 @@ def _store(
 
 
 @frozen
-class _Memo:
+class Memory:
     """The store as a memory for small derived facts."""
 
     store: Store

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepcache.binding import asked_files, file_rules, graph_of, notebook, offered, refuse_unknown_marks, scopes_of
 from stepcache.collect.collection import Collector
@@ -24,7 +24,11 @@ from stepcache.execution.work import Executor
 from stepcache.model import ExitCode, Node, NodeReport, RunReport
 from stepcache.opening import open_session
 from stepcache.outcome import exit_code_of, record, report_of
+from stepcache.saving import save, saves_of
 from stepcache.state import Call, Session
+
+if TYPE_CHECKING:
+    from stepcache.execution.saving import Saves
 
 __all__ = ["Call", "Session", "collect", "execute", "open_session", "remake"]
 
@@ -44,6 +48,7 @@ def collect(session: Session) -> None:
     refuse_unknown_marks(session)
     session.scopes = scopes_of(session.collection)
     session.graph = graph_of(session)
+    session.saves = saves_of(session)
     session.sight.homes = {level.file: level.module for level in session.collection.levels.values()}
 
 
@@ -69,13 +74,18 @@ def execute(session: Session) -> RunReport:
     capture = Capture(options.capture, options.log_level, filters)
     engine = session.engine = Engine(session.graph, session.policy, session.shelf, session.sight)
     executor = _executor(session, capture)
+
+    def finished(row: NodeReport) -> None:
+        save(session, row)
+        hook.stepcache_node_finished(report=row)
+
     schedule = session.schedule = Schedule(
         engine,
         executor,
         Limits(options.maxfail, options.plan, options.fail_on_miss),
         _describer(session),
         started=lambda node: hook.stepcache_node_started(node=node, expected=_expected(session, node)),
-        finished=lambda row: hook.stepcache_node_finished(report=row),
+        finished=finished,
     )
     interrupted = False
     try:
@@ -88,9 +98,23 @@ def execute(session: Session) -> RunReport:
     except KeyboardInterrupt:
         interrupted = True
         schedule.stopped = "KeyboardInterrupt"  # it may have come when all rows were there
+    if session.saves is not None and not interrupted:
+        _save_lost(session, session.saves)
     session.warnings.extend([*engine.warnings, *engine.wrong_ends])
     code = ExitCode.INTERRUPTED if interrupted else exit_code_of(session, schedule.rows)
     return report_of(session, schedule.rows, code, began, schedule.stopped)
+
+
+def _save_lost(session: Session, saves: Saves) -> None:
+    """Make again and save the values that were to be saved and turned out to be damaged or gone."""
+    assert session.engine is not None
+    assert session.schedule is not None
+    for node_id in [*saves.gone]:
+        row = remake(session, node_id)
+        session.schedule.rows[node_id] = row
+        saves.after(row)
+    session.engine.warnings.extend(saves.warnings)
+    session.engine.wrong_ends.extend(saves.failures)
 
 
 def _executor(session: Session, capture: Capture) -> Executor:

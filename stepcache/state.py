@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
@@ -20,6 +20,9 @@ from stepcache.graph.scope import Scope
 from stepcache.model import Graph
 from stepcache.plugins import Plugins
 from stepcache.project import Project
+
+if TYPE_CHECKING:
+    from stepcache.execution.saving import Saves
 
 
 @frozen
@@ -56,6 +59,7 @@ class Session:
     policy: Policy = field(factory=Policy)
     engine: Engine | None = None
     schedule: Schedule | None = None
+    saves: Saves | None = None
     warnings: list[str] = field(factory=list)
     scopes: dict[str, Scope] = field(factory=dict)
     _kept: ExitStack = field(factory=ExitStack)

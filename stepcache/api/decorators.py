@@ -90,6 +90,7 @@ def step(
     reads: Collection[str | Path] = (),
     ignore: Collection[str] = (),
     codec: str | None = None,
+    save_to: str | Path | None = None,
 ) -> Any:
     """Make a function a step: its return value is kept, and used again while nothing that matters changes.
 
@@ -102,6 +103,8 @@ def step(
         reads: more files, globs, or "env:NAME" that count.
         ignore: parameters, "env:NAME" or "file:GLOB" that do not count.
         codec: the name of the codec that stores the value.
+        save_to: a file to which the value is also written, in the format that its suffix means; relative to the
+            defining file, or to the root behind "//". `{variant}` and `{key}` may stand in it.
     """
     recorded = options_of_step(
         StepOptions(
@@ -112,6 +115,7 @@ def step(
             reads=reads,
             ignore=ignore,
             codec=codec,
+            save_to=save_to,
         )
     )
 

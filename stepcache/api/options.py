@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from functools import partial
@@ -23,6 +24,7 @@ class StepOptions(TypedDict, total=False):
     reads: Collection[str | Path]
     ignore: Collection[str]
     codec: str | None
+    save_to: str | Path | None
 
 
 def flag(decorator: str, value: object) -> bool:
@@ -72,6 +74,14 @@ def _codec(value: object) -> str | None:
     return value
 
 
+def _save_to(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, (str, Path)) or os.fspath(value) in ("", ".") or "\0" in os.fspath(value):
+        raise UsageError(f'@step(save_to=…) takes the path of a file, such as "out/table.csv", not {value!r}')
+    return os.fspath(value)
+
+
 _STEP_OPTIONS: dict[str, Callable[[object], object]] = {
     "enable_cache": partial(flag, "step"),
     "takes": partial(step_names, "step"),
@@ -80,4 +90,5 @@ _STEP_OPTIONS: dict[str, Callable[[object], object]] = {
     "reads": partial(texts, "step", "reads"),
     "ignore": partial(texts, "step", "ignore"),
     "codec": _codec,
+    "save_to": _save_to,
 }

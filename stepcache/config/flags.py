@@ -124,6 +124,7 @@ GROUPS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
                 "values",
                 metavar="FILTER",
             ),
+            Flag(("--force-save",), "force_save", "write the files of save_to=, over those that were edited as well"),
             Flag(
                 ("--log-level",),
                 "log_level",

@@ -42,6 +42,7 @@ class Options:
     capture: Capture = "fd"
     warnings: tuple[str, ...] = ()
     log_level: int | None = None
+    force_save: bool = False
 
     collect_only: bool = False
     plan: bool = False

@@ -33,7 +33,8 @@ class Codec(Protocol):
     """Turns values of some types into bytes and back.
 
     `types` are the exact types it is asked about, as "module.QualName", so that nothing is imported to find out;
-    `safe` is true where decoding can run no code.
+    `safe` is true where decoding can run no code. A codec whose bytes are a file that other programs read has
+    `suffixes` as well, such as (".geojson",): `save_to=` then writes such files with it.
     """
 
     @property

@@ -50,6 +50,13 @@ class Codecs:
         """The codec of that name."""
         return self._by_name.get(name)
 
+    def by_suffix(self, suffix: str, value: object, formats: str = "any") -> Codec | None:
+        """The codec whose bytes are a file of that *suffix* (with its dot) and that takes *value*."""
+        for codec in reversed(self._by_name.values()):
+            if suffix in getattr(codec, "suffixes", ()) and (codec.safe or formats != "safe") and codec.takes(value):
+                return codec
+        return None
+
     def encode(self, value: object, name: str | None = None, formats: str = "any") -> tuple[Codec, Encoded]:
         """*value* as bytes, and the codec that took it: the one called *name*, or the first that takes it."""
         if name is not None:

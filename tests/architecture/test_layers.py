@@ -29,7 +29,7 @@ ROOMS = (
     ("project", "builtin"),
     ("state",),
     ("opening", "levels", "outcome"),
-    ("binding",),
+    ("binding", "saving"),
     ("session",),
     ("introspect",),
     ("runs", "command"),
