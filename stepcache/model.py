@@ -72,7 +72,8 @@ class Value:
     """A stored value: where it lies and what it holds.
 
     `classes` names, as "module:qualname", the classes outside the standard library whose instances it holds.
-    `size` is that of the encoded bytes, `stored` that on disk.
+    `size` is that of the encoded bytes, `stored` that on disk. A value that is put together from others has `parts`
+    and no bytes of its own; `names` are those of its parts, where they have any, `count` is the number of its elements.
     """
 
     digest: str
@@ -80,6 +81,14 @@ class Value:
     size: int
     stored: int
     classes: tuple[str, ...] = ()
+    parts: tuple[Value, ...] = ()
+    names: tuple[str, ...] = ()
+    count: int | None = None
+
+    @property
+    def contents(self) -> tuple[Value, ...]:
+        """The values with bytes of their own that it is put together from; itself, if it has them."""
+        return tuple(each for part in self.parts for each in part.contents) if self.parts else (self,)
 
 
 @frozen

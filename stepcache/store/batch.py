@@ -14,16 +14,23 @@ if TYPE_CHECKING:
     from stepcache.store.blobs import Blobs
     from stepcache.store.content import Content
 
+NAME_SIZE = 32
+"""The length of the names that contents are stored under."""
+
 _Row = tuple[object, ...]
 EntryName = tuple[bytes, bytes]
 """A key's bytes and the variant: what tells the traces under one key apart."""
 
 
 class TraceRow(NamedTuple):
-    """A trace that is to be stored. `value` is the name that its value is stored under."""
+    """A trace that is to be stored. `value` is the name that its value is stored under.
+
+    A value that is put together from others has `parts` instead: the names of those, one after the other.
+    """
 
     trace: Trace
     value: bytes | None
+    parts: bytes | None
     frame: bytes
     ingredients: bytes
 
@@ -57,13 +64,14 @@ class Batch:
         contents += [(name, now, stored, None) for name, stored in self.blobs.items()]
         _many(connection, "INSERT OR REPLACE INTO contents(name, made, stored, frame) VALUES (?, ?, ?, ?)", contents)
         rows: list[_Row] = [
-            (*name, row.value, now, row.frame, row.ingredients)
+            (*name, row.value, row.parts, now, row.frame, row.ingredients)
             for name, row in self.traces.items()
-            if row.value is None or row.value in self.values or is_stored(connection, blobs, row.value)
+            if all(each in self.values or is_stored(connection, blobs, each) for each in names_in(row.value, row.parts))
         ]
         _many(
             connection,
-            "INSERT OR REPLACE INTO traces(key, variant, value, used, frame, ingredients) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO traces(key, variant, value, parts, used, frame, ingredients) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
         _many(connection, "DELETE FROM gone WHERE key = ?", [(row[0],) for row in rows])
@@ -78,6 +86,12 @@ class Batch:
             "INSERT OR REPLACE INTO memos(name, used, frame) VALUES (?, ?, ?)",
             [(name, now, frame) for name, frame in self.memos.items()],
         )
+
+
+def names_in(value: bytes | None, parts: bytes | None) -> list[bytes]:
+    """The names of the contents that an entry refers to."""
+    named = [] if value is None else [value]
+    return named + [parts[at : at + NAME_SIZE] for at in range(0, len(parts or b""), NAME_SIZE)] if parts else named
 
 
 def is_stored(connection: sqlite3.Connection, blobs: Blobs, name: bytes) -> bool:

@@ -18,7 +18,7 @@ def trace_document(trace: Trace) -> bytes:
         trace.key,
         trace.node,
         [[seen.kind, seen.name, seen.digest, seen.label] for seen in trace.observations],
-        value and [value.digest, value.codec, value.size, value.stored, value.classes],
+        value and _value_row(value),
         trace.seconds,
         trace.made,
         [output.stdout, output.stderr, output.log, output.warnings] if output else 0,
@@ -48,11 +48,25 @@ def read_trace(document: bytes, ingredients: tuple[Ingredient, ...]) -> Trace:
     )
 
 
+def _value_row(value: Value) -> list[Any]:
+    row = [value.digest, value.codec, value.size, value.stored, value.classes]
+    return [*row, [_value_row(part) for part in value.parts], value.names, value.count] if value.parts else row
+
+
 def _value(row: Any) -> Value | None:
     if row is None:
         return None
-    digest, codec, size, stored, classes = row
-    return Value(digest, codec, size, stored, tuple(classes))
+    digest, codec, size, stored, classes, *more = row
+    if not more:
+        return Value(digest, codec, size, stored, tuple(classes))
+    parts, names, count = more
+    return Value(digest, codec, size, stored, tuple(classes), tuple(_part(p) for p in parts), tuple(names), count)
+
+
+def _part(row: Any) -> Value:
+    value = _value(row)
+    assert value is not None
+    return value
 
 
 def _output(row: Any) -> Output:

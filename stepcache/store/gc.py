@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from stepcache.store.batch import names_in
 from stepcache.store.folder import remove
 from stepcache.store.frame import MAGIC, VERSION
 from stepcache.store.settings import Dropped
@@ -59,7 +60,7 @@ def drop_entries(connection: sqlite3.Connection, blobs: Blobs, names: Iterable[E
     freed, values = 0, set()
     for key, variant in names:
         found = connection.execute(
-            "SELECT value, length(frame) + length(ingredients) FROM traces WHERE key = ? AND variant = ?",
+            "SELECT value, parts, length(frame) + length(ingredients) FROM traces WHERE key = ? AND variant = ?",
             (key, variant),
         ).fetchone()
         connection.execute("DELETE FROM records WHERE key = ? AND variant = ?", (key, variant))
@@ -68,12 +69,18 @@ def drop_entries(connection: sqlite3.Connection, blobs: Blobs, names: Iterable[E
         connection.execute("DELETE FROM traces WHERE key = ? AND variant = ?", (key, variant))
         if reason is not None:
             connection.execute("INSERT OR REPLACE INTO gone(key, reason) VALUES (?, ?)", (key, reason))
-        freed += found[1]
-        values.add(found[0])
-    for value in values - {None}:
+        freed += found[2]
+        values.update(names_in(found[0], found[1]))
+    for value in values - _parts(connection) if values else ():
         if connection.execute("SELECT 1 FROM traces WHERE value = ?", (value,)).fetchone() is None:
             freed += drop_value(connection, blobs, value)
     return freed
+
+
+def _parts(connection: sqlite3.Connection) -> set[bytes]:
+    """The names of all contents that values are put together from."""
+    rows = connection.execute("SELECT parts FROM traces WHERE parts IS NOT NULL")
+    return {name for (parts,) in rows for name in names_in(None, parts)}
 
 
 def drop_value(connection: sqlite3.Connection, blobs: Blobs, name: bytes) -> int:
@@ -104,16 +111,20 @@ def _evict(connection: sqlite3.Connection, blobs: Blobs, limit: int) -> Dropped:
     if excess <= 0:
         return Dropped()
     sizes = dict(connection.execute("SELECT name, coalesce(length(frame), stored) FROM contents"))
-    references = Counter(value for (value,) in connection.execute("SELECT value FROM traces"))
+    references = Counter(
+        name for row in connection.execute("SELECT value, parts FROM traces") for name in set(names_in(*row))
+    )
     names = []
-    for key, variant, value, size in connection.execute(
-        "SELECT key, variant, value, length(frame) + length(ingredients) FROM traces ORDER BY used, id"
+    for key, variant, value, parts, size in connection.execute(
+        "SELECT key, variant, value, parts, length(frame) + length(ingredients) FROM traces ORDER BY used, id"
     ):
         if excess <= 0:
             break
         names.append((key, variant))
-        references[value] -= 1
-        excess -= size + (sizes.get(value, 0) if not references[value] else 0)
+        excess -= size
+        for name in set(names_in(value, parts)):
+            references[name] -= 1
+            excess -= sizes.get(name, 0) if not references[name] else 0
     return Dropped(len(names), drop_entries(connection, blobs, names, b"evicted"))
 
 
@@ -122,7 +133,8 @@ def _drop_unreferenced(connection: sqlite3.Connection, blobs: Blobs) -> int:
         "SELECT name FROM contents WHERE made < ? AND NOT EXISTS (SELECT 1 FROM traces WHERE value = name)",
         (int(time.time()) - _GRACE_SECONDS,),
     ).fetchall()
-    return sum(drop_value(connection, blobs, name) for (name,) in names)
+    parts = _parts(connection) if names else set()
+    return sum(drop_value(connection, blobs, name) for (name,) in names if name not in parts)
 
 
 def _drop_files(connection: sqlite3.Connection, blobs: Blobs, seal: Seal) -> int:
@@ -130,6 +142,7 @@ def _drop_files(connection: sqlite3.Connection, blobs: Blobs, seal: Seal) -> int
     latest = time.time() - _GRACE_SECONDS
     named = {name for (name,) in connection.execute("SELECT name FROM contents WHERE frame IS NULL")}
     referred = {name for (name,) in connection.execute("SELECT value FROM traces WHERE value IS NOT NULL")}
+    referred |= _parts(connection)
     freed = 0
     for path, name, status in blobs.all():
         if status.st_mtime > latest or name in named or name in referred:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection
 
-    from stepcache.model import Trace
+    from stepcache.model import Trace, Value
     from stepcache.store.batch import EntryName
     from stepcache.store.ledger import Ledger
     from stepcache.store.traces import Traces
@@ -51,7 +51,7 @@ class Inventory:
         self._traces.hidden.update(found if kept is None else kept)
         self._traces.forget(wanted)
         cleared = [trace for entry, trace in found.items() if kept is not None and entry not in kept]
-        sizes = {trace.value.digest: trace.value for trace in cleared if trace.value is not None}
+        sizes = {each.digest: each for trace in cleared if trace.value is not None for each in trace.value.contents}
         return Cleared(
             len(cleared),
             sum(value.size for value in sizes.values()),
@@ -109,15 +109,17 @@ class Inventory:
 
     def _is_whole(self, trace: Trace, states: dict[str, bool]) -> bool:
         assert trace.value is not None
-        digest = trace.value.digest
-        if digest not in states:
+        return all(self._is_sound(each, states) for each in trace.value.contents)
+
+    def _is_sound(self, value: Value, states: dict[str, bool]) -> bool:
+        if value.digest not in states:
             try:
-                self._values.load(trace.value)
+                self._values.load(value)
             except ValueGone as error:
-                states[digest] = error.reason == "foreign"
+                states[value.digest] = error.reason == "foreign"
             else:
-                states[digest] = True
-        return states[digest]
+                states[value.digest] = True
+        return states[value.digest]
 
     def _node_of(self, entry: EntryName) -> str:
         """The node that a damaged entry is recorded for."""

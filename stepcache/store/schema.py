@@ -8,7 +8,7 @@ FORMAT = 1
 _BUSY_SECONDS = 10.0
 
 SCHEMA = """
-CREATE TABLE traces(id INTEGER PRIMARY KEY, key BLOB NOT NULL, variant BLOB NOT NULL, value BLOB,
+CREATE TABLE traces(id INTEGER PRIMARY KEY, key BLOB NOT NULL, variant BLOB NOT NULL, value BLOB, parts BLOB,
     used INTEGER NOT NULL, frame BLOB NOT NULL, ingredients BLOB NOT NULL, UNIQUE(key, variant));
 CREATE INDEX traces_by_value ON traces(value);
 CREATE TABLE contents(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, made INTEGER NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE counters(name BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT RO
 """
 # The columns that are copied from a damaged file.
 TABLES = {
-    "traces": "key, variant, value, used, frame, ingredients",
+    "traces": "key, variant, value, parts, used, frame, ingredients",
     "contents": "name, made, stored, frame",
     "records": "project, node, key, variant, used, seal",
     "memos": "name, used, frame",

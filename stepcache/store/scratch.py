@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from stepcache.errors import ValueGone
 from stepcache.model import Value
+from stepcache.store.composed import loaded, saved
 from stepcache.store.content import Content, measured
 from stepcache.store.folder import write_all
 from stepcache.store.paths import NAME as PATHS
@@ -47,20 +48,20 @@ class Scratch:
         taken, encoded = self.codecs.encode(value, codec, self._formats)
         return measured(taken.name, encoded)
 
-    def decoded(self, value: Value, data: memoryview) -> object:
-        """The value that *data* is. Raises ValueGone."""
-        codec = self._paths if value.codec == PATHS else self.codecs.by_name(value.codec)
+    def decoded(self, codec_name: str, data: memoryview, digest: str) -> object:
+        """The object that *data* is, a value of that digest or an element of one. Raises ValueGone."""
+        codec = self._paths if codec_name == PATHS else self.codecs.by_name(codec_name)
         if codec is None or (self._formats == "safe" and not codec.safe):
-            raise ValueGone(value.digest, "foreign")
+            raise ValueGone(digest, "foreign")
         try:
             return codec.decode(data)
         except Exception as error:
             # A class that is gone or has changed: what can't be decoded is to be made again.
-            raise ValueGone(value.digest, "damaged") from error
+            raise ValueGone(digest, "damaged") from error
 
     def save(self, value: object, codec: str | None = None, *, tmp: Path | None = None) -> Value:
         """Keep *value*. Raises Unstorable."""
-        return self.keep(self.content(value, codec, tmp))
+        return saved(value, codec, tmp, self)
 
     def keep(self, content: Content) -> Value:
         """Keep a value that is encoded already."""
@@ -71,19 +72,22 @@ class Scratch:
 
     def load(self, value: Value) -> object:
         """A fresh object. Raises ValueGone."""
+        return loaded(value, self)
+
+    def data(self, value: Value) -> memoryview:
+        """The bytes of a value that has bytes of its own, writable and the caller's. Raises ValueGone."""
         with self._lock:
             held = self._held.get(value.digest)
         if held is None:
             raise ValueGone(value.digest, "evicted")
         if isinstance(held, bytes):
-            return self.decoded(value, memoryview(bytearray(held)))
+            return memoryview(bytearray(held))
         try:
-            data = _mapped(held)
+            return _mapped(held)
         except OSError as error:
             with self._lock:
                 self._held.pop(value.digest, None)
             raise ValueGone(value.digest, "evicted") from error
-        return self.decoded(value, data)
 
     def data(self, digest: str) -> bytes | None:
         """The bytes that are kept under *digest*; None where there are none, or none any more."""
@@ -102,7 +106,7 @@ class Scratch:
             self._held[digest] = data
 
     def holds(self, digest: str) -> bool:
-        """Whether a value of that digest is kept here."""
+        """Whether a value of that digest, with bytes of its own, is kept here."""
         return digest in self._held
 
     def fresh_folder(self) -> Path:

@@ -9,6 +9,7 @@ from stepcache.errors import ValueGone
 from stepcache.store import gc
 from stepcache.store.blobs import TooLarge
 from stepcache.store.claims import claim
+from stepcache.store.composed import loaded, saved
 from stepcache.store.database import Unusable
 from stepcache.store.folder import Refused, prepare
 from stepcache.store.inventory import Inventory
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from stepcache.model import Ingredient, Trace, Value
+    from stepcache.store.content import Content
     from stepcache.store.registry import Codecs
     from stepcache.store.seal import Seal
     from stepcache.store.settings import Cleared, EntryRow, Trouble, VerifyReport
@@ -112,7 +114,14 @@ class Store:
 
         What cannot be stored now is kept as long as this object is open. Raises Unstorable.
         """
-        content = self.scratch.content(value, codec, tmp)
+        return saved(value, codec, tmp, self)
+
+    def content(self, value: object, codec: str | None = None, tmp: Path | None = None) -> Content:
+        """*value* as bytes. Raises Unstorable."""
+        return self.scratch.content(value, codec, tmp)
+
+    def keep(self, content: Content) -> Value:
+        """Store a value that is encoded already; one that cannot be stored now, as long as this object is open."""
         if self.readonly:
             return self.scratch.keep(content)
         self._wrote = True
@@ -129,15 +138,22 @@ class Store:
 
     def load(self, value: Value) -> object:
         """A fresh object. Raises ValueGone."""
+        return loaded(value, self)
+
+    def data(self, value: Value) -> memoryview:
+        """The bytes of a value that has bytes of its own, writable and the caller's. Raises ValueGone."""
         if self.scratch.holds(value.digest):
-            return self.scratch.load(value)
+            return self.scratch.data(value)
         try:
-            data = self._values.load(value)
+            return self._values.load(value)
         except ValueGone:
             # When it is made again, this run does not depend on finding it there.
             self._lost.add(value.digest)
             raise
-        return self.scratch.decoded(value, data)
+
+    def decoded(self, codec_name: str, data: memoryview, digest: str) -> object:
+        """The object that *data* is, a value of that digest or an element of one. Raises ValueGone."""
+        return self.scratch.decoded(codec_name, data, digest)
 
     def holds(self, value: Value) -> bool:
         """Whether the value is stored, and not only kept for this run."""

@@ -132,9 +132,13 @@ class Traces:
     def put(self, trace: Trace) -> None:
         """Store *trace*, and that this root made it for its node."""
         ledger, entry = self._ledger, self.name(trace)
+        value = trace.value
         row = TraceRow(
             trace,
-            self._values.name(trace.value.digest) if trace.value is not None else None,
+            self._values.name(value.digest) if value is not None and not value.parts else None,
+            b"".join(self._values.name(p.digest) for p in value.contents)
+            if value is not None and value.parts
+            else None,
             self._sealed(TRACE, entry, documents.trace_document(trace)),
             self._sealed(INGREDIENTS, entry, documents.ingredients_document(trace.ingredients)),
         )

@@ -87,6 +87,9 @@ class Values:
 
     def holds(self, value: Value) -> bool:
         """Whether the value is stored, as far as can be told without reading it."""
+        return all(self._has(each) for each in value.contents)
+
+    def _has(self, value: Value) -> bool:
         ledger, name = self._ledger, self.name(value.digest)
         with ledger.lock:
             if name in ledger.batch.values:
