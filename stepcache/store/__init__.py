@@ -1,7 +1,8 @@
 """Bytes on disk: values and traces, sealed, found by key, and never trusted before they are checked.
 
 In reading order: `frame` (the bytes around all that is stored), `seal` (the key), `compression`; `codecs` with
-`standard`, `plain`, `arrays`, `pickles`, `registry` and `paths` (values as bytes), `content`; `folder` (the cache
+`standard`, `plain`, `arrays`, `pickles`, `registry` and `paths` (values as bytes), `content`; `vault`, `composed`,
+`chunks`, `streams` and `objects` (values put together from others); `folder` (the cache
 folder, made or refused), `blobs` (large values), `rows`, `batch`, `schema`, `salvage` and `database` (all else),
 `ledger` (what the parts share); `values`, `traces`, `memos`, `inventory`, `gc`, `claims` (one concern each),
 `scratch` (values that are not kept), `settings`, and `store`, which puts them together.

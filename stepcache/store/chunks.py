@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from stepcache.model import Value
-    from stepcache.store.composed import Vault
+    from stepcache.store.vault import Vault
     from stepcache.store.frame import Buffer
 
 NAME = "chunk"

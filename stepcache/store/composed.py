@@ -6,7 +6,7 @@ lie; the entry that names it names them all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -15,52 +15,9 @@ from stepcache.model import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from stepcache.store.content import Content
 
 OUTPUTS = "outputs"
 STREAM = "stream"
-
-
-class Vault(Protocol):
-    """Where encoded values are kept: the cache, or a scratch area."""
-
-    def content(self, value: object, codec: str | None = None, tmp: Path | None = None) -> Content:
-        """*value* as bytes. Raises Unstorable."""
-        ...
-
-    def keep(self, content: Content) -> Value:
-        """Keep what is encoded."""
-        ...
-
-    def data(self, value: Value) -> memoryview:
-        """The bytes that were kept. Raises ValueGone."""
-        ...
-
-    def decoded(self, codec_name: str, data: memoryview, digest: str) -> object:
-        """The object that *data* is. Raises ValueGone."""
-        ...
-
-
-def saved(value: object, codec: str | None, tmp: Path | None, vault: Vault) -> Value:
-    """Keep any value in *vault*. Raises Unstorable."""
-    from stepcache.store.streams import Stream, stream_of
-
-    if isinstance(value, Stream):
-        return stream_of(value, codec, tmp, vault)
-    return vault.keep(vault.content(value, codec, tmp))
-
-
-def loaded(value: Value, vault: Vault) -> Any:
-    """A fresh object; a stream is read as it is gone through. Raises ValueGone."""
-    if not value.parts:
-        return vault.decoded(value.codec, vault.data(value), value.digest)
-    if value.codec == OUTPUTS:
-        return {name: loaded(part, vault) for name, part in zip(value.names, value.parts, strict=True)}
-    from stepcache.store.streams import Stream
-
-    return Stream(value, vault)
 
 
 def outputs(parts: Mapping[str, Value]) -> Value:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from stepcache.errors import ValueGone
 from stepcache.model import Value
-from stepcache.store.composed import loaded, saved
 from stepcache.store.content import Content, measured
 from stepcache.store.folder import write_all
+from stepcache.store.objects import loaded, saved
 from stepcache.store.paths import NAME as PATHS
 from stepcache.store.paths import PathCodec, holds_paths
 

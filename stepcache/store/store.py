@@ -9,12 +9,12 @@ from stepcache.errors import ValueGone
 from stepcache.store import gc
 from stepcache.store.blobs import TooLarge
 from stepcache.store.claims import claim
-from stepcache.store.composed import loaded, saved
 from stepcache.store.database import Unusable
 from stepcache.store.folder import Refused, prepare
 from stepcache.store.inventory import Inventory
 from stepcache.store.ledger import Ledger
 from stepcache.store.memos import Memos
+from stepcache.store.objects import loaded, saved
 from stepcache.store.scratch import Scratch
 from stepcache.store.settings import Dropped, StoreSettings
 from stepcache.store.traces import Traces, key_bytes

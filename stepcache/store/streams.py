@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from stepcache.store.chunks import FULL, Chunk, ChunkWriter
-from stepcache.store.composed import STREAM, Vault, composed
+from stepcache.store.composed import STREAM, composed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from stepcache.model import Value
+    from stepcache.store.vault import Vault
 
 # Elements of that size have a chunk of their own.
 _LARGE = 1 << 20
