@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from stepcache.model import Value
-    from stepcache.store.vault import Vault
     from stepcache.store.frame import Buffer
+    from stepcache.store.vault import Vault
 
 NAME = "chunk"
 # A chunk is full when it holds so many bytes; where it ends depends on what is in it alone.
