@@ -148,7 +148,7 @@ def _refuse_unknown_settings(session: Session, overrides: Overrides) -> None:
         if not level.standing or _whole_project(session)
         for message in unknown_settings(level, known)
     ]
-    steps = {d.name for d in definitions if d.kind == "step"}
+    steps = {n for d in definitions if d.kind == "step" for n in (d.name, *d.outputs)}
     unknown = [name for name in session.call.values if name not in steps]
     wrong += [f"values=: there is no step '{name}'{did_you_mean(name, steps)}" for name in unknown]
     if wrong:
@@ -158,7 +158,7 @@ def _refuse_unknown_settings(session: Session, overrides: Overrides) -> None:
 def _known_settings(definitions: Iterable[Definition]) -> dict[str, set[str]]:
     """The settings of each definition by its name, with those parameters that no step's or resource's name is."""
     kept = list(definitions)
-    provided = {d.name for d in kept if d.kind in ("step", "resource")} | set(BUILTINS)
+    provided = {n for d in kept if d.kind in ("step", "resource") for n in (d.name, *d.outputs)} | set(BUILTINS)
     known: dict[str, set[str]] = {}
     for d in kept:
         required = {p.name for p in d.parameters if d.takes.get(p.name, p.name) not in provided}

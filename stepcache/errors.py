@@ -4,6 +4,7 @@
     ├── UsageError        the command, an option or the configuration is wrong (exit status 4)
     ├── CollectionFailed  pipeline files that cannot be used (exit status 2)
     ├── StepFailed        a step or check failed, raised by `run(check=True)` and `NAME.run()`
+    ├── WrongOutputs      a step with `outputs` returned other values than those
     ├── NotCached         `load()` found no stored value
     ├── Unstorable        no codec takes a value
     └── ValueGone         a stored value is not there any more, or is damaged
@@ -26,6 +27,10 @@ class CollectionFailed(StepcacheError):
 
 class StepFailed(StepcacheError):
     """A step or check failed; the exception that it raised is the `__cause__`."""
+
+
+class WrongOutputs(StepcacheError):
+    """A step that names its outputs returned other values, or another number of them."""
 
 
 class NotCached(StepcacheError, LookupError):

@@ -86,9 +86,10 @@ def parse_marks(text: str, option: str = "-m") -> Expression:
 
 
 def keyword_names(node: Node) -> tuple[str, ...]:
-    """What -k looks at: the node's name with its variant, and its marks; not its file."""
+    """What -k looks at: the node's name and those of its outputs with its variant, and its marks; not its file."""
     variant = f"[{node.variant}]" if node.variant is not None else ""
-    return (node.name + variant, *(mark.name for mark in node.marks))
+    names = (node.name, *node.definition.outputs)
+    return (*(name + variant for name in names), *(mark.name for mark in node.marks))
 
 
 @frozen

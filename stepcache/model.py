@@ -90,6 +90,10 @@ class Value:
         """The values with bytes of their own that it is put together from; itself, if it has them."""
         return tuple(each for part in self.parts for each in part.contents) if self.parts else (self,)
 
+    def output(self, name: str | None) -> Value:
+        """The part of that name; for None, itself."""
+        return self if name is None else self.parts[self.names.index(name)]
+
 
 @frozen
 class Output:
@@ -270,6 +274,7 @@ class Definition:
     ignore: tuple[str, ...] = ()
     codec: str | None = None
     save_to: str | None = None
+    outputs: tuple[str, ...] = ()
     builds: tuple[str, ...] = ()
     params: Mapping[str, object] = Factory(dict)
     scope: Literal["run", "node"] = "run"
@@ -302,7 +307,8 @@ class Need:
     """What one parameter of a node asks for.
 
     `node` is the id of the node whose value it gets; for `All`, `variants` maps variant ids to node ids and
-    `params` to their parameter values; `resource` is the index of a bound resource in the graph.
+    `params` to their parameter values; `resource` is the index of a bound resource in the graph. `output` is the one
+    of the node's outputs that is asked for, None for its whole value.
     """
 
     parameter: str
@@ -311,6 +317,7 @@ class Need:
     variants: tuple[tuple[str, str], ...] | None = None
     params: tuple[tuple[str, Mapping[str, object]], ...] = ()
     resource: str | None = None
+    output: str | None = None
 
     @property
     def nodes(self) -> tuple[str, ...]:

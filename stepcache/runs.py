@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from attrs import frozen
 
 from stepcache import __version__
 from stepcache.api import Defined
 from stepcache.errors import CollectionFailed, NotCached, StepFailed, UsageError, ValueGone
 from stepcache.execution.values import Variants
-from stepcache.model import ExitCode, Node, NodeReport, RunReport
+from stepcache.model import ExitCode, Node, NodeReport, RunReport, Value
 from stepcache.report import json_report
 from stepcache.session import Call, Session, collect, execute, open_session, remake
+from stepcache.store import Stream
+from stepcache.store.content import Content
+from stepcache.store.vault import Vault
 
 
 class Run:
@@ -31,13 +36,13 @@ class Run:
         self.exit_code = int(report.exit_code)
 
     def __getitem__(self, name: str) -> Any:
-        rows = self._rows(name)
-        if len(rows) == 1 and (rows[0].id == name or "[" not in rows[0].id or name.endswith("]")):
-            return self._value(rows[0].id)
+        rows, output = self._asked(name)
+        if len(rows) == 1 and ("[" not in rows[0].id or name.endswith("]")):
+            return self._value(rows[0].id, output)
         nodes = self._session.graph.nodes
-        return _variants([nodes[row.id] for row in rows], self._value)
+        return _variants([nodes[row.id] for row in rows], lambda node_id: self._value(node_id, output))
 
-    def _value(self, node_id: str) -> Any:
+    def _value(self, node_id: str, output: str | None = None) -> Any:
         engine = self._session.engine
         assert engine is not None
         product = engine.products.get(node_id)
@@ -45,31 +50,37 @@ class Run:
             row = next(row for row in self._report.nodes if row.id == node_id)
             raise KeyError(f"{node_id} has no value: it is {row.outcome}")
         try:
-            return engine.value(node_id)
-        except ValueGone:
-            row = remake(self._session, node_id)
-            if row.failure is not None:
-                raise _failed(row) from row.failure.exception
-            return engine.value(node_id)
+            return lent(engine.value(node_id, output, _Remaking(self, node_id)), self)
+        except ValueGone:  # it was made again, and came out differently
+            return lent(engine.value(node_id, output), self)
 
-    def _rows(self, name: str) -> list[NodeReport]:
+    def _remake(self, node_id: str) -> None:
+        row = remake(self._session, node_id)
+        if row.failure is not None:
+            raise _failed(row) from row.failure.exception
+
+    def _asked(self, name: str) -> tuple[list[NodeReport], str | None]:
+        """The rows that *name* means, and the output of theirs, if it is that of one."""
         nodes = self._session.graph.nodes
         rows = [r for r in self._report.nodes if r.kind != "check" or "::" in name]
-        for fits in (
-            lambda r: r.id == name,
-            lambda r: nodes[r.id].base == name,
-            lambda r: nodes[r.id].name == name,
-            lambda r: r.id.rpartition("::")[2] == name,
-        ):
-            found = [row for row in rows if fits(row)]
-            bases = {nodes[row.id].base for row in found}
-            if len(bases) > 1:
-                raise KeyError(f"{name!r} is in this run more than once: ask for one of {', '.join(sorted(bases))}")
-            if found:
-                return found
+        for meant, output in ((name, None), *_makers(name, [nodes[r.id] for r in rows])):
+            for fits in (
+                lambda r: r.id == meant,  # noqa: B023 - called before the loop goes on
+                lambda r: nodes[r.id].base == meant,  # noqa: B023
+                lambda r: nodes[r.id].name == meant,  # noqa: B023
+                lambda r: r.id.rpartition("::")[2] == meant,  # noqa: B023
+            ):
+                found = [row for row in rows if fits(row)]
+                bases = {nodes[row.id].base for row in found}
+                if len(bases) > 1:
+                    raise KeyError(f"{name!r} is in this run more than once: ask for one of {', '.join(sorted(bases))}")
+                if found:
+                    return found, output
         from difflib import get_close_matches
 
-        near = get_close_matches(name, [nodes[r.id].name for r in rows], 1)
+        near = get_close_matches(
+            name, [n for r in rows for n in (nodes[r.id].name, *nodes[r.id].definition.outputs)], 1
+        )
         raise KeyError(f"no node {name!r} in this run" + (f": did you mean {near[0]!r}?" if near else ""))
 
     @property
@@ -91,15 +102,16 @@ class Run:
 
     def why(self, name: str) -> list[str]:
         """Why the node ran, each reason a line; nothing for a hit."""
-        return [str(reason) for row in self._rows(name) for reason in row.why]
+        return [str(reason) for row in self._asked(name)[0] for reason in row.why]
 
     def table(self, name: str) -> list[dict[str, Any]]:
         """A dict for each variant: its settings, and its value under "value"."""
         found = []
-        for row in self._rows(name):
+        rows, output = self._asked(name)
+        for row in rows:
             node = self._session.graph.nodes[row.id]
             settings = {s.name: s.value for s in node.settings}
-            found.append({**_chosen(node), **settings, "value": self._value(row.id)})
+            found.append({**_chosen(node), **settings, "value": self._value(row.id, output)})
         return found
 
     def __repr__(self) -> str:
@@ -116,6 +128,34 @@ class Run:
         for row in self._report.nodes:
             if row.outcome == "failed" and row.failure is not None:
                 raise _failed(row) from row.failure.exception
+
+
+@frozen
+class _Remaking:
+    """The values of a run; a node whose value is gone, or that of a stream some elements of which are, runs again."""
+
+    run: Run
+    node: str
+
+    @property
+    def _vault(self) -> Vault:
+        return self.run._session.shelf.all
+
+    def content(self, value: object, codec: str | None = None, tmp: Path | None = None) -> Content:
+        return self._vault.content(value, codec, tmp)
+
+    def keep(self, content: Content) -> Value:
+        return self._vault.keep(content)
+
+    def data(self, value: Value) -> memoryview:
+        try:
+            return self._vault.data(value)
+        except ValueGone:
+            self.run._remake(self.node)
+            return self._vault.data(value)
+
+    def decoded(self, codec_name: str, data: memoryview, digest: str) -> object:
+        return self._vault.decoded(codec_name, data, digest)
 
 
 def _failed(row: NodeReport) -> StepFailed:
@@ -220,26 +260,48 @@ def load(node_id: str, params: Mapping[str, object] | None = None, cache_dir: st
     """
     arguments = [node_id, "--fail-on-miss", "--no-checks", *_cache_arguments(None, cache_dir)]
     session = open_session(Call(tuple(arguments), dict(params or {})), os.environ, Path.cwd())
-    try:
-        collect(session)
-        report = execute(session)
-        if report.problems:
-            raise CollectionFailed("\n".join(p.message for p in report.problems))
-        rows = [row for row in report.nodes if row.id in session.graph.targets]
-        session.shelf.scratch.lend()
-        values = {row.id: _stored(session, row, node_id) for row in rows}
-    finally:
-        session.close()
+    owner = _Owner()
+    weakref.finalize(owner, session.close)  # streams among the values are read when they are gone through
+    collect(session)
+    report = execute(session)
+    if report.problems:
+        raise CollectionFailed("\n".join(p.message for p in report.problems))
+    rows = [row for row in report.nodes if row.id in session.graph.targets]
+    nodes = session.graph.nodes
+    session.shelf.scratch.lend()
+    values = {row.id: lent(_stored(session, row, node_id), owner) for row in rows}
     if len(rows) == 1:
         return values[rows[0].id]
-    return _variants([session.graph.nodes[row.id] for row in rows], values.__getitem__)
+    return _variants([nodes[row.id] for row in rows], values.__getitem__)
+
+
+class _Owner:
+    """What keeps a session open as long as it is referred to."""
+
+
+def lent(value: Any, owner: object) -> Any:
+    """*value*, whose streams keep *owner* alive."""
+    if isinstance(value, Stream):
+        return value.kept_by(owner)
+    if type(value) is dict and any(isinstance(each, Stream) for each in value.values()):
+        return {name: lent(each, owner) for name, each in value.items()}
+    return value
+
+
+def _makers(name: str, nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:
+    """What the step is called that has an output called *name*, and that output's bare name."""
+    file, colons, rest = name.rpartition("::")
+    output, bracket, variant = rest.partition("[")
+    for maker in {n.name: n for n in nodes if output in n.definition.outputs and (not file or n.file == file)}:
+        yield f"{file}{colons}{maker}{bracket}{variant}", output
 
 
 def _stored(session: Session, row: NodeReport, asked: str) -> Any:
     """The value of a row, if it is a hit."""
     if row.outcome == "cached" and row.value is not None:
+        output = asked.rpartition("::")[2].partition("[")[0]
         try:
-            return session.shelf.load(row.value)
+            return session.shelf.load(row.value.output(output if output in row.value.names else None))
         except ValueGone:
             pass  # as good as never stored
     raise NotCached(f"{asked}: no value is stored for it with these settings; `stepcache {asked}` makes it")

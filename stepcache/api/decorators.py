@@ -36,6 +36,10 @@ def _define(
     own_name = name if name is not None else getattr(function, "__name__", None)
     if not isinstance(own_name, str) or not own_name.isidentifier():
         raise UsageError(f"{decorator}: a name must be a Python name, and {own_name!r} is none: give it one with name=")
+    if own_name in options.get("outputs", ()):
+        raise UsageError(
+            f"{decorator}(outputs=…): '{own_name}' is the name of the step, which gives all of its outputs"
+        )
     source, module = _place(function)
     definition = Definition(
         kind=kind,
@@ -91,6 +95,7 @@ def step(
     ignore: Collection[str] = (),
     codec: str | None = None,
     save_to: str | Path | None = None,
+    outputs: Collection[str] | None = None,
 ) -> Any:
     """Make a function a step: its return value is kept, and used again while nothing that matters changes.
 
@@ -105,6 +110,8 @@ def step(
         codec: the name of the codec that stores the value.
         save_to: a file to which the value is also written, in the format that its suffix means; relative to the
             defining file, or to the root behind "//". `{variant}` and `{key}` may stand in it.
+        outputs: the names of the values that the function returns: a tuple of that many, or a dict of those names.
+            Each is asked for by its own name; the step's name gives the dict.
     """
     recorded = options_of_step(
         StepOptions(
@@ -116,6 +123,7 @@ def step(
             ignore=ignore,
             codec=codec,
             save_to=save_to,
+            outputs=outputs,
         )
     )
 

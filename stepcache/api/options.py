@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import os
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
@@ -25,6 +26,7 @@ class StepOptions(TypedDict, total=False):
     ignore: Collection[str]
     codec: str | None
     save_to: str | Path | None
+    outputs: Collection[str] | None
 
 
 def flag(decorator: str, value: object) -> bool:
@@ -82,6 +84,19 @@ def _save_to(value: object) -> str | None:
     return os.fspath(value)
 
 
+def _outputs(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, (tuple, list)) or not value or not all(isinstance(each, str) for each in value):
+        raise UsageError(f'@step(outputs=…) takes a tuple of names, such as ("train", "test"), not {value!r}')
+    for each in value:
+        if not each.isidentifier() or keyword.iskeyword(each):
+            raise UsageError(f"@step(outputs=…): a name must be a Python name, and {each!r} is none")
+    if len(set(value)) < len(value):
+        raise UsageError(f"@step(outputs={value!r}): each name may stand only once")
+    return tuple(value)
+
+
 _STEP_OPTIONS: dict[str, Callable[[object], object]] = {
     "enable_cache": partial(flag, "step"),
     "takes": partial(step_names, "step"),
@@ -91,4 +106,5 @@ _STEP_OPTIONS: dict[str, Callable[[object], object]] = {
     "ignore": partial(texts, "step", "ignore"),
     "codec": _codec,
     "save_to": _save_to,
+    "outputs": _outputs,
 }

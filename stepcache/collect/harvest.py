@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType, ModuleType
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from stepcache import api
 from stepcache.collect.signatures import class_of, faults
@@ -18,7 +18,7 @@ class Level:
     """What one module offers to those who ask for names in it.
 
     `file` is its portable name. `own` are the definitions by name, imported ones too; `checks` those that count
-    as checks of this file.
+    as checks of this file; `outputs` are the steps by the names of their outputs.
     """
 
     file: str
@@ -26,6 +26,15 @@ class Level:
     module: str
     own: Mapping[str, Definition]
     checks: tuple[Definition, ...] = ()
+    outputs: Mapping[str, Definition] = field(init=False, repr=False, eq=False)
+
+    @outputs.default
+    def _by_output(self) -> Mapping[str, Definition]:
+        return {name: definition for definition in self.own.values() for name in definition.outputs}
+
+    def provider(self, name: str) -> Definition | None:
+        """What is asked for by that name: the definition so called, or the step that has an output so called."""
+        return self.own.get(name) or self.outputs.get(name)
 
 
 Portable = Callable[[str, str], str]
@@ -46,6 +55,7 @@ def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition]
     file = portable_name(root, path, module.__name__)
     own: dict[str, Definition] = {}
     checks: dict[str, Definition] = {}
+    taken: dict[str, Definition] = {}
     problems: list[Problem] = []
     present: set[tuple[str, str, int, str]] = set()
     for value in {id(each): each for each in vars(module).values()}.values():
@@ -54,10 +64,11 @@ def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition]
             continue
         definition = placed(found, root)
         present.add(identity(definition))
-        known = own.get(definition.name) or checks.get(definition.name)
+        known = next((taken[name] for name in (definition.name, *definition.outputs) if name in taken), None)
         if known is not None:
             problems.append(_twice(file, known, definition))
             continue
+        taken.update(dict.fromkeys((definition.name, *definition.outputs), definition))
         (checks if definition.kind == "check" else own)[definition.name] = definition
     last = {d.name: d for d in (*own.values(), *checks.values())}
     for each in made:
@@ -114,12 +125,29 @@ def _in_class(file: str, definition: Definition) -> Problem:
 
 
 def _twice(file: str, first: Definition, second: Definition) -> Problem:
+    if first.name != second.name:
+        return _output_twice(file, first, second)
     return Problem(
         file,
         f"{second.source}: {second.kind} '{second.name}' is defined twice in {file}: "
         f"first as a {first.kind} at {first.source}\n"
         f"  rename one of them, or give one another name with name=…",
     )
+
+
+def _output_twice(file: str, first: Definition, second: Definition) -> Problem:
+    name = next(n for n in (second.name, *second.outputs) if n in (first.name, *first.outputs))
+    return Problem(
+        file,
+        f"{second.source}: '{name}' is defined twice in {file}: as {_told(second, name)}, and at {first.source} as "
+        f"{_told(first, name)}\n"
+        f"  rename one of them",
+    )
+
+
+def _told(definition: Definition, name: str) -> str:
+    what = f"{definition.kind} '{definition.name}'"
+    return f"a {definition.kind}" if name == definition.name else f"an output of {what}"
 
 
 def signature_problems(level: Level) -> list[Problem]:

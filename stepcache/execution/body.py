@@ -4,22 +4,62 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from stepcache.api import Skipped
-from stepcache.errors import Unstorable, ValueGone
+from stepcache.errors import Unstorable, ValueGone, WrongOutputs
 from stepcache.execution.call import BuiltIns, arguments_of, call
 from stepcache.execution.capture import Capture
 from stepcache.execution.resources import Resources
+from stepcache.execution.returned import held, stored, streamed
 from stepcache.execution.shelf import Shelf
-from stepcache.execution.sight import Sight
-from stepcache.execution.values import Held, Inputs
+from stepcache.execution.sight import Sight, Watching
+from stepcache.execution.values import Inputs
 from stepcache.execution.work import Done, Work
 from stepcache.model import Failure, Node, Observation, Value
+from stepcache.store.content import Content
+from stepcache.store.objects import loaded
+from stepcache.store.vault import Vault
 
 Describe = Callable[[BaseException], Failure]
+
+
+@define
+class Given:
+    """A vault from which bodies are given values, streams as they go through them; nothing of that is seen.
+
+    `gone` is what could not be had since it was last None: a body may have swallowed the exception.
+    """
+
+    vault: Vault
+    paused: Callable[[], AbstractContextManager[None]]
+    gone: ValueGone | None = None
+
+    def content(self, value: object, codec: str | None = None, tmp: Path | None = None) -> Content:
+        return self.vault.content(value, codec, tmp)
+
+    def keep(self, content: Content) -> Value:
+        return self.vault.keep(content)
+
+    def data(self, value: Value) -> memoryview:
+        with self.paused():
+            try:
+                return self.vault.data(value)
+            except ValueGone as gone:
+                self.gone = gone
+                raise
+
+    def decoded(self, codec_name: str, data: memoryview, digest: str) -> object:
+        with self.paused():
+            try:
+                return self.vault.decoded(codec_name, data, digest)
+            except ValueGone as gone:
+                self.gone = gone
+                raise
 
 
 @define
@@ -31,18 +71,21 @@ class Bodies:
     capture: Capture
     describe: Describe
     resources: Resources = field(init=False)
+    given: Given = field(init=False)
+    _began: float = 0.0
 
     def __attrs_post_init__(self) -> None:
         self.resources = Resources(self.sight.set_up)
+        self.given = Given(self.shelf.all, self.sight.paused)
 
     def load(self, value: Value) -> Any:
         """A fresh copy of a value; that it is read is not seen. Raises `ValueGone`."""
-        with self.sight.paused():
-            return self.shelf.load(value)
+        return loaded(value, self.given)
 
     def run(self, work: Work) -> Done:
         """Run the body of a node. A KeyboardInterrupt goes upwards."""
         self.capture.begin()
+        self.given.gone = None
         built_in = BuiltIns(work.node)
         try:
             return self._run(work, built_in)
@@ -51,43 +94,54 @@ class Bodies:
 
     def _run(self, work: Work, built_in: BuiltIns) -> Done:
         node = work.node
-        began = time.perf_counter()
         try:
-            arguments = arguments_of(work, Inputs(self.load, work.inputs), self.resources)
-            began = time.perf_counter()
-            with self.sight.watching(node, work.facts) as watching:
-                # Seen to be made: what the step finds in its own folder is not read from outside.
-                arguments.update(built_in.made())
-                result = call(node, arguments)
-            seconds = time.perf_counter() - began
-            del arguments
-        except ValueGone as gone:
-            self.capture.take()
-            self._tear_down()
-            return Done(node.id, "gone", gone=gone)
-        except Skipped as skipped:
-            self._tear_down()
-            return Done(node.id, "skipped", output=self.capture.take(), message=skipped.reason)
+            result, seconds, watching = self._called(work, built_in)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
-            failed = self._failed(node, error, time.perf_counter() - began)
-            self._tear_down()
-            return failed
+            return self._ended(node, error)
         seen = watching.seen()
         standing = self._standing(node)
         wrong_end = self._tear_down()
         if wrong_end is not None:
             return self._failed(node, wrong_end, seconds)
-        output = self.capture.take()
-        keeps = work.keeps and not seen.changed
+        told = Done(node.id, "ran", None, seconds, seen, standing, self.capture.take())
         if node.kind == "check":
-            return Done(node.id, "ran", None, seconds, seen, standing, output)
+            return told
         try:
-            value = self.shelf.save(result, keep=keeps, codec=node.definition.codec, tmp=built_in.tmp)
+            return evolve(told, product=stored(result, node, work.keeps and not seen.changed, built_in.tmp, self.shelf))
         except Unstorable as error:
-            return Done(node.id, "ran", Held(result), seconds, seen, standing, output, unstorable=str(error))
-        return Done(node.id, "ran", value, seconds, seen, standing, output)
+            return evolve(told, product=held(result, node), unstorable=str(error))
+        except WrongOutputs as error:
+            failure = Failure(str(error), str(error), str(node.definition.source), error)
+            return Done(node.id, "failed", seconds=seconds, output=told.output, failure=failure)
+
+    def _called(self, work: Work, built_in: BuiltIns) -> tuple[Any, float, Watching]:
+        """What the body gives, how long that took, and what was seen meanwhile."""
+        self._began = time.perf_counter()
+        arguments = arguments_of(work, Inputs(self.load, work.inputs), self.resources)
+        self._began = time.perf_counter()
+        with self.sight.watching(work.node, work.facts) as watching:
+            # Seen to be made: what the step finds in its own folder is not read from outside.
+            arguments.update(built_in.made())
+            result = call(work.node, arguments, lambda elements: streamed(elements, work, built_in.tmp, self))
+        if self.given.gone is not None:  # the body has swallowed it
+            raise self.given.gone
+        return result, time.perf_counter() - self._began, watching
+
+    def _ended(self, node: Node, error: BaseException) -> Done:
+        """What came of a body that did not return; a value that it could not be given outweighs all else."""
+        seconds = time.perf_counter() - self._began
+        gone = error if isinstance(error, ValueGone) else self.given.gone
+        if gone is not None:
+            self.capture.take()
+            done = Done(node.id, "gone", gone=gone)
+        elif isinstance(error, Skipped):
+            done = Done(node.id, "skipped", output=self.capture.take(), message=error.reason)
+        else:
+            done = self._failed(node, error, seconds)
+        self._tear_down()
+        return done
 
     def _failed(self, node: Node, error: BaseException, seconds: float) -> Done:
         output = self.capture.take()

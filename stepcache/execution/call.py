@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from pathlib import Path
-from types import CoroutineType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from attrs import frozen
@@ -72,18 +72,45 @@ def arguments_of(work: Work, inputs: Inputs, resources: Resources) -> dict[str, 
     return arguments
 
 
-def call(node: Node, arguments: Mapping[str, Any]) -> Any:
-    """Run the body: awaited where it is asynchronous, a generator's elements as a list."""
+def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[Any]], Any]) -> Any:
+    """Run the body: awaited where it is asynchronous; *drained* goes through the elements of a generator."""
     token = running_node.set(node.id)
     try:
         result = node.definition.function(**arguments)
         if isinstance(result, CoroutineType):
-            return _awaited(result)
+            result = _awaited(result)
         if isinstance(result, GeneratorType):
-            return list(result)
+            return drained(result)
+        if isinstance(result, AsyncGeneratorType):
+            return drained(_elements(result))
         return result
     finally:
         running_node.reset(token)
+
+
+def _elements(generator: AsyncGenerator[Any, None]) -> Iterator[Any]:
+    """The elements of an asynchronous generator as they are asked for."""
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        yield from _each_awaited(generator)
+    else:
+        yield from _in_thread(lambda: list(_each_awaited(generator)))
+
+
+def _each_awaited(generator: AsyncGenerator[Any, None]) -> Iterator[Any]:
+    import asyncio
+
+    end = object()
+
+    async def following() -> Any:
+        return await anext(generator, end)
+
+    with asyncio.Runner() as runner:
+        while (element := runner.run(following())) is not end:
+            yield element
 
 
 def _awaited(coroutine: CoroutineType[Any, Any, Any]) -> Any:
@@ -94,8 +121,13 @@ def _awaited(coroutine: CoroutineType[Any, Any, Any]) -> Any:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(coroutine)
+    return _in_thread(lambda: asyncio.run(coroutine))
+
+
+def _in_thread(work: Callable[[], Any]) -> Any:
+    """What *work* gives in a thread of its own, in which no event loop runs yet."""
     from concurrent.futures import ThreadPoolExecutor
     from contextvars import copy_context
 
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(copy_context().run, asyncio.run, coroutine).result()
+        return pool.submit(copy_context().run, work).result()

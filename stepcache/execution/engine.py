@@ -11,12 +11,14 @@ from attrs import define, field, frozen
 from stepcache.errors import Unstorable, ValueGone
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
-from stepcache.execution.values import Held, Product
+from stepcache.execution.values import Held, Inputs, Product
 from stepcache.execution.work import Done, Work
 from stepcache.key.decide import decide
 from stepcache.key.decide import key_of as key_of_ingredients
 from stepcache.key.ingredients import Recipe
 from stepcache.model import Decision, Failure, Graph, Hit, Miss, Node, NodeReport, Reason, Trace, Value
+from stepcache.store.objects import loaded
+from stepcache.store.vault import Vault
 
 
 @frozen
@@ -100,8 +102,9 @@ class Engine:
         expires = node.definition.expires
         if expires is not None and not 0 <= time.time() - trace.made <= expires:
             return Reason("expired")
-        if trace.value is not None and trace.value.digest in self.gone:
-            return Reason(self.gone[trace.value.digest])  # type: ignore[arg-type]
+        for each in trace.value.contents if trace.value is not None else ():
+            if each.digest in self.gone:
+                return Reason(self.gone[each.digest])  # type: ignore[arg-type]
         if trace.value is not None and not self.shelf.held(trace.value):
             return Reason("evicted")
         return None
@@ -175,8 +178,8 @@ class Engine:
                 f"that take it"
             )
             return self._row(node, "ran", key=miss.key or None, **told)
-        if done.product is not None:
-            self.gone.pop(done.product.digest, None)
+        for each in done.product.contents if done.product is not None else ():
+            self.gone.pop(each.digest, None)
         if seen.changed:
             self.warnings.append(
                 f"{node.id}: {', '.join(seen.changed)} changed while it ran: its result is used and not stored"
@@ -218,7 +221,7 @@ class Engine:
         """The node that makes the value which *node* could not be given."""
         for each in self._taken(node):
             product = self.products.get(each)
-            if isinstance(product, Value) and product.digest == gone.digest:
+            if isinstance(product, Value) and any(gone.digest == part.digest for part in product.contents):
                 return self.graph.nodes[each]
         return None
 
@@ -238,7 +241,6 @@ class Engine:
         uncertain = self.decided[node.id][0].uncertain if node.id in self.decided else ()
         return NodeReport(node.id, node.kind, outcome, node.file, needs=node.upstream, uncertain=uncertain, **more)
 
-    def value(self, node: str) -> Any:
-        """A fresh copy of a node's value. Raises `ValueGone`, or KeyError where it has none."""
-        product = self.products[node]
-        return product.object if isinstance(product, Held) else self.shelf.load(product)
+    def value(self, node: str, output: str | None = None, vault: Vault | None = None) -> Any:
+        """A fresh copy of a node's value, or of that output. Raises `ValueGone`, or KeyError where it has none."""
+        return Inputs(lambda value: loaded(value, vault or self.shelf.all), self.products).of(node, output)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 
 from stepcache.model import Trace, Value
 from stepcache.store import Scratch, Store
@@ -23,21 +23,23 @@ class Shelf:
     scratch: Scratch
     reads: bool = True
     writes: bool = True
-    _scratched: set[str] = field(factory=set)
+
+    def vault(self, keep: bool) -> Store | Scratch:
+        """Where a value goes: into the cache if it is to be kept there."""
+        return self.store if keep and self.writes and self.store is not None else self.scratch
 
     def save(self, value: object, *, keep: bool, codec: str | None, tmp: Path | None) -> Value:
         """Store a value: in the cache if it is to be kept there. Raises `Unstorable`."""
-        if keep and self.writes and self.store is not None:
-            return self.store.save(value, codec, tmp=tmp)
-        saved = self.scratch.save(value, codec, tmp=tmp)
-        self._scratched.add(saved.digest)
-        return saved
+        return self.vault(keep).save(value, codec, tmp=tmp)
 
     def load(self, value: Value) -> Any:
         """A fresh copy of a value. Raises `ValueGone`."""
-        if value.digest in self._scratched or self.store is None:
-            return self.scratch.load(value)
-        return self.store.load(value)
+        return self.all.load(value)
+
+    @property
+    def all(self) -> Store | Scratch:
+        """What holds the values of the cache, and those that are not kept."""
+        return self.scratch if self.store is None else self.store
 
     def loose(self, value: Value) -> bytes | None:
         """The bytes of a value that lies in the scratch area, for another process."""
@@ -50,7 +52,9 @@ class Shelf:
 
     def held(self, value: Value) -> bool:
         """Is the value still there, as far as can be told cheaply?"""
-        return value.digest in self._scratched or (self.store is not None and self.store.holds(value))
+        if self.store is not None and self.store.holds(value):
+            return True
+        return all(self.scratch.holds(each.digest) for each in value.contents)
 
     def traces(self, key: str) -> tuple[Trace, ...]:
         """What is stored under a key."""

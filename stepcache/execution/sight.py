@@ -61,11 +61,10 @@ class Sight:
 
     def recipe(self, node: Node, resources: Mapping[str, BoundResource], values: Mapping[str, Value]) -> Recipe:
         """What goes into the node's key."""
-        taken = [n for need in node.needs for n in need.nodes] + list(node.through)
-        held = {each: None for n in taken if n in values for each in values[n].classes}
+        direct = [values[n].output(need.output) for need in node.needs for n in need.nodes if n in values]
+        held = {each: None for v in (*direct, *(values[n] for n in node.through if n in values)) for each in v.classes}
         classes = [self.reader.reach_class(each) for each in held if self.modules.is_project(each.partition(":")[0])]
-        digests = {n: v.digest for n, v in values.items() if n in taken}
-        around = Surroundings(self.root, self.files, digests, self.keyed)
+        around = Surroundings(self.root, self.files, values, self.keyed)
         return recipe(node, resources, self._reach(node, resources), classes, around)
 
     def facts(self, made: Recipe | None) -> Facts:

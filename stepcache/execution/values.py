@@ -51,18 +51,20 @@ class Inputs:
     load: Callable[[Value], Any]
     products: Mapping[str, Product]
 
-    def of(self, node: str) -> Any:
-        """The value of a node, a fresh one."""
+    def of(self, node: str, output: str | None = None) -> Any:
+        """The value of a node, or that of its outputs, a fresh one."""
         product = self.products[node]
-        return product.object if isinstance(product, Held) else self.load(product)
+        if isinstance(product, Held):
+            return product.object if output is None else product.object[output]
+        return self.load(product.output(output))
 
     def given(self, need: Need) -> Any:
         """What a parameter gets."""
         if need.variants is None:
             assert need.node is not None
-            return self.of(need.node)
+            return self.of(need.node, need.output)
         present = [(variant, node) for variant, node in need.variants if node in self.products]
-        loaders = {variant: _Loader(self, node) for variant, node in present}
+        loaders = {variant: _Loader(self, node, need.output) for variant, node in present}
         return Variants(loaders, {v: p for v, p in need.params if v in loaders})
 
 
@@ -70,6 +72,7 @@ class Inputs:
 class _Loader:
     inputs: Inputs
     node: str
+    output: str | None
 
     def __call__(self) -> Any:
-        return self.inputs.of(self.node)
+        return self.inputs.of(self.node, self.output)

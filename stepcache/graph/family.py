@@ -26,6 +26,11 @@ class Edge:
     family: Family
     takes_all: bool = False
 
+    @property
+    def output(self) -> str | None:
+        """The output that is asked for, None where it is the whole value."""
+        return self.asked if self.asked in self.family.definition.outputs else None
+
 
 @define(eq=False)
 class Family:
@@ -115,7 +120,7 @@ class Family:
             node_id = family.ids[self.project(family, assignment)]
             if family.definition.kind == "resource":
                 return Need(edge.parameter, edge.asked, resource=node_id)
-            return Need(edge.parameter, edge.asked, node=node_id)
+            return Need(edge.parameter, edge.asked, node=node_id, output=edge.output)
         free, agreeing = self.agreeing(family, assignment)
         labels = unique(["-".join(family.choices[at][a[at]].id for at in free) for a in agreeing])
         return Need(
@@ -123,6 +128,7 @@ class Family:
             edge.asked,
             variants=tuple((label, family.ids[a]) for label, a in zip(labels, agreeing, strict=True)),
             params=tuple((label, _values(family, free, a)) for label, a in zip(labels, agreeing, strict=True)),
+            output=edge.output,
         )
 
     def project(self, family: Family, assignment: Assignment) -> Assignment:

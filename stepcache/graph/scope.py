@@ -44,10 +44,10 @@ class Scope:
 
     def find(self, name: str, asking: Definition | None = None) -> Found | None:
         """The nearest definition of *name*; for a step that asks for its own name, the next one outwards."""
-        own_name = asking is not None and asking.name == name
+        own_name = asking is not None and name in (asking.name, *asking.outputs)
         passed = not own_name
         for number, level in self._levels(asking):
-            found = level.own.get(name)
+            found = level.provider(name)
             if found is None:
                 continue
             if passed and not (own_name and asking is not None and identity(found) == identity(asking)):
@@ -66,7 +66,7 @@ class Scope:
         """All that can be asked for, the nearest of each name."""
         found: dict[str, Definition] = {}
         for _, level in self._levels(asking):
-            for name, definition in level.own.items():
+            for name, definition in (*level.own.items(), *level.outputs.items()):
                 found.setdefault(name, definition)
         return found
 

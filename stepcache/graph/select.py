@@ -123,9 +123,13 @@ class Selector:
         """Take the node or nodes that the selector names in a file; gives a problem where there are none."""
         wanted = f"{scope.file}::{selector}"
         bare, bracket, _ = selector.partition("[")
+        variant = selector[len(bare) :]
         name = bare.split("::")[-1] if "@" not in bare else bare.partition("@")[0].split("::")[-1]
         pipeline = bare.partition("@")[2]
         for definition in self._named(scope, name):
+            if name in definition.outputs:  # it is selected by the step that makes it
+                bare = bare.replace(name, definition.name, 1) if bare.startswith(name) else bare
+                name = definition.name
             under = self._under(definition, scope)
             if pipeline:
                 under = self._pipeline_of(scope, pipeline)
@@ -135,7 +139,7 @@ class Selector:
             base = str(family.base)
             short = f"{scope.file}::{bare}"
             if bracket:
-                whole = wanted if wanted in family.ids.values() else base + selector[len(bare) :]
+                whole = wanted if wanted in family.ids.values() else base + variant
                 if self._fits(base, short, name) and self._take(definition, scope, under, whole):
                     return
             elif self._fits(base, short, name):
@@ -156,7 +160,7 @@ class Selector:
             seen.add(identity(found.definition))
             yield found.definition
         for level in (*scope.chain, *self._levels_below(scope)):
-            for definition in (*(c for c in level.checks if c.name == name), level.own.get(name)):
+            for definition in (*(c for c in level.checks if c.name == name), level.provider(name)):
                 if definition is not None and identity(definition) not in seen:
                     seen.add(identity(definition))
                     yield definition
@@ -222,8 +226,7 @@ class Selector:
         nodes = self.picked.nodes
         if not filters.checks:
             nodes = {i: n for i, n in nodes.items() if n.kind != "check"}
-        given = {i for i, n in nodes.items() if n.kind == "step" and n.name in filters.given}
-        nodes = {i: evolve(n, needs=(), builds=(), through=()) if i in given else n for i, n in nodes.items()}
+        nodes = _with_given(nodes, filters.given) if filters.given else nodes
         before = {i: n.upstream for i, n in nodes.items()}
         everything = dict.fromkeys(ordered((t for t in self.picked.targets if t in nodes), before))
         excluded: set[str] = {i for i in everything if any(_names(i, nodes[i], d) for d in filters.deselect)}
@@ -261,6 +264,34 @@ class Selector:
             excluded=frozenset(excluded & set(kept_nodes)),
             deselected=len(everything) - len(kept_nodes) + len(excluded & set(kept_nodes)),
         )
+
+
+def _with_given(nodes: Mapping[str, Node], given: frozenset[str]) -> dict[str, Node]:
+    """*nodes* where those whose values are given need nothing; an output that is given is a node of its own."""
+    found: dict[str, Node] = {}
+    for node in nodes.values():
+        if node.kind == "step" and node.name in given:
+            found[node.id] = evolve(node, needs=(), builds=(), through=())
+            continue
+        needs = []
+        for need in node.needs:
+            if need.output not in given or need.output is None or nodes[need.nodes[0]].name in given:
+                needs.append(need)
+                continue
+            alone = {each: _output_alone(nodes[each], need.output) for each in need.nodes}
+            found.update({each.id: each for each in alone.values()})
+            variants = need.variants and tuple((variant, alone[each].id) for variant, each in need.variants)
+            only = alone[need.node].id if need.node is not None else None
+            needs.append(evolve(need, node=only, variants=variants, output=None))
+        found[node.id] = evolve(node, needs=tuple(needs))
+    return found
+
+
+def _output_alone(node: Node, output: str) -> Node:
+    """A node that stands for one output of *node*."""
+    variant = f"[{node.variant}]" if node.variant is not None else ""
+    alone = f"{node.file}::{output}{variant}"
+    return evolve(node, id=alone, name=output, settings=(), needs=(), builds=(), through=(), builtins=())
 
 
 def _narrowed(targets: list[str], kept: set[str], everything: Iterable[str]) -> list[str]:

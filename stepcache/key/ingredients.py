@@ -13,7 +13,7 @@ from stepcache.key.environment import interpreter, portable, shown
 from stepcache.key.files import FileDigests
 from stepcache.key.reach import Reach
 from stepcache.key.value import value_digest
-from stepcache.model import BoundResource, Ingredient, Need, Node, Observation, Setting, shown_scalar
+from stepcache.model import BoundResource, Ingredient, Need, Node, Observation, Setting, Value, shown_scalar
 
 
 @frozen
@@ -68,12 +68,12 @@ def facts_of(reaches: Iterable[Reach]) -> Facts:
 class Surroundings:
     """What the making of a recipe needs from outside.
 
-    `digests` gives the value digest of a node. `keyed` is the keyed digest of a secret.
+    `values` are the values of nodes. `keyed` is the keyed digest of a secret.
     """
 
     root: str
     files: FileDigests
-    digests: Mapping[str, str]
+    values: Mapping[str, Value]
     keyed: Callable[[str], str]
 
 
@@ -89,6 +89,8 @@ def recipe(
     found = list(interpreter())
     if node.definition.version is not None:
         found.append(Ingredient("version", "version", digest("version", node.definition.version)))
+    if node.definition.outputs:
+        found.append(Ingredient("setting", "@step(outputs=…)", digest("outputs", *node.definition.outputs)))
     settings = [s for s in node.settings if s.name not in ignored]
     for setting in settings:
         found.extend(_setting(setting.name, setting, around))
@@ -167,14 +169,15 @@ def _inputs(need: Need, prefix: str, around: Surroundings) -> Iterator[Ingredien
     """The steps that a parameter takes: their names, and their values' digests."""
     name = prefix + (need.step if need.parameter == need.step else f"{need.step} as {need.parameter}")
     if need.node is not None:
-        yield Ingredient("input", name, digest("input", around.digests[need.node]))
+        yield Ingredient("input", name, digest("input", around.values[need.node].output(need.output).digest))
     if need.variants is not None:
         params = dict(need.params)
         for variant, node in need.variants:
-            if node in around.digests:
+            if node in around.values:
                 told = value_digest(params.get(variant, {}))
-                yield Ingredient("input", f"{name}[{variant}]", digest("input", around.digests[node], told))
-        yield Ingredient("input", name, digest_all("variants", [v for v, n in need.variants if n in around.digests]))
+                taken = around.values[node].output(need.output)
+                yield Ingredient("input", f"{name}[{variant}]", digest("input", taken.digest, told))
+        yield Ingredient("input", name, digest_all("variants", [v for v, n in need.variants if n in around.values]))
 
 
 def _resource(need: Need, resources: Mapping[str, BoundResource], around: Surroundings) -> Iterator[Ingredient]:

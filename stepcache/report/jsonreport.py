@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from stepcache.errors import UsageError
-from stepcache.model import NodeReport, Reason, RunReport
+from stepcache.model import NodeReport, Reason, RunReport, Value
 
 
 def json_report(report: RunReport, version: str) -> dict[str, Any]:
@@ -35,13 +35,20 @@ def node_row(row: NodeReport) -> dict[str, Any]:
         "why": [_reason(reason) for reason in row.why],
         "key": row.key,
         "digest": row.value.digest if row.value is not None else None,
-        "outputs": None,
+        "outputs": _outputs(row.value),
         "bytes": row.value.size if row.value is not None else None,
         "stored_bytes": row.value.stored if row.value is not None else None,
         "elements": None,
         "needs": list(row.needs),
         "error": row.error,
     }
+
+
+def _outputs(value: Value | None) -> dict[str, str] | None:
+    """The digest of each output, by its name."""
+    if value is None or not value.names:
+        return None
+    return {name: part.digest for name, part in zip(value.names, value.parts, strict=True)}
 
 
 def write_json(report: RunReport, version: str, path: str) -> None:

@@ -62,6 +62,8 @@ def steps_lines(definitions: Sequence[Definition], *, verbosity: int = 0, width:
             kind = "" if definition.kind == "step" else f" [{definition.kind}]"
             lines.append(f"{definition.name}{kind} -- {definition.source}")
             lines += [f"{_INDENT}{line}".rstrip() for line in _doc(definition)[: None if verbosity > 0 else 1]]
+            if definition.outputs:
+                lines.append(f"{_INDENT}outputs: {', '.join(definition.outputs)}")
             if verbosity > 0:
                 lines += _parameter_lines(definition)
             lines.append("")

@@ -16,6 +16,7 @@ from stepcache.store.scratch import Scratch
 from stepcache.store.seal import NoSeal, Seal, load_seal
 from stepcache.store.settings import Cleared, Dropped, EntryRow, StoreSettings, VerifyReport
 from stepcache.store.store import Store, open_store
+from stepcache.store.streams import Stream
 
 __all__ = [
     "Cleared",
@@ -32,6 +33,7 @@ __all__ = [
     "Seal",
     "Store",
     "StoreSettings",
+    "Stream",
     "VerifyReport",
     "builtin_codecs",
     "load_seal",

@@ -1,0 +1,30 @@
+"""Objects to stored values and back, whether a value has bytes of its own or is put together from others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stepcache.store.composed import OUTPUTS
+from stepcache.store.streams import Stream, stream_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stepcache.model import Value
+    from stepcache.store.vault import Vault
+
+
+def saved(value: object, codec: str | None, tmp: Path | None, vault: Vault) -> Value:
+    """Keep any value in *vault*. Raises Unstorable."""
+    if isinstance(value, Stream):
+        return stream_of(value, codec, tmp, vault)
+    return vault.keep(vault.content(value, codec, tmp))
+
+
+def loaded(value: Value, vault: Vault) -> Any:
+    """A fresh object; a stream is read as it is gone through. Raises ValueGone."""
+    if not value.parts:
+        return vault.decoded(value.codec, vault.data(value), value.digest)
+    if value.codec == OUTPUTS:
+        return {name: loaded(part, vault) for name, part in zip(value.names, value.parts, strict=True)}
+    return Stream(value, vault)
