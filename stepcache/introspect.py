@@ -19,7 +19,7 @@ from typing import Any
 from attrs import asdict, evolve
 
 from stepcache.execution.values import Held
-from stepcache.model import Miss, NodeReport, RunReport, Value
+from stepcache.model import Miss, NodeReport, RunReport
 from stepcache.state import Session
 
 # The styles of --tb that pytest's text can take the place of.
@@ -68,16 +68,11 @@ def _written(session: Session, failed: list[NodeReport], folder: str) -> Iterato
         if asked is None or len(values) < len(work.inputs):
             continue  # a value that exists in this process only, or a file that no argument can name
         for value in values:
-            for each in (value, *_parts(value)):
+            for each in value.contents:
                 data = session.shelf.loose(each)
                 if data is not None:
                     Path(folder, each.digest).write_bytes(data)
         yield row.id, {"asked": asked, "inputs": {node: asdict(v) for node, v in work.inputs.items()}}
-
-
-def _parts(value: Value) -> tuple[Value, ...]:
-    parts: tuple[Value, ...] = getattr(value, "parts", ())
-    return parts
 
 
 def _asked(session: Session, node_id: str) -> str | None:

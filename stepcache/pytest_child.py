@@ -84,8 +84,8 @@ class Checks(pytest.File):
     def _value(self, session: Session, told: Mapping[str, Any]) -> Value:
         fields = dict(told)
         fields["classes"] = tuple(fields["classes"])
-        if "parts" in fields:
-            fields["parts"] = tuple(self._value(session, each) for each in fields["parts"])
+        fields["names"] = tuple(fields["names"])
+        fields["parts"] = tuple(self._value(session, each) for each in fields["parts"])
         value = Value(**fields)
         loose = self._folder / value.digest
         if loose.exists():

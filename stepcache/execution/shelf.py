@@ -43,12 +43,11 @@ class Shelf:
 
     def loose(self, value: Value) -> bytes | None:
         """The bytes of a value that lies in the scratch area, for another process."""
-        return self.scratch.data(value.digest) if value.digest in self._scratched else None
+        return self.scratch.kept(value.digest)
 
     def lay(self, digest: str, data: bytes) -> None:
         """Put the bytes of another process's value into the scratch area."""
         self.scratch.lay(digest, data)
-        self._scratched.add(digest)
 
     def held(self, value: Value) -> bool:
         """Is the value still there, as far as can be told cheaply?"""

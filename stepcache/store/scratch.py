@@ -89,7 +89,7 @@ class Scratch:
                 self._held.pop(value.digest, None)
             raise ValueGone(value.digest, "evicted") from error
 
-    def data(self, digest: str) -> bytes | None:
+    def kept(self, digest: str) -> bytes | None:
         """The bytes that are kept under *digest*; None where there are none, or none any more."""
         with self._lock:
             held = self._held.get(digest)
@@ -101,7 +101,7 @@ class Scratch:
             return None
 
     def lay(self, digest: str, data: bytes) -> None:
-        """Keep bytes that another process's scratch area gave as `data`."""
+        """Keep bytes that another process's scratch area gave as `kept`."""
         with self._lock:
             self._held[digest] = data
 
