@@ -5,11 +5,12 @@ The names are imported when they are first asked for, so that `import stepcache`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # importing typing would take as long as all else in a run with nothing to do
 if TYPE_CHECKING:
+    from typing import Any
+
     from stepcache.api import (
         All,
         Dir,

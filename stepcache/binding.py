@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from stepcache.api import Resource, Step
+from stepcache.collect import discover
 from stepcache.collect.collection import Collection
-from stepcache.collect.discover import Asked, discover
+from stepcache.collect.discover import Asked
 from stepcache.collect.discover import Rules as FileRules
 from stepcache.config import Configuration, did_you_mean
 from stepcache.errors import UsageError
@@ -32,10 +33,27 @@ def asked_files(session: Session) -> list[Asked]:
     ignored = tuple(os.path.normpath(session.cwd / each) for each in options.ignore)
     rules = file_rules(configuration, ignored)
     if options.args:
-        return discover(options.args, str(session.cwd), rules)
+        return discover.discover(options.args, str(session.cwd), rules)
     if configuration.pipelinepaths:
-        return discover(configuration.pipelinepaths, str(configuration.root), rules)
-    return discover((".",), str(session.cwd), rules)
+        return discover.discover(configuration.pipelinepaths, str(configuration.root), rules)
+    return discover.discover((".",), str(session.cwd), rules)
+
+
+def searched(session: Session, places: tuple[str, ...] = ()) -> Iterator[tuple[str, bool]]:
+    """The folders in which `asked_files` looks for pipeline files, or would in *places*; see `discover.searched`."""
+    configuration, options = session.configuration, session.options
+    rules = file_rules(configuration, tuple(os.path.normpath(session.cwd / each) for each in options.ignore))
+    base = configuration.root if configuration.pipelinepaths and not options.args else session.cwd
+    for each in places or options.args or configuration.pipelinepaths or (".",):
+        folder = os.path.normpath(base / each)
+        if os.path.isdir(folder):
+            yield from discover.searched(folder, rules)
+
+
+def collected_modules(session: Session) -> set[str]:
+    """All project modules that were imported for this run, or would have been if they had not been there already."""
+    levels = [level.module for level in session.collection.levels.values()]
+    return session.sight.reader.closure((*levels, *session.project.loaded.loaded))
 
 
 def notebook(session: Session) -> str | None:

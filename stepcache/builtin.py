@@ -12,6 +12,9 @@ from stepcache.model import Graph, Node, NodeReport, Problem, RunReport
 from stepcache.report.terminal import Terminal
 from stepcache.store import Codec, builtin_codecs
 
+BUILT_IN = ("codecs", "json", "terminal")
+"""The names under which the parts below are registered."""
+
 
 class OwnCodecs:
     """The built-in codecs."""

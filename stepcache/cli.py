@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 
 from stepcache import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _VERSION = {("--version",), ("-V",)}
 
@@ -28,6 +31,12 @@ def main(args: Sequence[str | os.PathLike[str]] | None = None, plugins: Sequence
     if arguments in _VERSION:
         sys.stdout.write(f"stepcache {__version__}\n")
         return 0
+    from stepcache.stamp import ask, told
+
+    asked = None if plugins else ask("command", arguments, {})
+    status = told(asked) if asked is not None else None
+    if status is not None:
+        return status
     from stepcache.command import command
 
-    return command(arguments, tuple(plugins or ()))
+    return command(arguments, tuple(plugins or ()), asked)

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from stepcache import __version__
+from stepcache import __version__, stamping
 from stepcache.binding import markers
-from stepcache.builtin import terminal_report
+from stepcache.builtin import BUILT_IN, terminal_report
 from stepcache.errors import CollectionFailed, StepcacheError
 from stepcache.model import ExitCode, RunReport
 from stepcache.opening import configure
@@ -32,11 +32,12 @@ from stepcache.report import (
 )
 from stepcache.report.terminal import Terminal
 from stepcache.session import Call, Session, collect, execute, open_session
+from stepcache.stamp import Asked
 
 
-def command(arguments: tuple[str, ...], plugins: tuple[object, ...]) -> int:
+def command(arguments: tuple[str, ...], plugins: tuple[object, ...], asked: Asked | None) -> int:
     """Do what *arguments* say; the exit status."""
-    call = Call(arguments, plugins=plugins)
+    call = Call(arguments, plugins=plugins, asked=asked)
     try:
         return int(_command(call))
     except KeyboardInterrupt:
@@ -84,7 +85,8 @@ def _help(call: Call) -> int:
 
 def _with_session(session: Session) -> int:
     options = session.options
-    with _report_stream(session) as stream:
+    with _report_stream(session) as base:
+        stream: TextIO = stamping.Tee(base) if stamping.may_stamp(session) else base
         report = terminal_report(options, stream)
         terminal = report.terminal
         if options.cache_show is not None:
@@ -110,7 +112,11 @@ def _with_session(session: Session) -> int:
         if (options.plan or options.fail_on_miss) and not result.problems:
             rows = result.nodes if options.plan else [r for r in result.nodes if r.outcome in ("would-run", "unknown")]
             terminal.listing(plan_lines(rows))
+        prepared = stamping.prepare(session, result)
         session.plugins.hook.stepcache_run_finished(report=result, options=options)
+        if prepared is not None and isinstance(stream, stamping.Tee):
+            told = stamping.told(session, result, stream.getvalue(), terminal.writer)
+            stamping.keep(session, prepared, result.exit_code, told)
         return result.exit_code
 
 
@@ -143,7 +149,6 @@ def _report_stream(session: Session) -> Iterator[TextIO]:
 def _facts(session: Session) -> HeaderFacts:
     configuration = session.configuration
     file = configuration.file
-    hidden = {"codecs", "json", "terminal"}
     more = [f"    {name}: {place}" for name, place in session.plugins.places()]
     added = session.plugins.hook.stepcache_report_header(options=session.options, configuration=configuration)
     return HeaderFacts(
@@ -154,7 +159,7 @@ def _facts(session: Session) -> HeaderFacts:
         config_file=os.path.relpath(file, configuration.root) if file is not None else None,
         pipelinepaths=configuration.pipelinepaths if not session.options.args else (),
         cache=_cache_told(session),
-        plugins=tuple(n for n in session.plugins.told if n not in hidden),
+        plugins=tuple(n for n in session.plugins.told if n not in BUILT_IN),
         executable=sys.executable,
         more=(
             *(line for own in reversed(added) for line in ([own] if isinstance(own, str) else own)),

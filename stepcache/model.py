@@ -411,6 +411,8 @@ class NodeReport:
     value: Value | None = None
     needs: tuple[str, ...] = ()
     saved_seconds: float = 0.0
+    made: float | None = None
+    """When the result of a hit was made, in seconds since the epoch."""
     output: Output = Output()
     failure: Failure | None = None
     message: str = ""

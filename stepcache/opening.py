@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -80,6 +81,7 @@ def cache_folder(options: Options, configuration: Configuration, environ: Mappin
 
 def open_session(call: Call, environ: Mapping[str, str], cwd: Path) -> Session:
     """All that a run needs before it collects."""
+    began = time.time_ns()
     options, configuration, plugins = configure(call, environ, cwd)
     folder = cache_folder(options, configuration, environ, cwd)
     warnings: list[str] = []
@@ -115,7 +117,20 @@ def open_session(call: Call, environ: Mapping[str, str], cwd: Path) -> Session:
     )
     shelf = Shelf(store, scratch, writes=options.cache != "readonly")
     return Session(
-        call, environ, cwd, options, configuration, plugins, project, shelf, sight, folder, warnings=warnings, kept=kept
+        call,
+        environ,
+        cwd,
+        options,
+        configuration,
+        plugins,
+        project,
+        shelf,
+        sight,
+        folder,
+        warnings=warnings,
+        kept=kept,
+        began=began,
+        removals=store.removals() if store is not None and call.asked is not None else -1,
     )
 
 

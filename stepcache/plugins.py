@@ -70,6 +70,11 @@ class Plugins:
                 raise UsageError(f"{path}: {hook} is not asked here: {why}")
         self.add(module, path)
 
+    def hooks(self) -> Iterator[tuple[str, set[str]]]:
+        """Each plugin's name, with the names of the hooks that it has."""
+        for name, plugin in self._manager.list_name_plugin():
+            yield name, {caller.name for caller in self._manager.get_hookcallers(plugin) or ()}
+
     @property
     def told(self) -> list[str]:
         """The plugins' names, those of installed distributions with the version, as "arrow-0.1.0"."""

@@ -27,6 +27,7 @@ class Project:
         self.loaded.reads_hold = self._reads_hold
         self.observer = Observer(self.modules.is_project)
         self.import_reads: dict[str, tuple[Observation, ...]] = {}
+        self.import_notices: dict[str, tuple[str, ...]] = {}
         self._look: Look | None = None
         self._rules: Rules | None = None
 
@@ -41,6 +42,7 @@ class Project:
         if self._look is not None and self._rules is not None:
             seen = watch.conclude(self._look, self._rules)
             self.import_reads[name] = seen.observations
+            self.import_notices[name] = seen.notices
 
     def _reads_hold(self, name: str) -> bool:
         look = self._look

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +21,7 @@ from stepcache.graph.scope import Scope
 from stepcache.model import Graph
 from stepcache.plugins import Plugins
 from stepcache.project import Project
+from stepcache.stamp import Asked
 
 if TYPE_CHECKING:
     from stepcache.execution.saving import Saves
@@ -38,6 +40,8 @@ class Call:
     values: Mapping[str, object] = field(factory=dict)
     plugins: tuple[object, ...] = ()
     target: Defined[..., Any] | None = None
+    asked: Asked | None = None
+    """The same with all that surrounds it, where a stamp may answer it."""
 
 
 @define
@@ -62,6 +66,12 @@ class Session:
     saves: Saves | None = None
     warnings: list[str] = field(factory=list)
     scopes: dict[str, Scope] = field(factory=dict)
+    began: int = field(factory=time.time_ns)
+    """When it was opened, in nanoseconds since the epoch: nothing was looked at before."""
+    removals: int = -1
+    """How often something had been removed from the cache by then."""
+    rests_on: list[str] = field(factory=list)
+    """Absolute paths that the answer rests on, besides what the nodes were seen to read, tracked paths and sources."""
     _kept: ExitStack = field(factory=ExitStack)
 
     def close(self) -> None:

@@ -100,19 +100,33 @@ def _refuse_no_pipeline(path: str, full: str) -> None:
 
 def walk(folder: str, rules: Rules) -> Iterator[str]:
     """The pipeline files in and below *folder*, in the order of their names."""
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
-    for entry in found:
-        if entry.path in rules.ignored:
-            continue
+    for entry in _entries(folder, rules):
         if entry.is_dir():
             if not _passed_over(entry.name, entry.path, rules) and not entry.is_symlink():
                 yield from walk(entry.path, rules)
         elif is_pipeline_file(entry.name, rules):
             yield entry.path
+
+
+def searched(folder: str, rules: Rules) -> Iterator[tuple[str, bool]]:
+    """The folders that `walk` looks into, each with True; with False those that are virtual environments."""
+    yield folder, True
+    for entry in _entries(folder, rules):
+        if not entry.is_dir() or entry.is_symlink() or _passed_over_by_name(entry.name, entry.path, rules):
+            continue
+        if _is_environment(entry.path):
+            yield entry.path, False
+        else:
+            yield from searched(entry.path, rules)
+
+
+def _entries(folder: str, rules: Rules) -> list[os.DirEntry[str]]:
+    """What lies in a folder, sorted by name, but for what `--ignore` names. Raises `UsageError`."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if e.path not in rules.ignored), key=lambda entry: entry.name)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
 
 
 def is_pipeline_file(name: str, rules: Rules) -> bool:
@@ -121,8 +135,14 @@ def is_pipeline_file(name: str, rules: Rules) -> bool:
 
 
 def _passed_over(name: str, path: str, rules: Rules) -> bool:
-    if name == "__pycache__" or any(_fits(name, path, each) for each in rules.norecursedirs):
-        return True
+    return _passed_over_by_name(name, path, rules) or _is_environment(path)
+
+
+def _passed_over_by_name(name: str, path: str, rules: Rules) -> bool:
+    return name == "__pycache__" or any(_fits(name, path, each) for each in rules.norecursedirs)
+
+
+def _is_environment(path: str) -> bool:
     return os.path.exists(os.path.join(path, "pyvenv.cfg"))
 
 

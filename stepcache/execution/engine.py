@@ -123,6 +123,7 @@ class Engine:
             key=hit.key,
             value=trace.value,
             saved_seconds=trace.seconds,
+            made=trace.made,
             output=trace.output,
             observations=trace.observations,
         )

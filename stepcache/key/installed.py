@@ -189,6 +189,17 @@ def _build(info: str, record: bytes | None) -> str:
     return digest_all("build", sorted(rows))
 
 
+def looked_at() -> Iterator[str]:
+    """The files that what was told of distributions rests on: their metadata, and code whose hash no record gives."""
+    yield from _records
+    for info, (_, _, unhashed) in _read.items():
+        yield from (os.path.join(info, name) for name in ("RECORD", "METADATA", "PKG-INFO", "top_level.txt"))
+        record = _records.get(os.path.join(info, "RECORD"))
+        for row in record[1].splitlines() if unhashed and record is not None else ():
+            if row.endswith(b",,"):
+                yield os.path.join(os.path.dirname(info), os.fsdecode(row[:-2].strip(b'"')))
+
+
 def content_digest(path: str) -> str:
     """Digest of a file's bytes; "absent" if it cannot be read."""
     try:

@@ -187,6 +187,10 @@ class Modules:
             return None
         return _search(name, place.folders) or _search_finders(module_name)
 
+    def places(self) -> list[Place]:
+        """Where all modules that were sought were found."""
+        return [place for place in self._places.values() if place is not None]
+
     def project_files(self) -> list[str]:
         """Every Python source below the root, but for the folders that are passed over."""
         from fnmatch import fnmatch

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -13,6 +14,7 @@ from stepcache.key.installed import Distribution, closure_of
 from stepcache.key.introspect import unit_of
 from stepcache.key.modules import Modules
 from stepcache.key.objects import forget_values
+from stepcache.key.restless import restless
 from stepcache.key.spaces import LoadedSource, Memo, Spaces
 from stepcache.key.vertex import Vertex
 
@@ -49,6 +51,22 @@ class CodeReader:
     def source_of(self, module: str) -> bytes | None:
         """The source that digests of code in *module* were made of, if any were."""
         return self._spaces.sources.get(module)
+
+    def looked_at(self) -> Iterator[str]:
+        """The files of the modules that were looked at, and behind a slash the folders that they were sought in."""
+        yield from self._spaces.paths()
+        for place in self.modules.places():
+            yield from (os.path.join(folder, "") for folder in place.folders)
+            if place.path is not None:
+                yield place.path
+
+    def closure(self, modules: Iterable[str]) -> set[str]:
+        """*modules* and the project modules that importing them imports."""
+        return {name for module in modules for name in self._spaces.closure(module)}
+
+    def restless(self, modules: Iterable[str]) -> str:
+        """What of the clock or of chance the import of *modules* uses; "" if nothing is seen."""
+        return restless(self._spaces, modules)
 
     # --- reach
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -142,6 +142,12 @@ class Spaces:
         shown = self.modules.portable(path) if path else name
         package = names.get("__package__") or (name if "__path__" in names else name.rpartition(".")[0])
         return Space(name, table, path or None, str(package), names, shown)
+
+    def paths(self) -> Iterator[str]:
+        """The files of all modules that were looked at."""
+        for space in (*self._static.values(), *self._live.values()):
+            if space is not None and space.path is not None and not space.path.startswith("<"):
+                yield space.path
 
     # --- what an import imports
 

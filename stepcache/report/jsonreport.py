@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from typing import Any
 
 from stepcache.errors import UsageError
 from stepcache.model import NodeReport, Reason, RunReport, Value
+from stepcache.wholefile import write_whole
 
 
 def json_report(report: RunReport, version: str) -> dict[str, Any]:
@@ -51,35 +51,22 @@ def _outputs(value: Value | None) -> dict[str, str] | None:
     return {name: part.digest for name, part in zip(value.names, value.parts, strict=True)}
 
 
+def json_text(report: RunReport, version: str) -> str:
+    """*report* as the text of a file."""
+    return json.dumps(json_report(report, version), indent=1, allow_nan=False) + "\n"
+
+
 def write_json(report: RunReport, version: str, path: str) -> None:
     """Write the report to *path*, whole or not at all, or to standard output for `-`."""
-    text = json.dumps(json_report(report, version), indent=1, allow_nan=False) + "\n"
+    text = json_text(report, version)
     if path == "-":
         sys.stdout.write(text)
         sys.stdout.flush()
         return
     try:
-        _write(path, text)
+        write_whole(path, text.encode())
     except OSError as error:
         raise UsageError(f"--json={path}: cannot be written: {error.strerror}") from None
-
-
-def _write(path: str, text: str) -> None:
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device cannot be replaced
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return
-    target = os.path.realpath(path)
-    temporary = f"{target}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, target)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
 
 
 def _reason(reason: Reason) -> dict[str, Any]:

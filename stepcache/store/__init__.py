@@ -8,15 +8,41 @@ folder, made or refused), `blobs` (large values), `rows`, `batch`, `schema`, `sa
 `scratch` (values that are not kept), `settings`, and `store`, which puts them together.
 """
 
-from stepcache.store.codecs import Codec, Declined, Encoded
-from stepcache.store.compression import Packer
-from stepcache.store.folder import Refused
-from stepcache.store.registry import Codecs, builtin_codecs
-from stepcache.store.scratch import Scratch
-from stepcache.store.seal import NoSeal, Seal, load_seal
-from stepcache.store.settings import Cleared, Dropped, EntryRow, StoreSettings, VerifyReport
-from stepcache.store.store import Store, open_store
-from stepcache.store.streams import Stream
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing is not imported for it: the sealing key is read before all else
+if TYPE_CHECKING:
+    from stepcache.store.codecs import Codec, Declined, Encoded
+    from stepcache.store.compression import Packer
+    from stepcache.store.folder import Refused
+    from stepcache.store.registry import Codecs, builtin_codecs
+    from stepcache.store.scratch import Scratch
+    from stepcache.store.seal import NoSeal, Seal, load_seal
+    from stepcache.store.settings import Cleared, Dropped, EntryRow, StoreSettings, VerifyReport
+    from stepcache.store.store import Store, open_store
+    from stepcache.store.streams import Stream
+
+_HOMES = {
+    "Cleared": "settings",
+    "Codec": "codecs",
+    "Codecs": "registry",
+    "Declined": "codecs",
+    "Dropped": "settings",
+    "Encoded": "codecs",
+    "EntryRow": "settings",
+    "NoSeal": "seal",
+    "Packer": "compression",
+    "Refused": "folder",
+    "Scratch": "scratch",
+    "Seal": "seal",
+    "Store": "store",
+    "StoreSettings": "settings",
+    "Stream": "streams",
+    "VerifyReport": "settings",
+    "builtin_codecs": "registry",
+    "load_seal": "seal",
+    "open_store": "store",
+}
 
 __all__ = [
     "Cleared",
@@ -39,3 +65,15 @@ __all__ = [
     "load_seal",
     "open_store",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """A public name, imported when it is first asked for: `seal` alone is read in a run with nothing to do."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'stepcache.store' has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(f"stepcache.store.{home}"), name)
+    globals()[name] = found
+    return found

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import Factory, define
 
+from stepcache.store.counters import count
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -51,11 +53,14 @@ class Batch:
     blobs: dict[bytes, int] = Factory(dict)
     records: dict[tuple[bytes, bytes, bytes, bytes], bytes] = Factory(dict)
     used: set[EntryName] = Factory(set)
+    changed: set[bytes] = Factory(set)
+    """Names of counters: of projects whose last run came out otherwise than the one before."""
     memos: dict[bytes, bytes] = Factory(dict)
     size: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.traces or self.values or self.blobs or self.records or self.used or self.memos)
+        rows = (self.traces, self.values, self.blobs, self.records, self.used, self.memos, self.changed)
+        return any(rows)
 
     def write(self, connection: sqlite3.Connection, blobs: Blobs) -> None:
         """Write all rows. A trace whose value is not there (any more) is left out: none refers to nothing."""
@@ -80,6 +85,8 @@ class Batch:
             "INSERT OR REPLACE INTO records(project, node, key, variant, used, seal) VALUES (?, ?, ?, ?, ?, ?)",
             [(*name, now, seal) for name, seal in self.records.items()],
         )
+        for project in self.changed | {name[0] for name in self.records}:
+            count(connection, project)
         _many(connection, "UPDATE traces SET used = ? WHERE key = ? AND variant = ?", [(now, *n) for n in self.used])
         _many(
             connection,

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from stepcache.store.batch import names_in
+from stepcache.store.counters import REMOVALS, count
 from stepcache.store.folder import remove
 from stepcache.store.frame import MAGIC, VERSION
 from stepcache.store.settings import Dropped
@@ -31,12 +32,13 @@ _MOST_GONE = 100_000
 
 
 def total(connection: sqlite3.Connection) -> int:
-    """The stored bytes of all entries, values and memos."""
+    """The stored bytes of all entries, values, memos and stamps."""
     size = 0.0
     for sql in (
         "SELECT total(length(frame) + length(ingredients)) FROM traces",
         "SELECT total(coalesce(length(frame), stored)) FROM contents",
         "SELECT total(length(frame)) FROM memos",
+        "SELECT total(length(head) + length(rest)) FROM stamps",
     ):
         size += connection.execute(sql).fetchone()[0]
     return int(size)
@@ -46,6 +48,7 @@ def collect(connection: sqlite3.Connection, blobs: Blobs, seal: Seal, limit: int
     """Drop what nothing refers to; then, where *limit* is given, entries used least until they fit into it."""
     freed = _drop_unreferenced(connection, blobs) + _drop_files(connection, blobs, seal)
     connection.execute("DELETE FROM memos WHERE used < ?", (int(time.time()) - _MEMO_SECONDS,))
+    connection.execute("DELETE FROM stamps WHERE used < ?", (int(time.time()) - _MEMO_SECONDS,))
     connection.execute("DELETE FROM gone WHERE id <= (SELECT max(id) FROM gone) - ?", (_MOST_GONE,))
     evicted = Dropped()
     if limit is not None:
@@ -71,6 +74,7 @@ def drop_entries(connection: sqlite3.Connection, blobs: Blobs, names: Iterable[E
             connection.execute("INSERT OR REPLACE INTO gone(key, reason) VALUES (?, ?)", (key, reason))
         freed += found[2]
         values.update(names_in(found[0], found[1]))
+    count_removal(connection)
     for value in values - _parts(connection) if values else ():
         if connection.execute("SELECT 1 FROM traces WHERE value = ?", (value,)).fetchone() is None:
             freed += drop_value(connection, blobs, value)
@@ -95,15 +99,7 @@ def drop_value(connection: sqlite3.Connection, blobs: Blobs, name: bytes) -> int
 
 def count_removal(connection: sqlite3.Connection) -> None:
     """Tell those who rest on an earlier answer that something was removed."""
-    connection.execute(
-        "INSERT INTO counters VALUES (x'72656d6f76616c73', 1) ON CONFLICT(name) DO UPDATE SET number = number + 1"
-    )
-
-
-def removals(connection: sqlite3.Connection) -> int:
-    """How often something was removed."""
-    found = connection.execute("SELECT number FROM counters WHERE name = x'72656d6f76616c73'").fetchone()
-    return found[0] if found else 0
+    count(connection, REMOVALS)
 
 
 def _evict(connection: sqlite3.Connection, blobs: Blobs, limit: int) -> Dropped:

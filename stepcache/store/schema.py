@@ -19,8 +19,10 @@ CREATE INDEX records_by_entry ON records(key, variant);
 CREATE TABLE memos(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, used INTEGER NOT NULL, frame BLOB NOT NULL);
 CREATE TABLE gone(id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, reason BLOB NOT NULL);
 CREATE TABLE counters(name BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE stamps(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, project BLOB NOT NULL, used INTEGER NOT NULL,
+    head BLOB NOT NULL, rest BLOB NOT NULL);
 """
-# The columns that are copied from a damaged file.
+# The columns that are copied from a damaged file: of counters and stamps, which rest on one another, none.
 TABLES = {
     "traces": "key, variant, value, parts, used, frame, ingredients",
     "contents": "name, made, stored, frame",

@@ -2,6 +2,9 @@
 
 It is made on first use in the user's configuration directory, or given by `STEPCACHE_KEY` or
 `STEPCACHE_KEY_FILE`. It is never taken from a project's files, nor kept in the cache.
+
+It is read before all else in every run, so nothing is imported here but what Python has built in: `hashlib` and `hmac`
+give the same two functions, and load OpenSSL first.
 """
 
 from __future__ import annotations
@@ -10,12 +13,10 @@ import errno
 import os
 import stat
 import sys
-from hashlib import blake2b
-from hmac import compare_digest
-from typing import TYPE_CHECKING
+from _blake2 import blake2b
+from _operator import _compare_digest as compare_digest
 
-from attrs import frozen
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -67,11 +68,13 @@ class Seal:
         raise TypeError("a sealing key is not to be pickled")
 
 
-@frozen
 class NoSeal:
     """No key can be had; `reason` says why and what to do."""
 
-    reason: str
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
 
 
 def load_seal(environ: Mapping[str, str]) -> Seal | NoSeal:

@@ -9,6 +9,7 @@ from stepcache.errors import ValueGone
 from stepcache.store import gc
 from stepcache.store.blobs import TooLarge
 from stepcache.store.claims import claim
+from stepcache.store.counters import REMOVALS, counted
 from stepcache.store.database import Unusable
 from stepcache.store.folder import Refused, prepare
 from stepcache.store.inventory import Inventory
@@ -17,6 +18,7 @@ from stepcache.store.memos import Memos
 from stepcache.store.objects import loaded, saved
 from stepcache.store.scratch import Scratch
 from stepcache.store.settings import Dropped, StoreSettings
+from stepcache.store.stamps import Stamps
 from stepcache.store.traces import Traces, key_bytes
 from stepcache.store.values import Values
 
@@ -72,6 +74,7 @@ class Store:
         self._traces = Traces(self._ledger, self._values, project)
         self._inventory = Inventory(self._ledger, self._values, self._traces)
         self._memos = Memos(self._ledger)
+        self.stamps = Stamps(self._ledger, self._traces.project)
         self._project = project.encode("utf-8", "surrogatepass")
         self._lost: set[str] = set()
         self._wrote = False
@@ -179,6 +182,7 @@ class Store:
 
     def record_last_run(self, data: bytes) -> None:
         """Record what the next run of this project may want to know."""
+        self._ledger.batch.changed.add(self._traces.project)
         self.remember(_LAST_RUN, self._project, data)
 
     # --- the cache as a whole
@@ -210,7 +214,7 @@ class Store:
     def removals(self) -> int:
         """How often anything was removed: an answer that rests on entries holds while this stays the same."""
         try:
-            return self._ledger.database.work(gc.removals)
+            return self._ledger.database.work(lambda connection: counted(connection, REMOVALS))
         except Unusable:
             return -1
 

@@ -1,0 +1,306 @@
+"""What the answer of a run rests on: every file, folder and link that, changed, might change it.
+
+It is gathered at the end of a run in which nothing had to be done. Each is to be older than the moment at which the run
+first looked at any: what it looked at is then what is there now. Where that cannot be said, or where something cannot
+be looked at by a stat, `Unsure` is raised, and there is no stamp.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from glob import escape, iglob
+
+from stepcache.api import Dir, File
+from stepcache.binding import searched
+from stepcache.key.environment import locate
+from stepcache.key.installed import looked_at
+from stepcache.key.look import SEPARATOR
+from stepcache.model import NodeReport, Observation
+from stepcache.nodeid import split_argument
+from stepcache.stamp import SHELL, SMALL, Stat, content_digest, names_digest, stamp_of
+from stepcache.state import Session
+
+# Times that are whole seconds come from file systems that keep no finer ones, or two seconds at best (FAT).
+COARSE_NS, FINE_NS = 2_000_000_000, 20_000_000
+# More than this is not worth a look each time.
+_MOST = 200_000
+
+_CONFIGURATION = ("stepcache.toml", "pyproject.toml", "setup.py", "stepconf.py", "__init__.py")
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_STDLIB = os.path.dirname(os.path.abspath(os.__file__))
+_MAGIC = re.compile(r"[*?\[]")
+
+
+class Unsure(Exception):
+    """It cannot be told what the answer rests on; the message says why."""
+
+
+class Grounds:
+    """Gathers paths; each kind of ground adds its own."""
+
+    def __init__(self, session: Session, began: int) -> None:
+        self._session = session
+        self._began = began
+        self._root = str(session.configuration.root)
+        self._cwd = str(session.cwd)
+        self.hidden = str(session.folder)
+        self._paths: dict[str, None] = {}
+        self._folders: dict[str, None] = {}
+        self._links: dict[str, None] = {}
+
+    # --- what it comes to
+
+    def files(self) -> list[tuple[str, Stat | tuple[()] | None, bytes]]:
+        """(path, stamp, digest) of each path, as `stamp.Head` holds them. Raises Unsure."""
+        return [(path, *self._file(path)) for path in self._paths]
+
+    def folders(self) -> list[tuple[str, Stat, bytes]]:
+        """(path, stamp, digest of its names) of each folder. Raises Unsure."""
+        found = []
+        for path in self._folders:
+            status = self._status(os.stat, path)
+            if status is None or not stat.S_ISDIR(status.st_mode):
+                raise Unsure(f"{path} is no folder any more")
+            found.append((path, stamp_of(status), names_digest(path, self.hidden)))
+        return found
+
+    def links(self) -> list[tuple[str, Stat | None]]:
+        """(path, stamp) of what may be a link. Raises Unsure."""
+        found = [(path, self._status(os.lstat, path)) for path in self._links]
+        return [(path, None if status is None else stamp_of(status)) for path, status in found]
+
+    def _file(self, path: str) -> tuple[Stat | tuple[()] | None, bytes]:
+        status = self._status(os.stat, path, folders=False)
+        if status is None:
+            return None, b""
+        if stat.S_ISDIR(status.st_mode):
+            return (), b""
+        if not stat.S_ISREG(status.st_mode):
+            raise Unsure(f"{path} is no regular file")
+        own = path.startswith(_PACKAGE + os.sep)
+        return stamp_of(status), b"" if own or status.st_size > SMALL else content_digest(path)
+
+    def _status(
+        self, ask: Callable[[str], os.stat_result], path: str, *, folders: bool = True
+    ) -> os.stat_result | None:
+        """The status of a path, None if nothing is there. What has changed since the run began raises Unsure."""
+        try:
+            status = ask(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            raise Unsure(f"{path}: {error}") from error
+        if folders or not stat.S_ISDIR(status.st_mode):
+            for moment in (status.st_mtime_ns, status.st_ctime_ns):
+                if moment + (FINE_NS if moment % 1_000_000_000 else COARSE_NS) > self._began:
+                    raise Unsure(f"{path} has changed just now")
+        return status
+
+    # --- gathering
+
+    def path(self, path: str) -> None:
+        """Whether there is a file, a folder or nothing counts, and a file's content."""
+        self._paths[os.path.join(self._cwd, path)] = None
+
+    def folder(self, path: str) -> None:
+        """The names in a folder count; where there is none, that there is none."""
+        path = os.path.join(self._cwd, path)
+        if os.path.isdir(path):
+            self._folders[path] = None
+        else:
+            self._paths[path] = None
+
+    def tree(self, base: str, levels: int | None = None) -> Iterator[str]:
+        """The names in a folder and in those below it count, down to some levels; gives the files."""
+        self.folder(base)
+        for folder, folders, files in os.walk(base):
+            depth = folder[len(base) :].count(os.sep)
+            if levels is not None and depth >= levels:
+                folders.clear()
+                continue
+            for name in folders:
+                if os.path.islink(os.path.join(folder, name)):
+                    raise Unsure(f"{os.path.join(folder, name)} is a link to a folder")
+            folders[:] = [name for name in folders if name != "__pycache__"]
+            self._folders[folder] = None
+            if len(self._folders) + len(files) > _MOST:
+                raise Unsure(f"{base} holds too much")
+            yield from (os.path.join(folder, name) for name in files)
+
+    def program(self) -> None:
+        """This version of stepcache, and what may be imported."""
+        for folder, _, names in os.walk(_PACKAGE):
+            for name in names:
+                if name.endswith(".py"):
+                    self.path(os.path.join(folder, name))
+        for entry in sys.path:
+            folder = os.path.abspath(entry or self._cwd)
+            if folder != _STDLIB and not folder.startswith(os.path.join(_STDLIB, "lib-dynload")):
+                self.folder(folder)
+
+    def configuration(self) -> None:
+        """Where configuration is or may come to be, and what was asked for."""
+        options = self._session.options
+        arguments = [split_argument(each)[0] for each in options.args]
+        starts = [self._cwd, self._root, *(os.path.dirname(os.path.join(self._cwd, each)) for each in arguments)]
+        for start in dict.fromkeys(os.path.normpath(each) for each in starts):
+            for folder in _upwards(start):
+                for name in _CONFIGURATION:
+                    self.path(os.path.join(folder, name))
+        named = (*arguments, options.config_file, self._session.configuration.file, *self._session.rests_on)
+        for path in named:
+            if path is not None:
+                self.path(str(path))
+
+    def discovery(self) -> None:
+        """The folders that were searched for pipeline files, and those of the files that were found."""
+        for folder, inside in searched(self._session):
+            if inside:
+                self.folder(folder)
+            else:  # passed over, since it is a virtual environment
+                self.path(os.path.join(folder, "pyvenv.cfg"))
+        for path in self._session.collection.levels:
+            self.path(path)
+            self.folder(os.path.dirname(path))
+            for folder in _upwards(os.path.dirname(path)):
+                self.path(os.path.join(folder, "stepconf.py"))
+                self.path(os.path.join(folder, "__init__.py"))
+
+    def modules(self) -> None:
+        """The sources of all project modules, imported or only looked at, and the folders in which they were sought."""
+        project = self._session.project.modules
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str) and project.kind_of_file(os.path.abspath(file)) == "project":
+                self.path(file)
+            for folder in _package_folders(module):
+                if project.kind_of_file(os.path.join(folder, "")) == "project":
+                    self.folder(folder)
+        for path in self._session.sight.reader.looked_at():
+            if project.kind_of_file(path) == "project":
+                (self.folder if path.endswith(os.sep) else self.path)(path)
+        for path in looked_at():
+            self.path(path)
+
+    def everything(self) -> None:
+        """All sources below the root, where it could not be told which of them count."""
+        for path in self._session.project.modules.project_files():
+            self.path(path)
+        for folder, inside in searched(self._session, (self._root,)):
+            if inside:
+                self.folder(folder)
+
+    def settings(self, values: Iterable[object]) -> None:
+        """Tracked paths among values of settings."""
+        for value in values:
+            if isinstance(value, File):
+                self.path(str(value))
+            elif isinstance(value, Dir):
+                base = os.path.normpath(os.path.join(self._cwd, str(value)))
+                if os.path.isdir(base):
+                    for path in self.tree(base):
+                        self.path(path)
+                else:
+                    self.path(base)
+            elif isinstance(value, (list, tuple)):
+                self.settings(value)
+            elif isinstance(value, Mapping):
+                self.settings(value.values())
+
+    def rows(self, rows: Iterable[NodeReport]) -> None:
+        """What the hits were seen to read when they ran."""
+        for row in rows:
+            for observation in row.observations:
+                self.observed(observation)
+
+    def observed(self, observation: Observation) -> None:
+        """What an observation looks at."""
+        look = _LOOKS.get(observation.kind)
+        if look is None:
+            raise Unsure(f"an observation of the kind {observation.kind}")
+        look(self, observation.name)
+
+    def _located(self, name: str) -> str:
+        return locate(name, self._root, self._cwd)
+
+    def _content(self, name: str) -> None:
+        self.path(self._located(name))
+
+    def _listing(self, name: str) -> None:
+        self.folder(self._located(name.partition(SEPARATOR)[0]))
+
+    def _database(self, name: str) -> None:
+        for ending in ("", "-wal"):
+            self.path(self._located(name) + ending)
+
+    def _link(self, name: str) -> None:
+        self._links[self._located(name)] = None
+        self._content(name)
+
+    def _variable_of_environment(self, name: str) -> None:
+        """The environment is part of a stamp's name, but for what differs between shells."""
+        if name in SHELL:
+            raise Unsure(f"the environment variable {name} counts")
+
+    def _module_variable(self, name: str) -> None:
+        """It follows from the sources, and from what was read at import."""
+
+    def _literal(self, name: str) -> None:
+        text, _, folder = name.partition(SEPARATOR)
+        text = os.path.expanduser(text)
+        for base in (self._cwd, self._root, *([self._located(folder)] if folder else [])):
+            self.path(os.path.join(base, text))
+
+    def _program(self, word: str) -> None:
+        for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+            path = os.path.join(folder or ".", word)
+            self.path(path)
+            if os.access(path, os.X_OK) and not os.path.isdir(path):
+                return
+
+    def _pattern(self, name: str) -> None:
+        pattern = locate(name, escape(self._root), escape(self._cwd))
+        parts = pattern.split(os.sep)
+        fixed = next((number for number, part in enumerate(parts) if _MAGIC.search(part)), len(parts))
+        # Escaped brackets of the root itself look like a pattern: the folders above them are then looked at as well.
+        base = os.sep.join(parts[:fixed]) or os.sep
+        for _ in self.tree(base, None if "**" in parts else len(parts) - fixed):
+            pass
+        for path in iglob(pattern, recursive=True):
+            self.path(path)
+
+
+_LOOKS: dict[str, Callable[[Grounds, str], None]] = {
+    "file": Grounds._content,
+    "module": Grounds._content,
+    "size": Grounds._content,
+    "exists": Grounds._content,
+    "dir": Grounds._listing,
+    "sqlite": Grounds._database,
+    "link": Grounds._link,
+    "env": Grounds._variable_of_environment,
+    "variable": Grounds._module_variable,
+    "literal": Grounds._literal,
+    "program": Grounds._program,
+    "glob": Grounds._pattern,
+}
+
+
+def _package_folders(module: object) -> list[str]:
+    try:
+        return [os.path.abspath(each) for each in getattr(module, "__path__", ())]
+    except Exception:  # noqa: BLE001 - a lazy module may do anything when it is asked for an attribute
+        return []
+
+
+def _upwards(folder: str) -> Iterator[str]:
+    while True:
+        yield folder
+        above = os.path.dirname(folder)
+        if above == folder:
+            return
+        folder = above

@@ -1,0 +1,23 @@
+"""Counters in the database: what an earlier answer rests on holds while they stay as they are."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+
+# How often something was removed. A project's counter goes by its name: how often it used another entry than before.
+REMOVALS = b"removals"
+
+
+def count(connection: sqlite3.Connection, name: bytes) -> None:
+    """Tell those who rest on an earlier answer that what goes by *name* has changed."""
+    connection.execute(
+        "INSERT INTO counters VALUES (?, 1) ON CONFLICT(name) DO UPDATE SET number = number + 1", (name,)
+    )
+
+
+def counted(connection: sqlite3.Connection, name: bytes) -> int:
+    """How often what goes by *name* has changed."""
+    found = connection.execute("SELECT number FROM counters WHERE name = ?", (name,)).fetchone()
+    return found[0] if found else 0
