@@ -15,12 +15,13 @@ PLUGINS = sorted(path.name for path in (REPOSITORY / "plugins").iterdir() if (pa
 
 # First to last. Modules of one line may import one another, as far as that makes no circle.
 ROOMS = (
-    ("errors", "digest", "nodeid"),
+    ("errors", "digest", "nodeid", "wholefile"),
     ("model",),
     ("signature", "variantid", "api"),
     ("config", "expression"),
     ("hookspecs", "plugins"),
     ("store",),
+    ("stamp",),
     ("key",),
     ("collect",),
     ("graph",),
@@ -30,11 +31,11 @@ ROOMS = (
     ("state",),
     ("opening", "levels", "outcome"),
     ("binding", "saving"),
-    ("session",),
+    ("session", "grounds", "stamping"),
     ("introspect",),
     ("runs", "command"),
     ("pytest_rewriting", "pytest_registered", "pytest_checks", "pytest_child"),
-    ("cli", "stamp", "pytest_plugin", "testing", "__main__", "__init__"),
+    ("cli", "pytest_plugin", "testing", "__main__", "__init__"),
 )
 PLACE = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
 

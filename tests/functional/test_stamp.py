@@ -1,0 +1,431 @@
+"""A run with nothing to do is answered by its stamp: when it is, and what makes it look again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from stepcache.testing import Project
+
+# What a run that is answered by its stamp may load of stepcache.
+LIGHT = {
+    "stepcache", "stepcache.cli", "stepcache.stamp", "stepcache.wholefile", "stepcache.store", "stepcache.store.seal",
+    "stepcache.store.stamps", "stepcache.store.counters", "stepcache.store.schema",
+}  # fmt: skip
+SLOW = {
+    "attr", "attrs", "argparse", "blake3", "hashlib", "importlib.metadata", "inspect", "json", "pathlib", "platformdirs",
+    "pluggy", "re", "shlex", "tomllib", "typing", "zstandard", "pipeline_x", "helper",
+}  # fmt: skip
+
+PIPELINE = """
+    from helper import twice
+    from stepcache import step
+
+    @step
+    def work(size=1):
+        with open("data.txt") as file:
+            return twice(size) + len(file.read())
+
+    @step
+    def after(work):
+        return work + 1
+
+    def check_work(work):
+        assert work > 0
+"""
+
+
+class Ran(NamedTuple):
+    """What a run told, and whether it was the stamp's answer."""
+
+    outcomes: dict[str, str]
+    stamped: bool
+    stdout: str
+    loaded: set[str]
+
+
+def run(project: Project, *args: str, code: int = 0) -> Ran:
+    report = project.cache.parent / "report.json"
+    done = project.python("-X", "importtime", "-m", "stepcache", f"--json={report}", *args)
+    assert done.exit_code == code, done.stdout + done.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    nodes = json.loads(report.read_text())["nodes"] if report.exists() else []
+    outcomes = {row["id"].partition("::")[2]: row["outcome"] for row in nodes}
+    return Ran(outcomes, "stepcache.command" not in loaded, done.stdout, loaded)
+
+
+def settle(project: Project, *args: str) -> Ran:
+    """Run until a stamp answers."""
+    for _ in range(5):
+        ran = run(project, *args)
+        if ran.stamped:
+            return ran
+        time.sleep(0.05)
+    raise AssertionError("no stamp was left")
+
+
+@pytest.fixture
+def project(stepcache_project: Project) -> Project:
+    stepcache_project.write("pipeline_x.py", PIPELINE)
+    stepcache_project.write("helper.py", "def twice(x):\n    return 2 * x\n")
+    stepcache_project.write("data.txt", "abc")
+    return stepcache_project
+
+
+ALL = dict.fromkeys(("work", "after", "check_work"), "cached")
+
+
+def test_it_loads_nothing_but_the_stamp(project: Project) -> None:
+    ran = settle(project)
+    assert ran.outcomes == ALL
+    assert {name for name in ran.loaded if name.partition(".")[0] == "stepcache"} == LIGHT
+    # `python -m` itself loads importlib.util and with it contextlib.
+    assert ran.loaded & SLOW == set()
+
+
+def test_it_tells_what_the_run_told(project: Project) -> None:
+    run(project, "-v")
+    project.cache.parent.joinpath("report.json").unlink()
+    whole = run(project, "-v")
+    report = json.loads(project.cache.parent.joinpath("report.json").read_text())
+    stamped = settle(project, "-v")
+    again = json.loads(project.cache.parent.joinpath("report.json").read_text())
+    assert not whole.stamped
+    assert stamped.stdout.splitlines()[:-1] == whole.stdout.splitlines()[:-1]
+    assert "pipeline_x.py::work CACHED" in stamped.stdout
+    last, before = stamped.stdout.splitlines()[-1], whole.stdout.splitlines()[-1]
+    assert len(last) == len(before) == 80
+    assert last.strip("= ").startswith("3 cached in 0.")
+    assert report | {"seconds": 0} == again | {"seconds": 0}
+    assert 0 < again["seconds"] < 10
+
+
+def test_each_way_of_telling_has_a_stamp_of_its_own(project: Project) -> None:
+    quiet = settle(project, "-q")
+    assert quiet.stdout.splitlines()[-1].startswith("3 cached in ")
+    assert "\x1b[" in settle(project, "--color=yes").stdout
+    assert "\x1b[" not in settle(project, "-rA", "--durations=3").stdout
+    assert settle(project, "-q").stdout.splitlines()[:-1] == quiet.stdout.splitlines()[:-1]
+
+
+def test_json_on_standard_output(project: Project) -> None:
+    for _ in range(5):
+        done = project.python("-X", "importtime", "-m", "stepcache", "--json=-")
+        if "stepcache.command" not in done.stderr:
+            break
+    assert "stepcache.command" not in done.stderr
+    assert [row["outcome"] for row in json.loads(done.stdout)["nodes"]] == ["cached"] * 3
+    assert "3 cached in " in done.stderr
+
+
+def test_nothing_is_written(project: Project) -> None:
+    settle(project)
+
+    def state() -> dict[str, tuple[int, int]]:
+        found = [path for path in (*project.cache.rglob("*"), project.cache) if path.exists()]
+        return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in found}
+
+    before = state()
+    assert run(project).stamped
+    assert state() == before
+
+
+def test_a_run_that_did_something_leaves_none(project: Project) -> None:
+    project.write("pipeline_x.py", PIPELINE + "\n    @step(enable_cache=False)\n    def always():\n        return 1\n")
+    for _ in range(3):
+        ran = run(project)
+        assert not ran.stamped
+    assert ran.outcomes == ALL | {"always": "ran"}
+
+
+EDITS = {
+    "a pipeline file": ("pipeline_x.py", "work + 1", "work + 2", {"after": "ran"}),
+    "a helper": ("helper.py", "2 * x", "3 * x", {"work": "ran", "after": "ran", "check_work": "passed"}),
+    "data": ("data.txt", "abc", "abd", {"work": "ran"}),
+    "a comment": ("helper.py", "2 * x", "2 * x  # twice", {}),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_is_seen_and_undone(project: Project, edit: str) -> None:
+    name, old, new, changed = EDITS[edit]
+    settle(project)
+    status = (project.path / name).stat()
+    project.edit(name, old, new)
+    if len(old) == len(new):  # not even the time tells
+        os.utime(project.path / name, ns=(status.st_atime_ns, status.st_mtime_ns))
+    ran = run(project)
+    assert not ran.stamped
+    assert ran.outcomes == ALL | changed
+    assert settle(project).outcomes == ALL
+    project.edit(name, new, old)
+    ran = run(project)
+    assert (ran.stamped, ran.outcomes) == (False, ALL)
+
+
+def test_the_same_content_written_anew_is_the_same(project: Project) -> None:
+    settle(project)
+    for name in ("pipeline_x.py", "helper.py", "data.txt"):
+        path = project.path / name
+        text = path.read_text()
+        path.unlink()
+        path.write_text(text)
+    ran = run(project)
+    assert (ran.stamped, ran.outcomes) == (True, ALL)
+
+
+def _new(name: str, text: str):
+    def change(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        project.write(name, text)
+
+    return change
+
+
+def _variable(name: str, value: str):
+    def change(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(name, value)
+
+    return change
+
+
+def _key(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.key.write_text("f" * 64)
+
+
+def _open_key(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.key.chmod(0o666)
+
+
+def _open_folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.cache.chmod(0o777)
+
+
+def _no_folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(project.cache)
+
+
+def _evicted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert project.python("-m", "stepcache", "--cache-gc=0").exit_code == 0
+
+
+def _cleared(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert project.python("-m", "stepcache", "--cache-clear", "--co").exit_code == 0
+
+
+def _used_otherwise(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert project.python("-m", "stepcache", "-P", "size=5").exit_code == 0
+
+
+def _plugin(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = project.path.parent / "site"
+    site.mkdir()
+    (site / "louder.py").write_text("def stepcache_report_header():\n    return 'louder is here'\n")
+    info = site / "louder-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[stepcache]\nlouder = louder\n")
+    (info / "METADATA").write_text("Name: louder\nVersion: 1.0\n")
+
+
+def _damaged(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    _change_stamps(project, lambda row: row[:40] + bytes([row[40] ^ 1]) + row[41:])
+
+
+def _change_stamps(project: Project, change) -> None:
+    (path,) = project.cache.glob("entries-*.db")
+    connection = sqlite3.connect(path)
+    for number, head in connection.execute("SELECT id, head FROM stamps").fetchall():
+        connection.execute("UPDATE stamps SET head = ? WHERE id = ?", (change(head), number))
+    connection.commit()
+    connection.close()
+
+
+DOUBTS = {
+    "a stepconf.py": (_new("stepconf.py", ""), ALL),
+    "another pipeline file": (
+        _new("sub/pipeline_y.py", "from stepcache import step\n@step\ndef more():\n    return 1\n"),
+        ALL | {"more": "ran"},
+    ),
+    "configuration": (_new("stepcache.toml", "[params]\nsize = 2\n"), None),
+    "a variable of the environment": (_variable("REGION", "north"), ALL),
+    "options in the environment": (_variable("STEPCACHE_ADDOPTS", "-P size=7"), None),
+    "the width of the terminal": (_variable("COLUMNS", "100"), ALL),
+    "another key": (_key, None),
+    "a key that is open to others": (_open_key, None),
+    "a cache that others can write": (_open_folder, None),
+    "a removed cache": (_no_folder, None),
+    "eviction": (_evicted, None),
+    "cleared entries": (_cleared, None),
+    "other entries were used last": (_used_otherwise, ALL),
+    "a plugin": (_plugin, ALL),
+    "a damaged stamp": (_damaged, ALL),
+    "a stamp that is cut short": (lambda project, _: _change_stamps(project, lambda row: row[:20]), ALL),
+}
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_the_least_doubt_and_all_is_looked_at(project: Project, monkeypatch: pytest.MonkeyPatch, doubt: str) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(project.path.parent / "site"))
+    settle(project)
+    change, expected = DOUBTS[doubt]
+    change(project, monkeypatch)
+    ran = run(project)
+    assert not ran.stamped
+    if expected is not None:
+        assert ran.outcomes == expected
+    else:
+        assert set(ran.outcomes.values()) & {"ran", "passed"}
+    if doubt == "a plugin":
+        assert "louder is here" in ran.stdout
+        assert not run(project).stamped, "its hook is called in every run"
+        shutil.rmtree(project.path.parent / "site")
+        assert "louder is here" not in run(project).stdout
+
+
+def test_a_module_that_comes_to_hide_another(project: Project) -> None:
+    settle(project)
+    project.write("helper/__init__.py", "def twice(x):\n    return 9 * x\n")
+    assert "hides it" in run(project, code=2).stdout
+
+
+def test_another_directory_is_another_question(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle(project)
+    (project.path / "sub").mkdir()
+    monkeypatch.chdir(project.path / "sub")
+    assert run(project, code=5).outcomes == {}
+
+
+def test_results_expire(project: Project) -> None:
+    project.write(
+        "pipeline_x.py",
+        """
+        from stepcache import step
+
+        @step(expires="3s")
+        def work():
+            return 1
+        """,
+    )
+    assert settle(project).outcomes == {"work": "cached"}
+    time.sleep(3.1)
+    ran = run(project)
+    assert (ran.stamped, ran.outcomes) == (False, {"work": "ran"})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import time\nSTARTED = time.time()",
+        "from datetime import datetime as when\nSTARTED = when.now()",
+        "import random\nif random.random() > 2:\n    pass",
+        "import os\ndef name():\n    return os.getpid()\n\nOWN = name()",
+        "import subprocess\nsubprocess.run(['true'])",
+        "import uuid\nclass Run:\n    id = uuid.uuid4()",
+    ],
+)
+def test_an_import_that_is_never_the_same_is_made_in_every_run(project: Project, line: str) -> None:
+    project.write("helper.py", f"{line}\n\ndef twice(x):\n    return 2 * x\n")
+    for _ in range(4):
+        ran = run(project)
+    assert (ran.stamped, ran.outcomes) == (False, ALL)
+
+
+def test_a_folder_that_is_listed(project: Project) -> None:
+    project.write("data/one.csv", "1")
+    project.write(
+        "pipeline_x.py",
+        """
+        import os
+        from stepcache import Dir, step
+
+        @step
+        def listed():
+            return sorted(os.listdir("data"))
+
+        @step
+        def tracked(folder=Dir("data", glob="*.csv")):
+            return [path.read_text() for path in folder.glob("*.csv")]
+
+        @step(reads=["data/*.csv"])
+        def declared():
+            return 1
+        """,
+    )
+    settle(project)
+    project.write("data/two.csv", "2")
+    ran = run(project)
+    assert (ran.stamped, set(ran.outcomes.values())) == (False, {"ran"})
+    settle(project)
+    project.edit("data/two.csv", "2", "3")
+    ran = run(project)
+    assert (ran.stamped, ran.outcomes) == (False, {"listed": "cached", "tracked": "ran", "declared": "ran"})
+
+
+def test_a_file_that_was_not_there(project: Project) -> None:
+    project.write(
+        "pipeline_x.py",
+        """
+        import os
+        from stepcache import step
+
+        @step
+        def asked():
+            return os.path.exists("extra.txt")
+        """,
+    )
+    settle(project)
+    project.write("extra.txt", "")
+    ran = run(project)
+    assert (ran.stamped, ran.outcomes) == (False, {"asked": "ran"})
+
+
+def test_what_is_read_at_import(project: Project) -> None:
+    project.write("values.txt", "1 2")
+    project.write(
+        "pipeline_x.py",
+        """
+        from pathlib import Path
+        from stepcache import parametrize, step
+
+        @step
+        @parametrize("value", Path(__file__).with_name("values.txt").read_text().split())
+        def each(value):
+            return value
+        """,
+    )
+    settle(project)
+    project.edit("values.txt", "1 2", "1 3")
+    ran = run(project)
+    assert (ran.stamped, ran.outcomes) == (False, {"each[1]": "ran", "each[3]": "ran"})
+
+
+def test_a_failure_in_between_is_not_forgotten(project: Project) -> None:
+    """`--lf` asks for what failed in the last run: after a run that was all well, for nothing."""
+    project.write("bad/pipeline_bad.py", "from stepcache import step\n@step\ndef bad():\n    raise ValueError\n")
+    settle(project, "pipeline_x.py")
+    run(project, "bad", code=1)
+    assert not run(project, "pipeline_x.py").stamped
+    assert run(project, "--lf", code=1).outcomes == ALL | {"bad": "failed"}
+
+
+def test_a_second_run_in_one_process_sees_edits(project: Project) -> None:
+    script = """
+        import sys, time
+        from pathlib import Path
+        from stepcache.cli import main
+        for old, new in (("+ 1", "+ 2"), ("+ 2", "+ 3")):
+            main(["-v"])
+            path = Path("pipeline_x.py")
+            path.write_text(path.read_text().replace(old, new))
+        main(["-v"])
+    """
+    project.write("script.py", script)
+    settle(project, "-v")
+    done = project.python("script.py")
+    assert done.stdout.count("pipeline_x.py::after RAN") == 2
