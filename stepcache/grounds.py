@@ -151,7 +151,8 @@ class Grounds:
             for folder in _upwards(start):
                 for name in _CONFIGURATION:
                     self.path(os.path.join(folder, name))
-        named = (*arguments, options.config_file, self._session.configuration.file, *self._session.rests_on)
+        saved = self._session.saves.files if self._session.saves is not None else ()
+        named = (*arguments, options.config_file, self._session.configuration.file, *saved, *self._session.rests_on)
         for path in named:
             if path is not None:
                 self.path(str(path))

@@ -88,6 +88,9 @@ def _nothing_was_done(session: Session, report: RunReport) -> bool:
     store = session.shelf.store
     if report.exit_code != ExitCode.OK or report.stopped or not report.nodes or store is None or store.problems:
         return False
+    saves = session.saves
+    if saves is not None and (saves.warnings or saves.failures):
+        return False  # which are told of in every run
     skipped: set[str] = set()
     for row in report.nodes:
         node = session.graph.nodes[row.id]

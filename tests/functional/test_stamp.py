@@ -405,6 +405,29 @@ def test_what_is_read_at_import(project: Project) -> None:
     assert (ran.stamped, ran.outcomes) == (False, {"each[1]": "ran", "each[3]": "ran"})
 
 
+def test_a_saved_file_is_put_back(project: Project) -> None:
+    project.write(
+        "pipeline_x.py",
+        """
+        from stepcache import step
+
+        @step(save_to="//out/report.txt")
+        def report():
+            return "all is well"
+        """,
+    )
+    settle(project)
+    saved = project.path / "out/report.txt"
+    saved.unlink()
+    assert (run(project).stamped, saved.read_text()) == (False, "all is well")
+    settle(project)
+    saved.write_text("edited")
+    for _ in range(3):
+        ran = run(project)
+        assert (ran.stamped, saved.read_text()) == (False, "edited")
+        assert "report.txt" in ran.stdout, "the warning is told in each run"
+
+
 def test_a_failure_in_between_is_not_forgotten(project: Project) -> None:
     """`--lf` asks for what failed in the last run: after a run that was all well, for nothing."""
     project.write("bad/pipeline_bad.py", "from stepcache import step\n@step\ndef bad():\n    raise ValueError\n")
