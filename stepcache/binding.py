@@ -14,6 +14,7 @@ from stepcache.collect.discover import Rules as FileRules
 from stepcache.config import Configuration, did_you_mean
 from stepcache.errors import UsageError
 from stepcache.expression import keyword_names, parse_keywords, parse_marks
+from stepcache.graph.keyable import unkeyable
 from stepcache.graph.scope import Scope
 from stepcache.graph.select import Filters, Selector
 from stepcache.graph.settings import Given, Overrides, settings_of, unknown_settings
@@ -124,6 +125,7 @@ def graph_of(session: Session) -> Graph:
     collection.problems.extend(unknown)
     _refuse_unknown_settings(session, overrides)
     graph = selector.graph(_filters(session))
+    collection.problems.extend(unkeyable(graph.nodes.values(), graph.resources.values()))
     pipelines = {i: d for i, d in selector.picked.pipelines.items() if i in graph.nodes}
     session.policy = policy_of(session, graph, pipelines)
     return graph

@@ -196,8 +196,16 @@ def run(
         arguments += ["-k", select]
     if profile is not None:
         arguments += [f"--profile={profile}"]
-    call = Call(tuple(arguments), dict(params or {}), dict(values or {}), tuple(plugins))
+    call = Call(tuple(arguments), _named("params", params), _named("values", values), tuple(plugins))
     return _run(call, check)
+
+
+def _named(what: str, given: Mapping[str, object] | None) -> dict[str, object]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise UsageError(f"{what}= maps names to values, not {given!r}")
+    return dict(given)
 
 
 def _cache_arguments(enable_cache: bool | None, cache_dir: str | Path | None) -> list[str]:
@@ -228,7 +236,7 @@ def run_target(
     """`NAME.run()`."""
     _one_at_a_time(workers, None)
     arguments = _cache_arguments(enable_cache, cache_dir)
-    return _run(Call(tuple(arguments), dict(params or {}), dict(values or {}), (), target), check)
+    return _run(Call(tuple(arguments), _named("params", params), _named("values", values), (), target), check)
 
 
 def _run(call: Call, check: bool) -> Run:
@@ -259,7 +267,7 @@ def load(node_id: str, params: Mapping[str, object] | None = None, cache_dir: st
     Raises `NotCached` where there is none.
     """
     arguments = [node_id, "--fail-on-miss", "--no-checks", *_cache_arguments(None, cache_dir)]
-    session = open_session(Call(tuple(arguments), dict(params or {})), os.environ, Path.cwd())
+    session = open_session(Call(tuple(arguments), _named("params", params)), os.environ, Path.cwd())
     owner = _Owner()
     weakref.finalize(owner, session.close)  # streams among the values are read when they are gone through
     collect(session)

@@ -83,13 +83,15 @@ class Engine:
             return Miss(key, (Reason("off"),))
         if node.id in self.policy.refresh:
             return Miss(key, (Reason("refresh"),))
-        traces = self.sight.unshaken(node, self.shelf.traces(key))
+        traces = self.sight.counted(node, self.sight.unshaken(node, self.shelf.traces(key)))
+        if node.definition.reads:
+            traces = tuple(t for t in traces if self.sight.lacks(node, t) is None) or traces
         found = decide(
             key,
             recipe.told,
             traces,
             self.sight.holds(recipe),
-            latest=self.shelf.latest(node.id) if not traces else None,
+            latest=self._latest(node) if not traces else None,
             objection=lambda trace: self._objection(node, trace),
         )
         if isinstance(found, Miss) and not traces:
@@ -98,7 +100,14 @@ class Engine:
                 return Miss(key, (Reason(trouble),))  # type: ignore[arg-type]
         return found
 
+    def _latest(self, node: Node) -> Trace | None:
+        latest = self.shelf.latest(node.id)
+        return self.sight.counted(node, (latest,))[0] if latest is not None else None
+
     def _objection(self, node: Node, trace: Trace) -> Reason | None:
+        lacking = self.sight.lacks(node, trace)
+        if lacking is not None:
+            return Reason("env" if lacking.kind == "env" else "file", lacking.label)
         expires = node.definition.expires
         if expires is not None and not 0 <= time.time() - trace.made <= expires:
             return Reason("expired")

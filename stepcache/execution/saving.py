@@ -22,6 +22,7 @@ from stepcache.model import NodeReport
 Export = Callable[[Any, str, IO[bytes]], None]
 
 _KIND = "saved"
+_DRAFT = ".stepcache-"
 
 
 @frozen
@@ -117,7 +118,7 @@ class Saves:
         """The value as a file beside *path*, not yet in its place."""
         found = self.load(node)
         folder, name = os.path.split(path)
-        draft = os.path.join(folder, f".stepcache-{os.getpid()}-{os.urandom(4).hex()}{os.path.splitext(name)[1]}")
+        draft = os.path.join(folder, f"{_DRAFT}{os.getpid()}-{os.urandom(4).hex()}{os.path.splitext(name)[1]}")
         try:
             with open(draft, "xb") as stream:
                 self.export(found, os.path.splitext(name)[1], stream)
@@ -138,7 +139,9 @@ class Saves:
 
     def _told(self, error: Exception) -> str:
         if isinstance(error, OSError) and error.strerror:
-            return f"{error.strerror}: {self._shown(error.filename)}" if error.filename else error.strerror
+            place = error.filename2 or error.filename
+            ours = not place or os.path.basename(place).startswith(_DRAFT)
+            return error.strerror if ours else f"{error.strerror}: {self._shown(place)}"
         return str(error) or type(error).__name__
 
     def _shown(self, path: str) -> str:

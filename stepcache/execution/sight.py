@@ -14,7 +14,7 @@ from stepcache.collect.load import ProjectModules
 from stepcache.digest import digest_all
 from stepcache.key.files import FileDigests
 from stepcache.key.ingredients import Facts, Recipe, Surroundings, facts_of, recipe, resource_functions
-from stepcache.key.look import Look, declared, now
+from stepcache.key.look import SEPARATOR, Look, declared, named, now
 from stepcache.key.modules import Modules
 from stepcache.key.observe import Observer, Seen
 from stepcache.key.reach import CodeReader, Reach
@@ -134,6 +134,28 @@ class Sight:
             else t
             for t in traces
         )
+
+    def counted(self, node: Node, traces: tuple[Trace, ...]) -> tuple[Trace, ...]:
+        """*traces* without what is left out by name today, whatever was when they were made."""
+        if not (self.ignored or node.definition.ignore):
+            return traces
+        look, rules = self._look(None), self._rules_of(node.definition.ignore)
+
+        def counts(each: Observation) -> bool:
+            if each.kind == "env":
+                return rules.variable(each.name)
+            is_path = each.kind in ("file", "dir", "sqlite", "exists", "size", "link")
+            return not (is_path and rules.ignored(look.locate(each.name.partition(SEPARATOR)[0])))
+
+        return tuple(evolve(t, observations=tuple(filter(counts, t.observations))) for t in traces)
+
+    def lacks(self, node: Node, trace: Trace) -> Observation | None:
+        """The first of the node's `reads` that the trace says nothing of: it was made before that was declared."""
+        if not node.definition.reads:
+            return None
+        seen = {(o.kind, o.name) for o in trace.observations}
+        every = named(node.definition.reads, os.path.dirname(node.definition.source.path), self._look(None))
+        return next((each for each in every if (each.kind, each.name) not in seen), None)
 
     @contextmanager
     def watching(self, node: Node, facts: Facts) -> Iterator[Watching]:

@@ -159,17 +159,19 @@ def _as_tracked(value: object, default: object, wanted: object) -> object:
     return Dir(value) if wanted is Dir else value
 
 
-def tracked(value: object, folder: str, root: str) -> object:
+def tracked(value: object, folder: str, root: str, depth: int = 20) -> object:
     """*value* with the relative `File`s and `Dir`s in it made absolute: below *folder*, or the root behind `//`."""
     if isinstance(value, (File, Dir)):
         text = str(value)
         full = os.path.join(root, text.lstrip("/")) if text.startswith("//") else os.path.join(folder, text)
         full = os.path.normpath(full)
         return Dir(full, glob=value.pattern) if isinstance(value, Dir) else File(full)
+    if depth == 0:
+        return value
     if type(value) in (list, tuple) and any(isinstance(each, (File, Dir, list, tuple, dict)) for each in value):  # type: ignore[attr-defined]
-        return type(value)(tracked(each, folder, root) for each in value)  # type: ignore[call-arg,attr-defined]
+        return type(value)(tracked(each, folder, root, depth - 1) for each in value)  # type: ignore[call-arg,attr-defined]
     if type(value) is dict and any(isinstance(each, (File, Dir, list, tuple, dict)) for each in value.values()):
-        return {key: tracked(each, folder, root) for key, each in value.items()}
+        return {key: tracked(each, folder, root, depth - 1) for key, each in value.items()}
     return value
 
 

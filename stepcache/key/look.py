@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from glob import escape, iglob
 
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
 from stepcache.digest import digest_all
 from stepcache.key.environment import locate, portable
@@ -125,8 +125,15 @@ def find_program(word: str, search: str | None) -> str | None:
 
 
 def declared(reads: tuple[str, ...], folder: str, look: Look) -> tuple[Observation, ...]:
-    """What a step's `reads` names: "env:NAME", files, and globs; relative to *folder*, or to the root after "//"."""
-    found = []
+    """What a step's `reads` names, as it is now."""
+    return tuple(evolve(each, digest=now(each, look)) for each in named(reads, folder, look))
+
+
+def named(reads: tuple[str, ...], folder: str, look: Look) -> Iterator[Observation]:
+    """What a step's `reads` names: "env:NAME", files, and globs; relative to *folder*, or to the root after "//".
+
+    The digests are empty.
+    """
     for text in reads:
         kind, _, rest = text.partition(":")
         if kind == "env":
@@ -136,6 +143,4 @@ def declared(reads: tuple[str, ...], folder: str, look: Look) -> tuple[Observati
             base, rest = (look.root, rest[2:]) if rest.startswith("//") else (folder, rest)
             name = look.name(os.path.normpath(os.path.join(base, os.path.expanduser(rest))))
             kind, label = ("glob" if any(c in rest for c in "*?[") else "file"), text
-        observation = Observation(kind, name, "", label)
-        found.append(Observation(kind, name, now(observation, look), label))
-    return tuple(found)
+        yield Observation(kind, name, "", label)

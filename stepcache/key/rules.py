@@ -137,7 +137,11 @@ class Rules:
         """Whether *path* can count at all, whoever reads it."""
         if _any(path, self._never) or self._installed(path):
             return False
-        return not any(fnmatchcase(path, pattern) for pattern in self._files)
+        return not self.ignored(path)
+
+    def ignored(self, path: str) -> bool:
+        """Whether *path* is left out by name."""
+        return any(fnmatchcase(path, pattern) for pattern in self._files)
 
     def _installed(self, path: str) -> bool:
         """Whether *path* is the interpreter's or a distribution's; a root that lies in their folders is not."""

@@ -14,6 +14,7 @@ HEAD = (
     "from stepcache import All, Dir, File, check, mark, param, parametrize, pipeline, resource, step\n"
     "import stepcache\n"
 )
+IGNORED = ", or leave it out of the key with ignore=['x']"
 LISTS = "  `stepcache --steps` lists what can be asked for"
 
 
@@ -207,6 +208,26 @@ DECORATORS = [
         "parametrize('x'): an id is text or a number, not []",
     ),
     bad("a param with a wrong id", "@parametrize('x', [param(1, id=3)])\n" + DEF, "param(id=3): an id is text"),
+]  # fmt: skip
+
+# --- settings that no key can be made of (exit status 2) --------------------------------------
+
+UNKEYABLE = [
+    Broken(
+        name,
+        x("\nimport threading\nRING = []\nRING.append(RING)\n" + text),
+        [
+            f"pipeline_x.py:6: setting 'x' of {what} holds {held}, of which no key can be made\n"
+            f"  make it in the body or in a @resource{hint}"
+        ],
+    )
+    for name, text, what, held, hint in (
+        ("an object as a setting", "@step\ndef a(x=object()):\n    return 1\n", "step 'a'", "an object of type object", IGNORED),
+        ("a lock in a list", "@step\ndef a(x=[threading.Lock()]):\n    return 1\n", "step 'a'", "an object of type _thread.lock", IGNORED),
+        ("an object as a choice", "@step\n@parametrize('x', [object()])\ndef a(x):\n    return 1\n", "step 'a'", "an object of type object", IGNORED),
+        ("a list that holds itself", "@step\ndef a(x=RING):\n    return 1\n", "step 'a'", "itself", IGNORED),
+        ("a resource's", "@resource\ndef r(x=object()):\n    return 1\n@step\ndef a(r):\n    return 1\n", "resource 'r'", "an object of type object", ""),
+    )
 ]  # fmt: skip
 
 # --- definitions that cannot be wired (exit status 2) -----------------------------------------
@@ -558,7 +579,7 @@ NOTHING = [
     Broken("nothing that fits", x(STEP), "", args=("-k", "zzz"), status=5),
 ]
 
-EVERY = [*IMPORTS, *DECORATORS, *WIRING, *USAGE, *NOTHING]
+EVERY = [*IMPORTS, *DECORATORS, *UNKEYABLE, *WIRING, *USAGE, *NOTHING]
 
 
 def written(project: Project, case: Broken) -> None:
