@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, time
+from importlib import import_module
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -67,9 +68,7 @@ def _csv(value: Any, stream: IO[bytes]) -> None:
     elif hasattr(value, "write_csv"):
         stream.write(value.write_csv().encode())
     elif type(value).__module__.partition(".")[0] == "pyarrow":
-        from pyarrow.csv import write_csv
-
-        write_csv(value, stream)
+        import_module("pyarrow.csv").write_csv(value, stream)
     elif type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         _rows(value.tolist() if value.ndim > 1 else [[each] for each in value.tolist()], value, stream)
     else:
@@ -106,9 +105,7 @@ def _parquet(value: Any, stream: IO[bytes]) -> None:
     elif hasattr(value, "write_parquet"):
         value.write_parquet(stream)
     elif type(value).__module__.partition(".")[0] == "pyarrow":
-        from pyarrow.parquet import write_table
-
-        write_table(value, stream)
+        import_module("pyarrow.parquet").write_table(value, stream)
     else:
         raise _refused(value, ".parquet", "a data frame can be")
 

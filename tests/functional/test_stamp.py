@@ -255,7 +255,7 @@ DOUBTS = {
     "configuration": (_new("stepcache.toml", "[params]\nsize = 2\n"), None),
     "a variable of the environment": (_variable("REGION", "north"), ALL),
     "options in the environment": (_variable("STEPCACHE_ADDOPTS", "-P size=7"), None),
-    "the width of the terminal": (_variable("COLUMNS", "100"), ALL),
+    "the width of the terminal": (_variable("COLUMNS", "120"), ALL),
     "another key": (_key, None),
     "a key that is open to others": (_open_key, None),
     "a cache that others can write": (_open_folder, None),
