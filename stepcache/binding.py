@@ -14,6 +14,7 @@ from stepcache.collect.discover import Rules as FileRules
 from stepcache.config import Configuration, did_you_mean
 from stepcache.errors import UsageError
 from stepcache.expression import keyword_names, parse_keywords, parse_marks
+from stepcache.graph.family import Family
 from stepcache.graph.keyable import unkeyable
 from stepcache.graph.scope import Scope
 from stepcache.graph.select import Filters, Selector
@@ -22,7 +23,7 @@ from stepcache.graph.wire import BUILTINS, Binder
 from stepcache.levels import policy_of
 from stepcache.model import Definition, Graph, Node, Problem
 from stepcache.outcome import last_run
-from stepcache.state import Session
+from stepcache.state import Offer, Session
 
 
 def asked_files(session: Session) -> list[Asked]:
@@ -116,6 +117,9 @@ def graph_of(session: Session) -> Graph:
             selector.whole_file(scope)
         for selector_text in asked.selectors or ():
             unknown.extend(selector.one(scope, selector_text))
+    if session.call.everything:
+        session.offer = _offer(binder, selector, [scope for scope, _ in whole])
+        selector.picked.problems.clear()  # each is told where its name is asked for
     if not session.options.no_checks:
         selector.checks(whole)
     collection.problems.extend(selector.picked.problems.values())
@@ -124,11 +128,23 @@ def graph_of(session: Session) -> Graph:
         raise UsageError("\n".join(each.message for each in unknown))
     collection.problems.extend(unknown)
     _refuse_unknown_settings(session, overrides)
-    graph = selector.graph(_filters(session))
+    graph = selector.graph(Filters() if session.call.everything else _filters(session))
     collection.problems.extend(unkeyable(graph.nodes.values(), graph.resources.values()))
     pipelines = {i: d for i, d in selector.picked.pipelines.items() if i in graph.nodes}
     session.policy = policy_of(session, graph, pipelines)
     return graph
+
+
+def _offer(binder: Binder, selector: Selector, scopes: Iterable[Scope]) -> Offer:
+    """Bind every step and resource that can be asked for in these scopes; those in order become targets."""
+    found: dict[str, dict[str, Family]] = {}
+    for scope in scopes:
+        for name, definition in scope.names().items():
+            if definition.kind != "pipeline":
+                family = binder.bind(definition, scope)
+                found.setdefault(name, {})[str(family.base)] = family
+                selector.picked.take(family)
+    return Offer(found)
 
 
 def _overrides(session: Session) -> Overrides:

@@ -15,18 +15,17 @@ _STEPCACHE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 class CheckItem(pytest.Item):
-    """One check node; *run* runs its body, and raises what it raises."""
+    """One check node; *run* is called with the item and the node, and raises what the body raises."""
 
-    def __init__(self, *, check: Node, run: Callable[[Node], object], **kwargs: Any) -> None:
+    def __init__(self, *, check: Node, run: Callable[[pytest.Item, Node], object], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.check = check
         self._run = run
-        self.add_marker(pytest.mark.filterwarnings("default"))
 
     def runtest(self) -> None:
         """Run it."""
         __tracebackhide__ = True
-        self._run(self.check)
+        self._run(self, self.check)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         """Where it is defined, and what the separator above its failure says."""

@@ -51,6 +51,8 @@ class Child:
         report = yield
         if report.when == "call" and report.failed and call.excinfo is not None:
             summary = call.excinfo.exconly(tryshort=True).partition("\n")[0]
+            if summary.startswith("AssertionError: assert "):  # not shortened where the text has quotes in it
+                summary = summary.removeprefix("AssertionError: ")
             self._told[item.name] = {"text": report.longreprtext, "summary": summary}
         return report
 
@@ -109,7 +111,7 @@ class _Run:
         self._engine = engine
         self._bodies = bodies
 
-    def __call__(self, check: Node) -> None:
+    def __call__(self, item: pytest.Item, check: Node) -> None:
         __tracebackhide__ = True
         done = self._bodies.run(self._engine.work(check, Miss("", ())))
         if done.failure is not None and done.failure.exception is not None:

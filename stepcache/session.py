@@ -30,7 +30,7 @@ from stepcache.state import Call, Session
 if TYPE_CHECKING:
     from stepcache.execution.saving import Saves
 
-__all__ = ["Call", "Session", "collect", "execute", "open_session", "remake"]
+__all__ = ["Call", "Session", "collect", "describer", "execute", "open_session", "remake"]
 
 
 def collect(session: Session) -> None:
@@ -83,7 +83,7 @@ def execute(session: Session) -> RunReport:
         engine,
         executor,
         Limits(options.maxfail, options.plan, options.fail_on_miss),
-        _describer(session),
+        describer(session),
         started=lambda node: hook.stepcache_node_started(node=node, expected=_expected(session, node)),
         finished=finished,
     )
@@ -119,7 +119,7 @@ def _save_lost(session: Session, saves: Saves) -> None:
 
 def _executor(session: Session, capture: Capture) -> Executor:
     assert session.engine is not None
-    return Inline(Bodies(session.shelf, session.sight, capture, _describer(session)), session.engine.settle)
+    return Inline(Bodies(session.shelf, session.sight, capture, describer(session)), session.engine.settle)
 
 
 def _expected(session: Session, node: Node) -> float | None:
@@ -138,7 +138,9 @@ def _refuse_wrong_filters(filters: Sequence[str]) -> None:
                 raise UsageError(str(error)) from error
 
 
-def _describer(session: Session) -> Callable[[BaseException], Any]:
+def describer(session: Session) -> Callable[[BaseException], Any]:
+    """What tells failures as this session's options have it."""
+
     def describe(error: BaseException) -> Any:
         from stepcache.report.traceback import failure_text
 
@@ -157,7 +159,7 @@ def remake(session: Session, node_id: str) -> NodeReport:
     engine.products.pop(node_id, None)
     capture = Capture(session.options.capture, session.options.log_level)
     executor = _executor(session, capture)
-    schedule = Schedule(engine, executor, Limits(), _describer(session), rows=dict(session.schedule.rows))
+    schedule = Schedule(engine, executor, Limits(), describer(session), rows=dict(session.schedule.rows))
     with capture.open():
         try:
             return schedule.again(engine.graph.nodes[node_id])

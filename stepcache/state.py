@@ -17,6 +17,7 @@ from stepcache.execution.engine import Engine, Policy
 from stepcache.execution.schedule import Schedule
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
+from stepcache.graph.family import Family
 from stepcache.graph.scope import Scope
 from stepcache.model import Graph
 from stepcache.plugins import Plugins
@@ -32,7 +33,7 @@ class Call:
     """What a run is asked for, from the command line or from Python.
 
     `arguments` is the command line. `params` and `values` come from Python only. `target` is the
-    definition whose `.run()` was called.
+    definition whose `.run()` was called. `everything` binds all that can be asked for in the files, for tests.
     """
 
     arguments: tuple[str, ...] = ()
@@ -42,6 +43,17 @@ class Call:
     target: Defined[..., Any] | None = None
     asked: Asked | None = None
     """The same with all that surrounds it, where a stamp may answer it."""
+    everything: bool = False
+
+
+@frozen
+class Offer:
+    """All that can be asked for in the asked files: by name, what the files mean by it, by the base of its ids.
+
+    A name has several families where files mean different things by it.
+    """
+
+    families: Mapping[str, Mapping[str, Family]] = field(factory=dict)
 
 
 @define
@@ -61,6 +73,7 @@ class Session:
     collection: Collection = field(factory=Collection)
     graph: Graph = field(factory=lambda: Graph({}, {}, ()))
     policy: Policy = field(factory=Policy)
+    offer: Offer = field(factory=Offer)
     engine: Engine | None = None
     schedule: Schedule | None = None
     saves: Saves | None = None

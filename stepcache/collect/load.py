@@ -150,6 +150,8 @@ class ProjectModules:
         self.is_project = is_project
         self.files: dict[str, str] = {}
         self.names: dict[str, str] = {}
+        self._folders: dict[str, tuple[str, ...]] = {}
+        """The folders on `sys.path` that a file is imported from."""
         self.specs: dict[str, ModuleSpec] = {}
         self.loaded: dict[str, Loaded] = {}
         self.watch: WatchImport = lambda name: nullcontext()
@@ -164,15 +166,16 @@ class ProjectModules:
     def register(self, path: str) -> str:
         """The name under which the pipeline file or stepconf.py at *path* is imported."""
         if path in self.names:
+            for folder in self._folders[path]:  # whoever runs several times in one process may have taken them out
+                append_to_path(folder)
             return self.names[path]
         name, folder = package_name(path)
+        folders = self._folders[path] = (self.root, folder) if name is None else (folder,)
+        for each in folders:
+            append_to_path(each)
         if name is None:
-            append_to_path(self.root)
-            append_to_path(os.path.dirname(path))
             name = self._name_by_path(path)
             self.files[name] = path
-        else:
-            append_to_path(folder)
         self.names[path] = name
         return name
 

@@ -22,6 +22,8 @@ _QUIET_LOOKUP, _QUIET_TEST = 32, 64
 DEEPEST = 1000
 
 _OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Our own files that import project modules, or have another's loader do so: what is read for that nobody asked for.
+_LOADERS = (os.path.join(_OWN_FOLDER, "collect", "load.py"), os.path.join(_OWN_FOLDER, "pytest_rewriting.py"))
 _CONTEXTS = contextlib.contextmanager.__code__.co_filename
 _STANDARD_FOLDER = os.path.dirname(os.__file__)
 
@@ -53,7 +55,7 @@ class Callers:
             if kind == _PROJECT:
                 return who or PROJECT
             if kind == _OWN:
-                return who
+                return who if code.co_filename not in _LOADERS else NOBODY
             if not who and (kind & quiet or (kind & _STANDARD and code.co_name in QUIET_FUNCTIONS)):
                 return NOBODY
             if kind & _IMPORTING and not who and not _is_data_read(frame):

@@ -226,6 +226,8 @@ def _summary(exception: BaseException, entries: list[_Entry]) -> str:
     except Exception as error:  # noqa: BLE001 - as above
         message = f"<{type(error).__name__} raised in str()>"
     first = message.strip().split("\n", 1)[0]
+    if type(exception) is AssertionError and first.startswith("assert "):
+        return first
     return f"{_name(type(exception))}: {first}" if first else _name(type(exception))
 
 
@@ -246,11 +248,11 @@ def _native(exception: BaseException) -> str:
     """Python's own traceback, without the frames before the user's."""
     import traceback
 
-    told = traceback.TracebackException(type(exception), exception, _trimmed(exception.__traceback__))
+    told = traceback.TracebackException(type(exception), exception, trimmed(exception.__traceback__))
     return "".join(told.format()).rstrip("\n")
 
 
-def _trimmed(start: TracebackType | None) -> TracebackType | None:
+def trimmed(start: TracebackType | None) -> TracebackType | None:
     """The traceback from the first frame on that is not stepcache's."""
     current = start
     while current is not None and current.tb_frame.f_code.co_filename.startswith((_PACKAGE, "<frozen importlib")):

@@ -32,9 +32,9 @@ ROOMS = (
     ("opening", "levels", "outcome"),
     ("binding", "saving"),
     ("session", "grounds", "stamping"),
-    ("introspect",),
+    ("introspect", "served"),
     ("runs", "command"),
-    ("pytest_rewriting", "pytest_registered", "pytest_checks", "pytest_child"),
+    ("pytest_rewriting", "pytest_registered", "pytest_checks", "pytest_child", "pytest_fixtures", "pytest_pipelines"),
     ("cli", "pytest_plugin", "testing", "__main__", "__init__"),
 )
 PLACE = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}

@@ -87,7 +87,7 @@ def test_the_summary_and_the_report_say_the_values(project: Project) -> None:
     ("style", "shown"),
     [
         ("short", f"pipeline_x.py:11: in check_raw\n    {FAILS}\nE   AssertionError: assert {{'a': 1, 'b'"),
-        ("line", "pipeline_x.py:11: AssertionError: assert {'a': 1, 'b': [1, 2, 3]} == {'a': 1, 'b': [1, 2, 4]}"),
+        ("line", "pipeline_x.py:11: assert {'a': 1, 'b': [1, 2, 3]} == {'a': 1, 'b': [1, 2, 4]}"),
         ("native", 'pipeline_x.py", line 11, in check_raw'),
     ],
 )
