@@ -148,10 +148,13 @@ def _offer(binder: Binder, selector: Selector, scopes: Iterable[Scope]) -> Offer
 
 
 def _overrides(session: Session) -> Overrides:
-    configuration, options = session.configuration, session.options
+    configuration, options, call = session.configuration, session.options, session.call
     levels = []
-    if session.call.params:
-        levels.append(Given("params=", session.call.params, "python", str(session.cwd)))
+    if call.params:
+        levels.append(Given("params=", call.params, "python", str(session.cwd)))
+    if call.supplied and call.target is not None:
+        told = {f"{call.target.definition.name}.{name}": value for name, value in call.supplied.items()}
+        levels.append(Given("call()", told, "python", str(session.cwd), True))
     if options.params:
         levels.append(Given("-P", dict(options.params), "text", str(session.cwd)))
     if options.profile is not None:

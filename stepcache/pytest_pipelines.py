@@ -18,6 +18,7 @@ from stepcache.pytest_checks import CheckItem
 from stepcache.pytest_fixtures import Fixtures, told, value_of
 from stepcache.pytest_rewriting import rewriter
 from stepcache.served import Served, checks_of, serve
+from stepcache.session import Call
 
 
 class Pipelines:
@@ -51,7 +52,7 @@ class Pipelines:
         if self._config.getoption("dist", "no") != "no" and not hasattr(self._config, "workerinput"):
             return
         try:
-            self._served = serve(self._paths, self._config.rootpath, rewriter())
+            self._served = serve(Call(tuple(self._paths), everything=True), self._config.rootpath, rewriter())
         except CollectionFailed as error:
             raise pytest.UsageError(f"stepcache cannot collect the pipelines:\n{error}") from error
         except StepcacheError as error:

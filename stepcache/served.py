@@ -247,12 +247,12 @@ class Served:
             self.session.close()
 
 
-def serve(paths: Iterable[str], folder: Path, rewriter: Executes | None = None) -> Served:
-    """Collect the pipelines at *paths*, relative to *folder*, and keep them open.
+def serve(asked: Call, folder: Path, rewriter: Executes | None = None) -> Served:
+    """Collect what is asked for, relative to *folder*, and keep it open.
 
-    Raises `CollectionFailed` where a file cannot be imported.
+    Raises `CollectionFailed` where a file cannot be imported, or what was asked for cannot be bound.
     """
-    session = open_session(Call(tuple(paths), everything=True), os.environ, folder)
+    session = open_session(asked, os.environ, folder)
     try:
         session.project.loaded.rewriter = rewriter
         collect(session)

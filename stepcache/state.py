@@ -33,7 +33,8 @@ class Call:
     """What a run is asked for, from the command line or from Python.
 
     `arguments` is the command line. `params` and `values` come from Python only. `target` is the
-    definition whose `.run()` was called. `everything` binds all that can be asked for in the files, for tests.
+    definition whose `.run()` was called. `everything` binds all that can be asked for in the files, for tests;
+    `supplied` are values for parameters of the target that nothing need provide.
     """
 
     arguments: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Call:
     asked: Asked | None = None
     """The same with all that surrounds it, where a stamp may answer it."""
     everything: bool = False
+    supplied: Mapping[str, object] = field(factory=dict)
 
 
 @frozen

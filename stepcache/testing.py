@@ -31,6 +31,22 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 
+from stepcache.api import Defined
+
+
+def call(step: Defined[..., Any], /, **given: Any) -> Any:
+    """Run the body of one step, and give what a step that takes its value would be given. Nothing of it is stored.
+
+    What is *given* goes to the parameters of those names: values in the place of other steps' and of resources, and
+    settings. All others get what they would in a run: values come from the cache, and are made if they are not there.
+    A name that is no parameter of the step is a setting or choice of what it needs: `call(score, depth=3)`.
+
+    Raises what the step raises, `UsageError` for a name that nothing has and where variants are left to choose from.
+    """
+    from stepcache.single import called
+
+    return called(step, given)
+
 
 @frozen
 class Result:
@@ -184,4 +200,4 @@ def _place_of(module: ModuleType) -> str:
     return file if isinstance(file, str) else str(next(iter(getattr(module, "__path__", ())), ""))
 
 
-__all__ = ["Project", "Result"]
+__all__ = ["Project", "Result", "call"]

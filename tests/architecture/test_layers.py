@@ -34,7 +34,15 @@ ROOMS = (
     ("session", "grounds", "stamping"),
     ("introspect", "served"),
     ("runs", "command"),
-    ("pytest_rewriting", "pytest_registered", "pytest_checks", "pytest_child", "pytest_fixtures", "pytest_pipelines"),
+    (
+        "pytest_rewriting",
+        "pytest_registered",
+        "pytest_checks",
+        "pytest_child",
+        "pytest_fixtures",
+        "pytest_pipelines",
+        "single",
+    ),
     ("cli", "pytest_plugin", "testing", "__main__", "__init__"),
 )
 PLACE = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
