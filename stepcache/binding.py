@@ -32,8 +32,7 @@ def asked_files(session: Session) -> list[Asked]:
     if target is not None:
         return [Asked(notebook(session) or target.definition.source.path, (target.definition.name,))]
     configuration, options = session.configuration, session.options
-    ignored = tuple(os.path.normpath(session.cwd / each) for each in options.ignore)
-    rules = file_rules(configuration, ignored)
+    rules = file_rules(configuration, _ignored(session))
     if options.args:
         return discover.discover(options.args, str(session.cwd), rules)
     if configuration.pipelinepaths:
@@ -41,10 +40,15 @@ def asked_files(session: Session) -> list[Asked]:
     return discover.discover((".",), str(session.cwd), rules)
 
 
+def _ignored(session: Session) -> tuple[str, ...]:
+    """What is passed over by its path: what `--ignore` names, and the cache folder."""
+    return (*(os.path.normpath(session.cwd / each) for each in session.options.ignore), str(session.folder))
+
+
 def searched(session: Session, places: tuple[str, ...] = ()) -> Iterator[tuple[str, bool]]:
     """The folders in which `asked_files` looks for pipeline files, or would in *places*; see `discover.searched`."""
     configuration, options = session.configuration, session.options
-    rules = file_rules(configuration, tuple(os.path.normpath(session.cwd / each) for each in options.ignore))
+    rules = file_rules(configuration, _ignored(session))
     base = configuration.root if configuration.pipelinepaths and not options.args else session.cwd
     for each in places or options.args or configuration.pipelinepaths or (".",):
         folder = os.path.normpath(base / each)

@@ -19,14 +19,23 @@ def digest(tag: str, *parts: bytes | str) -> str:
 
 
 def digest_all(tag: str, parts: Iterable[bytes | str]) -> str:
-    """As `digest`, of an iterable of parts."""
-    framed = [frame(tag)]
-    framed.extend(frame(part) for part in parts)
+    """As `digest`, of an iterable of parts.
+
+    Each part has its length before it, and a mark that tells text from bytes.
+    """
+    framed = []
+    for part in (tag, *parts):
+        if isinstance(part, str):
+            part = part.encode("utf-8", "surrogatepass")
+            framed.append(b"s%d:" % len(part))
+        else:
+            framed.append(b"b%d:" % len(part))
+        framed.append(part)
     return blake3(b"".join(framed)).hexdigest()
 
 
 def frame(part: bytes | str) -> bytes:
-    """*part* with its length before it, and a mark that tells text from bytes."""
+    """*part* as it is hashed by `digest`."""
     if isinstance(part, str):
         part = part.encode("utf-8", "surrogatepass")
         return b"s%d:" % len(part) + part

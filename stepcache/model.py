@@ -360,10 +360,11 @@ class Node:
     choices: tuple[tuple[str, int, str, Mapping[str, object]], ...] = field(default=(), eq=False)
     marks: tuple[Mark, ...] = ()
     variant: str | None = None
+    upstream: tuple[str, ...] = field(init=False, eq=False, repr=False)
+    """The ids of all nodes that come before it: by its parameters, its resources' and `builds`."""
 
-    @property
-    def upstream(self) -> tuple[str, ...]:
-        """The ids of all nodes that come before it: by its parameters, its resources' and `builds`."""
+    @upstream.default
+    def _upstream(self) -> tuple[str, ...]:
         taken = [node for need in self.needs for node in need.nodes]
         return tuple(dict.fromkeys((*taken, *self.through, *self.builds)))
 

@@ -5,9 +5,11 @@ options → configuration → plugins → store (opening) → collection → gra
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from stepcache.execution.engine import Engine
 from stepcache.execution.inline import Inline
 from stepcache.execution.schedule import Limits, Schedule
 from stepcache.execution.work import Executor
-from stepcache.model import ExitCode, Node, NodeReport, RunReport
+from stepcache.model import ExitCode, NodeReport, RunReport
 from stepcache.opening import open_session
 from stepcache.outcome import exit_code_of, record, report_of
 from stepcache.saving import save, saves_of
@@ -33,8 +35,38 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Session", "collect", "describer", "execute", "open_session", "remake"]
 
 
+@contextmanager
+def _growing() -> Iterator[None]:
+    """While open, Python does not look for garbage: much is made, all of it is kept, and each look costs more."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextmanager
+def _grown() -> Iterator[None]:
+    """While open, Python looks for garbage among what is made from now on, and not in what there is already."""
+    if gc.get_freeze_count():  # somebody else's
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def collect(session: Session) -> None:
     """Import what was asked for, and bind it."""
+    with _growing():
+        _collect(session)
+
+
+def _collect(session: Session) -> None:
     asked = asked_files(session)
     rules = file_rules(session.configuration)
     collector = Collector(session.project.loaded, lambda path: is_pipeline_file(os.path.basename(path), rules))
@@ -84,12 +116,12 @@ def execute(session: Session) -> RunReport:
         executor,
         Limits(options.maxfail, options.plan, options.fail_on_miss),
         describer(session),
-        started=lambda node: hook.stepcache_node_started(node=node, expected=_expected(session, node)),
+        started=lambda node: hook.stepcache_node_started(node=node, expected=engine.expected.get(node.id)),
         finished=finished,
     )
     interrupted = False
     try:
-        with capture.open():
+        with _grown(), capture.open():
             try:
                 schedule.go()
             finally:
@@ -120,11 +152,6 @@ def _save_lost(session: Session, saves: Saves) -> None:
 def _executor(session: Session, capture: Capture) -> Executor:
     assert session.engine is not None
     return Inline(Bodies(session.shelf, session.sight, capture, describer(session)), session.engine.settle)
-
-
-def _expected(session: Session, node: Node) -> float | None:
-    latest = session.shelf.latest(node.id)
-    return latest.seconds if latest is not None else None
 
 
 def _refuse_wrong_filters(filters: Sequence[str]) -> None:

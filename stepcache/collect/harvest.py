@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import FunctionType, ModuleType
 
 from attrs import evolve, field, frozen
@@ -37,9 +38,7 @@ class Level:
         return self.own.get(name) or self.outputs.get(name)
 
 
-Portable = Callable[[str, str], str]
-
-
+@lru_cache(maxsize=4096)
 def portable_name(root: str, path: str, module: str) -> str:
     """The path relative to the root, with `/`; outside the root the dotted module name."""
     if path.startswith(root.rstrip(os.sep) + os.sep):
@@ -103,6 +102,8 @@ def placed(definition: Definition, root: str) -> Definition:
     """*definition* with the portable name of its file."""
     path = definition.source.path
     file = portable_name(root, path, definition.module)
+    if file == definition.source.file:
+        return definition
     return evolve(definition, source=Source(file, path, definition.source.line))
 
 

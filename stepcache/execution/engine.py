@@ -45,6 +45,8 @@ class Engine:
     products: dict[str, Product] = field(factory=dict)
     decided: dict[str, tuple[Recipe, str]] = field(factory=dict)
     """The recipe and key of each node, as last decided."""
+    expected: dict[str, float] = field(factory=dict)
+    """How many seconds nodes that are to run took last time."""
     tainted: set[str] = field(factory=set)
     """Nodes below given values: nothing of theirs is stored."""
     notices: dict[str, list[str]] = field(factory=dict)
@@ -86,14 +88,17 @@ class Engine:
         traces = self.sight.counted(node, self.sight.unshaken(node, self.shelf.traces(key)))
         if node.definition.reads:
             traces = tuple(t for t in traces if self.sight.lacks(node, t) is None) or traces
+        latest = self._latest(node) if not traces else None
         found = decide(
             key,
             recipe.told,
             traces,
             self.sight.holds(recipe),
-            latest=self._latest(node) if not traces else None,
+            latest=latest,
             objection=lambda trace: self._objection(node, trace),
         )
+        if isinstance(found, Miss):
+            self.expected.update((node.id, each.seconds) for each in (*traces[:1], *([latest] if latest else [])))
         if isinstance(found, Miss) and not traces:
             trouble = self.shelf.trouble(key)
             if trouble is not None:

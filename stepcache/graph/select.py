@@ -45,16 +45,18 @@ class Picked:
     problems: dict[str, Problem] = field(factory=dict)
     pipelines: dict[str, Definition] = field(factory=dict)
     """The selected pipelines, and those whose node was asked for by its id, by node id."""
+    _taken: set[int] = field(factory=set)
+    """The families that were added with all they need, by identity: the binder keeps them."""
 
     def take(self, family: Family, wanted: Callable[[str], bool] = lambda node: True) -> list[str]:
         """Add a family and all it needs; its nodes that are wanted become targets. Broken ones add their problems."""
         added = []
-        todo, seen = [family], set()
+        todo, taken = [family], self._taken
         while todo:
             each = todo.pop()
-            if id(each) in seen:
+            if id(each) in taken:
                 continue
-            seen.add(id(each))
+            taken.add(id(each))
             for problem in each.problems:
                 self.problems.setdefault(problem.message, problem)
             todo.extend(reversed(each.needed))

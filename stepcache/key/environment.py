@@ -18,6 +18,7 @@ CWD = "cwd:"
 ROOT = "root:"
 
 
+@functools.cache
 def interpreter() -> tuple[Ingredient, ...]:
     """Python's implementation and minor version, and the platform and machine type."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -137,6 +137,12 @@ def test_nothing_is_written(project: Project) -> None:
     assert state() == before
 
 
+def test_a_cache_folder_inside_the_project_is_passed_over(project: Project) -> None:
+    project.write("kept/pipeline_left.py", "raise AssertionError('who looks for pipelines in the cache?')")
+
+    assert settle(project, "--cache-dir=kept").stamped
+
+
 def test_a_run_that_did_something_leaves_none(project: Project) -> None:
     project.write("pipeline_x.py", PIPELINE + "\n    @step(enable_cache=False)\n    def always():\n        return 1\n")
     for _ in range(3):
