@@ -12,7 +12,7 @@ from stepcache.model import Graph, Node, NodeReport, Problem, RunReport
 from stepcache.report.terminal import Terminal
 from stepcache.store import Codec, builtin_codecs
 
-BUILT_IN = ("codecs", "json", "terminal")
+BUILT_IN = ("codecs", "json", "junitxml", "graph", "terminal")
 """The names under which the parts below are registered."""
 
 
@@ -35,6 +35,35 @@ class JsonReport:
             write_json(report, __version__, options.json)
 
 
+class JunitXml:
+    """`--junitxml=PATH`."""
+
+    @hookimpl
+    def stepcache_run_finished(self, report: RunReport, options: Options) -> None:
+        if options.junitxml is not None:
+            from stepcache.report.junitxml import write_junitxml
+
+            write_junitxml(report, options.junitxml)
+
+
+class GraphFile:
+    """`--graph=PATH`."""
+
+    def __init__(self) -> None:
+        self._graph = Graph({}, {}, ())
+
+    @hookimpl
+    def stepcache_collected(self, graph: Graph) -> None:
+        self._graph = graph
+
+    @hookimpl
+    def stepcache_run_finished(self, report: RunReport, options: Options) -> None:
+        if options.graph is not None:
+            from stepcache.report.graphfile import write_graph
+
+            write_graph(self._graph, {row.id: row.outcome for row in report.nodes}, options.graph)
+
+
 class TerminalReport:
     """What the command prints while it runs."""
 
@@ -53,6 +82,10 @@ class TerminalReport:
         self.terminal.started(node.id, expected)
 
     @hookimpl
+    def stepcache_node_logged(self, node: str, line: str) -> None:
+        self.terminal.logged(node, line)
+
+    @hookimpl
     def stepcache_node_finished(self, report: NodeReport) -> None:
         self._done += 1
         options = self.terminal.options
@@ -68,6 +101,8 @@ def parts() -> Iterator[tuple[str, object]]:
     """The built-in plugins of every run, by name; `-p no:NAME` leaves one out."""
     yield "codecs", OwnCodecs()
     yield "json", JsonReport()
+    yield "junitxml", JunitXml()
+    yield "graph", GraphFile()
 
 
 def terminal_report(options: Options, stream: TextIO) -> TerminalReport:

@@ -255,6 +255,10 @@ def _collect_only(session: Session, terminal: Terminal) -> int:
     total = len(nodes) + graph.deselected
     terminal.collected(total, graph.deselected, problems)
     terminal.listing(collect_lines(nodes, session.options.verbosity))
+    if session.options.graph is not None:
+        from stepcache.report.graphfile import write_graph
+
+        write_graph(graph, {}, session.options.graph)
     code = ExitCode.INTERRUPTED if problems else ExitCode.OK if nodes else ExitCode.NOTHING
     terminal.summary(RunReport(code, 0.0, problems=tuple(problems), deselected=graph.deselected))
     return code

@@ -71,6 +71,11 @@ def stepcache_node_started(node: Node, expected: float | None) -> None:
 
 
 @hookspec
+def stepcache_node_logged(node: str, line: str) -> None:
+    """Tell: the body of the node of that id has logged *line*; called under `--log-cli-level` only."""
+
+
+@hookspec
 def stepcache_node_finished(report: NodeReport) -> None:
     """Tell: what happened to a node; called once for each node of the run, hits included."""
 

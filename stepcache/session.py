@@ -18,7 +18,7 @@ from stepcache.collect.collection import Collector
 from stepcache.collect.discover import is_pipeline_file
 from stepcache.errors import UsageError
 from stepcache.execution.body import Bodies
-from stepcache.execution.capture import Capture, add_warning_filter
+from stepcache.execution.capture import Capture, LiveLog, add_warning_filter
 from stepcache.execution.engine import Engine
 from stepcache.execution.inline import Inline
 from stepcache.execution.schedule import Limits, Schedule
@@ -103,7 +103,7 @@ def execute(session: Session) -> RunReport:
         return report_of(session, {}, code, began)
     filters = (*session.configuration.filterwarnings, *options.warnings)
     _refuse_wrong_filters(filters)
-    capture = Capture(options.capture, options.log_level, filters)
+    capture = Capture(options.capture, options.log_level, filters, _live_log(session))
     engine = session.engine = Engine(session.graph, session.policy, session.shelf, session.sight)
     executor = _executor(session, capture)
 
@@ -152,6 +152,13 @@ def _save_lost(session: Session, saves: Saves) -> None:
 def _executor(session: Session, capture: Capture) -> Executor:
     assert session.engine is not None
     return Inline(Bodies(session.shelf, session.sight, capture, describer(session)), session.engine.settle)
+
+
+def _live_log(session: Session) -> LiveLog | None:
+    level = session.options.log_cli_level
+    if level is None:
+        return None
+    return LiveLog(level, lambda node, line: session.plugins.hook.stepcache_node_logged(node=node, line=line))
 
 
 def _refuse_wrong_filters(filters: Sequence[str]) -> None:

@@ -133,6 +133,14 @@ GROUPS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
                 metavar="LEVEL",
                 convert=values.log_level,
             ),
+            Flag(
+                ("--log-cli-level",),
+                "log_cli_level",
+                "show log records from this level on as they come",
+                "value",
+                metavar="LEVEL",
+                convert=values.log_level,
+            ),
         ),
     ),
     (
@@ -231,6 +239,21 @@ GROUPS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
             Flag(("--no-header",), "no_header", "leave out the header"),
             Flag(("--no-summary",), "no_summary", "leave out the summary"),
             Flag(("--json",), "json", "write a report for programs (-: to standard output)", "value", metavar="PATH"),
+            Flag(
+                ("--junitxml", "--junit-xml"),
+                "junitxml",
+                "write a report for CI servers, as pytest does",
+                "value",
+                metavar="PATH",
+            ),
+            Flag(
+                ("--graph",),
+                "graph",
+                "draw the nodes and what they take: an .svg, .dot or .mmd file",
+                "value",
+                metavar="PATH",
+                convert=values.graph_path,
+            ),
         ),
     ),
     (

@@ -18,10 +18,10 @@ class Options:
     """Every option of the command, with its default.
 
     `args` are the files, directories and node ids; `verbosity` counts each -v up and each -q down; `maxfail` is 0
-    without a limit; `durations` is 0 for all and None for no table; `log_level` is a number of `logging`. `cache` is
-    None where no flag was given, which tells `--cache=on` from the default. An option with an optional value
-    (`cache_refresh`, `cache_show`, `cache_gc`) is None when absent and True when it came without a value.
-    `plugin_options` holds the options of plugins by their `dest`.
+    without a limit; `durations` is 0 for all and None for no table; `log_level` and `log_cli_level` are numbers of
+    `logging`. `cache` is None where no flag was given, which tells `--cache=on` from the default. An option with an
+    optional value (`cache_refresh`, `cache_show`, `cache_gc`) is None when absent and True when it came without a
+    value. `plugin_options` holds the options of plugins by their `dest`.
     """
 
     args: tuple[str, ...] = ()
@@ -42,6 +42,7 @@ class Options:
     capture: Capture = "fd"
     warnings: tuple[str, ...] = ()
     log_level: int | None = None
+    log_cli_level: int | None = None
     force_save: bool = False
 
     collect_only: bool = False
@@ -68,6 +69,8 @@ class Options:
     no_header: bool = False
     no_summary: bool = False
     json: str | None = None
+    junitxml: str | None = None
+    graph: str | None = None
 
     config_file: str | None = None
     overrides: tuple[str, ...] = ()

@@ -49,6 +49,13 @@ def log_level(text: str) -> int:
     return LEVELS[text.upper()]
 
 
+def graph_path(text: str) -> str:
+    """The path of a file in which a graph can be drawn."""
+    if not text.endswith((".svg", ".dot", ".mmd")):
+        raise ValueError("a path that ends in .svg, .dot or .mmd")
+    return text
+
+
 def size(text: str) -> int:
     """A number of bytes, such as "10 GiB", "500MB" or "4096"."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text, re.ASCII)

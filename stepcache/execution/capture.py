@@ -7,10 +7,13 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from attrs import frozen
+
+from stepcache.api import running_node
 from stepcache.model import Output
 
 if TYPE_CHECKING:
@@ -20,16 +23,31 @@ if TYPE_CHECKING:
 LONGEST = 1_000_000
 
 
+@frozen
+class LiveLog:
+    """Where log records from `level` on are told as they come: `tell` gets the id of the node that runs, and a line."""
+
+    level: int
+    tell: Callable[[str, str], object]
+
+
 class Capture:
     """Catches output while nodes run: at the file descriptors, at `sys.stdout` and `sys.stderr`, or not at all.
 
     `terminal` is where the report goes: the standard output as it was before.
     """
 
-    def __init__(self, mode: Literal["fd", "sys", "no"], log_level: int | None, filters: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        mode: Literal["fd", "sys", "no"],
+        log_level: int | None,
+        filters: Sequence[str] = (),
+        live: LiveLog | None = None,
+    ) -> None:
         self._mode = mode
         self._log_level = log_level
         self._filters = filters
+        self._live = live
         self._streams: list[_Stream] = []
         self._log: _LogLines | None = None
         self._warned: list[str] = []
@@ -69,10 +87,11 @@ class Capture:
         self._warned.append(f"{filename}:{lineno}: {category.__name__}: {message}")
 
     def _start_log(self) -> None:
-        """Catch log records from the moment that somebody has imported `logging`."""
-        if self._log is not None or "logging" not in sys.modules:
+        """Catch log records from the moment that somebody has imported `logging`, or that they were asked for."""
+        asked = self._live is not None or self._log_level is not None
+        if self._log is not None or not (asked or "logging" in sys.modules):
             return
-        self._log = _LogLines(self._log_level)
+        self._log = _LogLines(self._log_level, self._live)
 
     def _stop_log(self) -> None:
         if self._log is not None:
@@ -165,18 +184,22 @@ class _Unclosable(io.FileIO):
 class _LogLines:
     """The records that reach the root logger, as text."""
 
-    def __init__(self, level: int | None) -> None:
+    def __init__(self, level: int | None, live: LiveLog | None) -> None:
         import logging
 
-        lines = self._lines = io.StringIO()
-        self._handler: logging.Handler = logging.StreamHandler(lines)
-        self._handler.setFormatter(logging.Formatter("%(levelname)-8s %(name)s:%(filename)s:%(lineno)d %(message)s"))
+        self._lines = io.StringIO()
+        self._handlers: list[logging.Handler] = [logging.StreamHandler(self._lines)]
         root = logging.getLogger()
         self._before = root.level
         if level is not None:
-            self._handler.setLevel(level)
+            self._handlers[0].setLevel(level)
             root.setLevel(min(root.level, level))
-        root.addHandler(self._handler)
+        if live is not None:
+            self._handlers.append(_live_handler(live))
+            root.setLevel(min(root.level, live.level))
+        for handler in self._handlers:
+            handler.setFormatter(logging.Formatter("%(levelname)-8s %(name)s:%(filename)s:%(lineno)d %(message)s"))
+            root.addHandler(handler)
 
     def take(self) -> str:
         text = self._lines.getvalue()
@@ -189,8 +212,24 @@ class _LogLines:
         import logging
 
         root = logging.getLogger()
-        root.removeHandler(self._handler)
+        for handler in self._handlers:
+            root.removeHandler(handler)
         root.setLevel(self._before)
+
+
+def _live_handler(live: LiveLog) -> logging.Handler:
+    import logging
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            try:
+                line = self.format(record)
+            except Exception:  # noqa: BLE001 - a wrong logging call of the user's fails nothing, as everywhere
+                self.handleError(record)
+                return
+            live.tell(running_node.get() or "", line)
+
+    return Handler(live.level)
 
 
 def _cut(text: str) -> str:

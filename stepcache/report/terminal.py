@@ -63,6 +63,7 @@ class Terminal:
         self._whole = options.verbosity >= 2 or bool(environ.get("CI") or environ.get("BUILD_NUMBER"))
         self._collected = 0
         self._problems_told = False
+        self._logging: str | None = None
 
     def header(self, facts: HeaderFacts) -> None:
         """The title, and what the run is made in."""
@@ -112,6 +113,16 @@ class Terminal:
         """A node is about to run (no hit is told here); it took *expected* seconds last time."""
         self.writer.flush()
         self.status.started(node, expected)
+
+    def logged(self, node: str, line: str) -> None:
+        """A node that runs has logged *line*."""
+        with self.writer.lock:
+            self.writer.end_line()
+            if self._logging != node:
+                self._logging = node
+                self.writer.separator("-", f"live log: {node}" if node else "live log")
+            self.writer.line(line)
+            self.writer.flush()
 
     def finished(self, row: NodeReport, done: int, total: int) -> None:
         """A node is done with, as the *done*-th of *total*."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import stepcache
-from stepcache.testing import Project
+from stepcache.testing import Project, Result
 
 STEP = """
     from stepcache import step
@@ -33,6 +33,12 @@ def plugin(project: Project, name: str, text: str) -> None:
 HEADER = "@hookimpl\ndef stepcache_report_header(options, configuration):\n    return 'hello from {name}'\n"
 
 
+def told_plugins(result: Result) -> list[str]:
+    """The plugins that the header names: those of the test among any that are installed."""
+    (line,) = (line for line in result.lines if line.startswith("plugins: "))
+    return line.removeprefix("plugins: ").split(", ")
+
+
 def distribution(project: Project, name: str, module: str) -> None:
     """An installed distribution with an entry point."""
     folder = f"lib/{name.replace('-', '_')}-1.0.dist-info"
@@ -47,7 +53,7 @@ def test_by_p(project: Project) -> None:
     plugin(project, "my_plugin_p", HEADER.format(name="p"))
     result = project.run("-p", "my_plugin_p")
     assert "hello from p" in result.lines
-    assert "plugins: my_plugin_p" in result.lines
+    assert "my_plugin_p" in told_plugins(result)
     assert "hello from p" not in project.run().lines
 
 
@@ -63,7 +69,7 @@ def test_by_an_entry_point(project: Project) -> None:
     distribution(project, "entry", "my_plugin_e")
     result = project.run()
     assert "hello from e" in result.lines
-    assert "plugins: entry-1.0" in result.lines
+    assert "entry-1.0" in told_plugins(result)
     assert "hello from e" not in project.run("-p", "no:entry").lines
     # Asked for twice, it is there once.
     assert project.run("-p", "entry").lines.count("hello from e") == 1
