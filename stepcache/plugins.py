@@ -78,7 +78,7 @@ class Plugins:
     @property
     def told(self) -> list[str]:
         """The plugins' names, those of installed distributions with the version, as "arrow-0.1.0"."""
-        return [self._distributions.get(name, name) for name in self.names]
+        return [_short(self._distributions.get(name, name)) for name in self.names]
 
     def places(self) -> Iterator[tuple[str, str]]:
         """Each plugin's name and where it comes from."""
@@ -116,6 +116,13 @@ class Plugins:
             near = get_close_matches(attribute, known, 1)
             hint = f"did you mean {near[0]}?" if near else "the hooks are " + ", ".join(known)
             raise UsageError(f"plugin {name}: there is no hook {attribute}: {hint}")
+
+
+def _short(distribution: str) -> str:
+    """A distribution's name without the prefix that says that it is a plugin of stepcache."""
+    for prefix in ("stepcache-", "stepcache_"):
+        distribution = distribution.removeprefix(prefix)
+    return distribution
 
 
 def _load(target: str, name: str, where: str) -> object:

@@ -81,10 +81,9 @@ class Engine:
         return {n: p for n, p in known if isinstance(p, Value)}
 
     def _decision(self, node: Node, recipe: Recipe, key: str) -> Decision:
-        if node.id in self.policy.off:
-            return Miss(key, (Reason("off"),))
-        if node.id in self.policy.refresh:
-            return Miss(key, (Reason("refresh"),))
+        if node.id in self.policy.off or node.id in self.policy.refresh:
+            self._expect(node, self.shelf.latest(node.id))
+            return Miss(key, (Reason("off" if node.id in self.policy.off else "refresh"),))
         traces = self.sight.counted(node, self.sight.unshaken(node, self.shelf.traces(key)))
         if node.definition.reads:
             traces = tuple(t for t in traces if self.sight.lacks(node, t) is None) or traces
@@ -98,12 +97,16 @@ class Engine:
             objection=lambda trace: self._objection(node, trace),
         )
         if isinstance(found, Miss):
-            self.expected.update((node.id, each.seconds) for each in (*traces[:1], *([latest] if latest else [])))
+            self._expect(node, traces[0] if traces else latest)
         if isinstance(found, Miss) and not traces:
             trouble = self.shelf.trouble(key)
             if trouble is not None:
                 return Miss(key, (Reason(trouble),))  # type: ignore[arg-type]
         return found
+
+    def _expect(self, node: Node, latest: Trace | None) -> None:
+        if latest is not None:
+            self.expected[node.id] = latest.seconds
 
     def _latest(self, node: Node) -> Trace | None:
         latest = self.shelf.latest(node.id)

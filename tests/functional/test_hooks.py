@@ -75,6 +75,12 @@ def test_by_an_entry_point(project: Project) -> None:
     assert project.run("-p", "entry").lines.count("hello from e") == 1
 
 
+def test_the_header_leaves_out_the_prefix_of_plugins(project: Project) -> None:
+    plugin(project, "my_plugin_s", HEADER.format(name="s"))
+    distribution(project, "stepcache-entry", "my_plugin_s")
+    assert "entry-1.0" in told_plugins(project.run())
+
+
 def test_by_the_argument_of_main_and_run(project: Project) -> None:
     seen: list[str] = []
 
