@@ -249,7 +249,7 @@ def _run(call: Call, check: bool) -> Run:
         if report.stopped == "KeyboardInterrupt":
             raise KeyboardInterrupt
         if session.shelf.store is not None:
-            session.shelf.store.flush()
+            session.shelf.store.settle()
         session.shelf.scratch.lend()
         found = Run(session, report)
     finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import Factory, define
 
-from stepcache.store.counters import count
+from stepcache.store.counters import VOLUME, count
 
 if TYPE_CHECKING:
     import sqlite3
@@ -69,14 +69,14 @@ class Batch:
         contents += [(name, now, stored, None) for name, stored in self.blobs.items()]
         _many(connection, "INSERT OR REPLACE INTO contents(name, made, stored, frame) VALUES (?, ?, ?, ?)", contents)
         rows: list[_Row] = [
-            (*name, row.value, row.parts, now, row.frame, row.ingredients)
+            (*name, row.value, row.parts, now, row.trace.seconds, row.frame, row.ingredients)
             for name, row in self.traces.items()
             if all(each in self.values or is_stored(connection, blobs, each) for each in names_in(row.value, row.parts))
         ]
         _many(
             connection,
-            "INSERT OR REPLACE INTO traces(key, variant, value, parts, used, frame, ingredients) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO traces(key, variant, value, parts, used, seconds, frame, ingredients) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
         _many(connection, "DELETE FROM gone WHERE key = ?", [(row[0],) for row in rows])
@@ -93,6 +93,8 @@ class Batch:
             "INSERT OR REPLACE INTO memos(name, used, frame) VALUES (?, ?, ?)",
             [(name, now, frame) for name, frame in self.memos.items()],
         )
+        grown = self.size + sum(self.blobs.values())
+        connection.execute("UPDATE counters SET number = number + ? WHERE name = ?", (grown, VOLUME))
 
 
 def names_in(value: bytes | None, parts: bytes | None) -> list[bytes]:

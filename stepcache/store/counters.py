@@ -6,8 +6,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 
-# How often something was removed. A project's counter goes by its name: how often it used another entry than before.
+# Changes whenever something is removed; a new file begins with a number of its own. A project's counter goes by its name: how often it used another entry than before.
 REMOVALS = b"removals"
+# How many bytes there were when they were last added up, and were written since.
+VOLUME = b"volume"
 
 
 def count(connection: sqlite3.Connection, name: bytes) -> None:

@@ -17,6 +17,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
+from stepcache.store.counters import REMOVALS
 from stepcache.store.folder import make_private, remove
 from stepcache.store.salvage import salvage
 from stepcache.store.schema import ERRORS, FORMAT, SCHEMA, connect
@@ -247,6 +248,9 @@ class Database:
             try:
                 connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
                 connection.executescript(f"BEGIN;{SCHEMA}PRAGMA user_version={FORMAT};COMMIT;")
+                # Whoever rests on the counter of an earlier file is not to find its number here.
+                beginning = int.from_bytes(os.urandom(7))
+                connection.execute("INSERT INTO counters VALUES (?, ?)", (REMOVALS, beginning))
                 if damaged is not None:
                     saved = salvage(damaged, connection, temporary)
                 connection.execute("PRAGMA journal_mode=WAL")

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from stepcache.store.batch import names_in
-from stepcache.store.counters import REMOVALS, count
+from stepcache.store.counters import REMOVALS, VOLUME, count, counted
+from stepcache.store.evict import Candidate, chosen
 from stepcache.store.folder import remove
 from stepcache.store.frame import MAGIC, VERSION
 from stepcache.store.settings import Dropped
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from stepcache.store.batch import EntryName
     from stepcache.store.blobs import Blobs
+    from stepcache.store.evict import Order
     from stepcache.store.seal import Seal
 
 # What nothing refers to may be about to be referred to, by a process that has not committed yet.
@@ -44,17 +45,31 @@ def total(connection: sqlite3.Connection) -> int:
     return int(size)
 
 
-def collect(connection: sqlite3.Connection, blobs: Blobs, seal: Seal, limit: int | None) -> Dropped:
-    """Drop what nothing refers to; then, where *limit* is given, entries used least until they fit into it."""
+def volume(connection: sqlite3.Connection) -> int | None:
+    """No less than `total`, at no cost; None if it was never added up."""
+    found = connection.execute("SELECT number FROM counters WHERE name = ?", (VOLUME,)).fetchone()
+    return found[0] if found else None
+
+
+def collect(
+    connection: sqlite3.Connection,
+    blobs: Blobs,
+    seal: Seal,
+    limit: int | None,
+    order: Order,
+    spared: Collection[EntryName] = (),
+) -> Dropped:
+    """Drop what nothing refers to; then, where *limit* is given, entries in that order until the rest fits into it."""
     freed = _drop_unreferenced(connection, blobs) + _drop_files(connection, blobs, seal)
     connection.execute("DELETE FROM memos WHERE used < ?", (int(time.time()) - _MEMO_SECONDS,))
     connection.execute("DELETE FROM stamps WHERE used < ?", (int(time.time()) - _MEMO_SECONDS,))
     connection.execute("DELETE FROM gone WHERE id <= (SELECT max(id) FROM gone) - ?", (_MOST_GONE,))
     evicted = Dropped()
     if limit is not None:
-        evicted = _evict(connection, blobs, limit)
-    if freed or evicted.count:
+        evicted = _evict(connection, blobs, limit, order, spared)
+    if freed:
         count_removal(connection)
+    connection.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (VOLUME, total(connection)))
     return Dropped(evicted.count, evicted.stored + freed)
 
 
@@ -78,6 +93,7 @@ def drop_entries(connection: sqlite3.Connection, blobs: Blobs, names: Iterable[E
     for value in values - _parts(connection) if values else ():
         if connection.execute("SELECT 1 FROM traces WHERE value = ?", (value,)).fetchone() is None:
             freed += drop_value(connection, blobs, value)
+    count_removal(connection)
     return freed
 
 
@@ -102,26 +118,27 @@ def count_removal(connection: sqlite3.Connection) -> None:
     count(connection, REMOVALS)
 
 
-def _evict(connection: sqlite3.Connection, blobs: Blobs, limit: int) -> Dropped:
+def removals(connection: sqlite3.Connection) -> int:
+    """A number that changes whenever something is removed; no two databases begin with the same."""
+    return counted(connection, REMOVALS)
+
+
+def _evict(
+    connection: sqlite3.Connection, blobs: Blobs, limit: int, order: Order, spared: Collection[EntryName]
+) -> Dropped:
     excess = total(connection) - limit
     if excess <= 0:
         return Dropped()
     sizes = dict(connection.execute("SELECT name, coalesce(length(frame), stored) FROM contents"))
-    references = Counter(
-        name for row in connection.execute("SELECT value, parts FROM traces") for name in set(names_in(*row))
-    )
-    names = []
-    for key, variant, value, parts, size in connection.execute(
-        "SELECT key, variant, value, parts, length(frame) + length(ingredients) FROM traces ORDER BY used, id"
-    ):
-        if excess <= 0:
-            break
-        names.append((key, variant))
-        excess -= size
-        for name in set(names_in(value, parts)):
-            references[name] -= 1
-            excess -= sizes.get(name, 0) if not references[name] else 0
-    return Dropped(len(names), drop_entries(connection, blobs, names, b"evicted"))
+    candidates = [
+        Candidate((key, variant), seconds, used, size, tuple(set(names_in(value, parts))))
+        for key, variant, seconds, used, value, parts, size in connection.execute(
+            "SELECT key, variant, seconds, used, value, parts, length(frame) + length(ingredients) "
+            "FROM traces ORDER BY id"
+        )
+    ]
+    names = chosen(candidates, sizes, excess, order=order, spared=spared, now=time.time())
+    return Dropped(len(names), drop_entries(connection, blobs, names, b"evicted") if names else 0)
 
 
 def _drop_unreferenced(connection: sqlite3.Connection, blobs: Blobs) -> int:

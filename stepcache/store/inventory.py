@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepcache.errors import ValueGone
 from stepcache.store.frame import Damaged, Foreign
-from stepcache.store.gc import count_removal, drop_entries
+from stepcache.store.gc import drop_entries
 from stepcache.store.settings import Cleared, EntryRow, VerifyReport
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ class Inventory:
             if connection.execute("SELECT 1 FROM records WHERE key = ? AND variant = ?", entry).fetchone():
                 kept.add(entry)
         drop_entries(connection, self._ledger.blobs, [entry for entry in found if entry not in kept], None)
-        count_removal(connection)
         return kept
 
     def _of_project(self) -> list[tuple[str, EntryName, float, Trace]]:
@@ -129,4 +128,3 @@ class Inventory:
 
     def _drop_damaged(self, connection: sqlite3.Connection, entries: dict[EntryName, Any]) -> None:
         drop_entries(connection, self._ledger.blobs, entries, None)
-        count_removal(connection)

@@ -9,7 +9,8 @@ _BUSY_SECONDS = 10.0
 
 SCHEMA = """
 CREATE TABLE traces(id INTEGER PRIMARY KEY, key BLOB NOT NULL, variant BLOB NOT NULL, value BLOB, parts BLOB,
-    used INTEGER NOT NULL, frame BLOB NOT NULL, ingredients BLOB NOT NULL, UNIQUE(key, variant));
+    used INTEGER NOT NULL, seconds REAL NOT NULL, frame BLOB NOT NULL, ingredients BLOB NOT NULL,
+    UNIQUE(key, variant));
 CREATE INDEX traces_by_value ON traces(value);
 CREATE TABLE contents(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, made INTEGER NOT NULL,
     stored INTEGER NOT NULL, frame BLOB);
@@ -24,7 +25,7 @@ CREATE TABLE stamps(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, project B
 """
 # The columns that are copied from a damaged file: of counters and stamps, which rest on one another, none.
 TABLES = {
-    "traces": "key, variant, value, parts, used, frame, ingredients",
+    "traces": "key, variant, value, parts, used, seconds, frame, ingredients",
     "contents": "name, made, stored, frame",
     "records": "project, node, key, variant, used, seal",
     "memos": "name, used, frame",

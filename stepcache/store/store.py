@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from stepcache.model import Ingredient, Trace, Value
+    from stepcache.store.batch import EntryName
     from stepcache.store.content import Content
+    from stepcache.store.evict import Order
     from stepcache.store.registry import Codecs
     from stepcache.store.seal import Seal
     from stepcache.store.settings import Cleared, EntryRow, Trouble, VerifyReport
@@ -200,8 +202,13 @@ class Store:
 
     def gc(self, limit: int | None = None) -> Dropped:
         """Drop what nothing refers to, and least recently used entries down to *limit* bytes."""
+        return self._collect(limit, "use")
+
+    def _collect(self, limit: int | None, order: Order, spared: Collection[EntryName] = ()) -> Dropped:
         ledger = self._ledger
-        dropped = ledger.change(lambda connection: gc.collect(connection, ledger.blobs, ledger.seal, limit))
+        dropped = ledger.change(
+            lambda connection: gc.collect(connection, ledger.blobs, ledger.seal, limit, order, spared)
+        )
         if dropped is None:
             return Dropped()
         ledger.change_outside("PRAGMA incremental_vacuum")
@@ -238,19 +245,27 @@ class Store:
         """Write all that waits to be written."""
         self._ledger.commit()
 
-    def close(self) -> None:
-        """Write what is left, make room if the cache has outgrown its limit, and let go of everything."""
+    def settle(self) -> None:
+        """Write what waits to be written; if the cache has outgrown its limit, make room, but not at the cost of what
+        this object put or used."""
         self.flush()
         if self._wrote and not self.readonly:
+            self._wrote = False
             self._make_room()
+
+    def close(self) -> None:
+        """Settle, and let go of everything."""
+        self.settle()
         self._ledger.database.close()
         self.scratch.close()
 
     def _make_room(self) -> None:
-        limit = self._settings.max_size
+        limit, database = self._settings.max_size, self._ledger.database
         try:
-            size = self._ledger.database.work(gc.total)
+            size = database.work(gc.volume)
+            if size is None or size > limit:
+                self._collect(
+                    None if database.work(gc.total) <= limit else limit * 9 // 10, "worth", self._traces.kept()
+                )
         except Unusable:
             return
-        if size > limit:
-            self.gc(limit * 9 // 10)

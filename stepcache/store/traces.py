@@ -193,6 +193,10 @@ class Traces:
     def _record_seal(self, node: str, entry: EntryName) -> bytes:
         return self._ledger.seal.seal(b"record:%b%b%b%b" % (self.project, *entry, _node_bytes(node)))[:16]
 
+    def kept(self) -> set[EntryName]:
+        """The entries that were put or used."""
+        return set(self._latest.values())
+
     def forget(self, nodes: set[str] | None) -> None:
         """Look for what this root used last in the database again."""
         for node in list(self._latest) if nodes is None else nodes:
