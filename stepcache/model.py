@@ -74,6 +74,7 @@ class Value:
     `classes` names, as "module:qualname", the classes outside the standard library whose instances it holds.
     `size` is that of the encoded bytes, `stored` that on disk. A value that is put together from others has `parts`
     and no bytes of its own; `names` are those of its parts, where they have any, `count` is the number of its elements.
+    `inline` are the bytes of a small value, in base64: they go wherever it is named, and lie nowhere else.
     """
 
     digest: str
@@ -84,6 +85,7 @@ class Value:
     parts: tuple[Value, ...] = ()
     names: tuple[str, ...] = ()
     count: int | None = None
+    inline: str | None = None
 
     @property
     def contents(self) -> tuple[Value, ...]:

@@ -53,7 +53,7 @@ class Shelf:
         """Is the value still there, as far as can be told cheaply?"""
         if self.store is not None and self.store.holds(value):
             return True
-        return all(self.scratch.holds(each.digest) for each in value.contents)
+        return all(each.inline is not None or self.scratch.holds(each.digest) for each in value.contents)
 
     def traces(self, key: str) -> tuple[Trace, ...]:
         """What is stored under a key."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64, b2a_base64
 from typing import TYPE_CHECKING
 
 from attrs import define
 from blake3 import blake3
 
 from stepcache.digest import frame
+from stepcache.model import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from stepcache.store.codecs import Encoded
     from stepcache.store.frame import Buffer
+
+# Values up to this size go with the entry that names them: half of what a row of their own would cost.
+_SMALL = 512
 
 _prefixes: dict[str, bytes] = {}
 
@@ -68,3 +73,19 @@ def measured(codec: str, encoded: Encoded) -> Content:
     if size is None:
         size = sum(map(len, encoded.parts))
     return Content(codec, encoded.parts, encoded.classes, size)
+
+
+def inlined(content: Content) -> Value | None:
+    """The value that a small content is; None for a larger one, which is to be kept somewhere."""
+    size = content.size
+    if size > _SMALL:
+        return None
+    data = b"".join(content.parts)
+    content.parts = (data,)
+    text = b2a_base64(data, newline=False).decode()
+    return Value(content.digest, content.codec, size, size, content.classes, inline=text)
+
+
+def inline_data(text: str) -> memoryview:
+    """The bytes of an inlined value, the caller's own."""
+    return memoryview(bytearray(a2b_base64(text)))

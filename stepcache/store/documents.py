@@ -9,6 +9,8 @@ from stepcache.model import Ingredient, Observation, Output, Trace, Value
 
 # Escapes keep lone surrogates, which file names may hold.
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
+# What was sealed is one document and nothing else.
+_decode = json.JSONDecoder().raw_decode
 
 
 def trace_document(trace: Trace) -> bytes:
@@ -34,7 +36,7 @@ def ingredients_document(ingredients: tuple[Ingredient, ...]) -> bytes:
 
 def read_trace(document: bytes, ingredients: tuple[Ingredient, ...]) -> Trace:
     """The trace that *document* holds."""
-    key, node, observations, value, seconds, made, output, world = json.loads(document)
+    key, node, observations, value, seconds, made, output, world = _decode(document.decode())[0]
     return Trace(
         key,
         node,
@@ -49,16 +51,16 @@ def read_trace(document: bytes, ingredients: tuple[Ingredient, ...]) -> Trace:
 
 
 def _value_row(value: Value) -> list[Any]:
-    row = [value.digest, value.codec, value.size, value.stored, value.classes]
+    row = [value.digest, value.codec, value.size, value.stored, value.classes, value.inline]
     return [*row, [_value_row(part) for part in value.parts], value.names, value.count] if value.parts else row
 
 
 def _value(row: Any) -> Value | None:
     if row is None:
         return None
-    digest, codec, size, stored, classes, *more = row
+    digest, codec, size, stored, classes, inline, *more = row
     if not more:
-        return Value(digest, codec, size, stored, tuple(classes))
+        return Value(digest, codec, size, stored, tuple(classes), inline=inline)
     parts, names, count = more
     return Value(digest, codec, size, stored, tuple(classes), tuple(_part(p) for p in parts), tuple(names), count)
 
@@ -78,7 +80,7 @@ def _output(row: Any) -> Output:
 
 def read_ingredients(document: bytes) -> tuple[Ingredient, ...]:
     """The ingredients that *document* holds."""
-    return tuple([Ingredient(*one) for one in json.loads(document)])
+    return tuple([Ingredient(*one) for one in _decode(document.decode())[0]])
 
 
 def _dumps(document: Any) -> bytes:

@@ -88,10 +88,23 @@ def frame(
     kind: int, name: bytes, payload: bytes, seal: Seal, *, codec: str = "", packing: int = RAW, size: int = -1
 ) -> bytes:
     """A whole frame in memory. *size* is that of the payload before it was packed."""
-    header = Header(
-        kind, codec, packing, len(payload) if size < 0 else size, len(payload), name, blake3(payload).digest()
+    code = codec.encode()
+    length = len(payload)
+    body = _FIXED.pack(
+        MAGIC,
+        VERSION,
+        kind,
+        packing,
+        seal.id_bytes,
+        _FIXED.size + len(code) + _SEAL_SIZE,
+        len(code),
+        length if size < 0 else size,
+        length,
+        name,
+        blake3(payload).digest(),
     )
-    return header_bytes(header, seal) + payload
+    body += code
+    return body + seal.seal(body) + payload
 
 
 def read_header(data: Buffer, seal: Seal, kind: int, name: bytes) -> Header:

@@ -111,14 +111,14 @@ class Inventory:
         return all(self._is_sound(each, states) for each in trace.value.contents)
 
     def _is_sound(self, value: Value, states: dict[str, bool]) -> bool:
-        if value.digest not in states:
+        if value.inline is None and value.digest not in states:
             try:
                 self._values.load(value)
             except ValueGone as error:
                 states[value.digest] = error.reason == "foreign"
             else:
                 states[value.digest] = True
-        return states[value.digest]
+        return value.inline is not None or states[value.digest]
 
     def _node_of(self, entry: EntryName) -> str:
         """The node that a damaged entry is recorded for."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from stepcache.errors import ValueGone
 from stepcache.model import Value
-from stepcache.store.content import Content, measured
+from stepcache.store.content import Content, inline_data, inlined, measured
 from stepcache.store.folder import write_all
 from stepcache.store.objects import loaded, saved
 from stepcache.store.paths import NAME as PATHS
@@ -65,6 +65,8 @@ class Scratch:
 
     def keep(self, content: Content) -> Value:
         """Keep a value that is encoded already."""
+        if (small := inlined(content)) is not None:
+            return small
         with self._lock:
             if content.digest not in self._held:
                 self._held[content.digest] = self._put(content)
@@ -76,6 +78,8 @@ class Scratch:
 
     def data(self, value: Value) -> memoryview:
         """The bytes of a value that has bytes of its own, writable and the caller's. Raises ValueGone."""
+        if value.inline is not None:
+            return inline_data(value.inline)
         with self._lock:
             held = self._held.get(value.digest)
         if held is None:

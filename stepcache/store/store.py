@@ -9,6 +9,7 @@ from stepcache.errors import ValueGone
 from stepcache.store import gc
 from stepcache.store.blobs import TooLarge
 from stepcache.store.claims import claim
+from stepcache.store.content import inlined
 from stepcache.store.counters import REMOVALS, counted
 from stepcache.store.database import Unusable
 from stepcache.store.folder import Refused, prepare
@@ -127,6 +128,8 @@ class Store:
 
     def keep(self, content: Content) -> Value:
         """Store a value that is encoded already; one that cannot be stored now, as long as this object is open."""
+        if (small := inlined(content)) is not None:
+            return small
         if self.readonly:
             return self.scratch.keep(content)
         self._wrote = True
@@ -147,7 +150,7 @@ class Store:
 
     def data(self, value: Value) -> memoryview:
         """The bytes of a value that has bytes of its own, writable and the caller's. Raises ValueGone."""
-        if self.scratch.holds(value.digest):
+        if value.inline is not None or self.scratch.holds(value.digest):
             return self.scratch.data(value)
         try:
             return self._values.load(value)

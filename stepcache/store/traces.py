@@ -33,6 +33,7 @@ class Traces:
         self._ledger = ledger
         self._values = values
         self.project = ledger.seal.name(b"project", project.encode("utf-8", "surrogatepass"))[:16]
+        self._unseen = self._variant(b"")
         self.hidden: set[EntryName] = set()
         self._latest: dict[str, EntryName] = {}
         self._troubles: dict[str, Trouble] = {}
@@ -132,13 +133,16 @@ class Traces:
     def put(self, trace: Trace) -> None:
         """Store *trace*, and that this root made it for its node."""
         ledger, entry = self._ledger, self.name(trace)
-        value = trace.value
+        value, named, parts = trace.value, None, None
+        if value is not None and value.parts:
+            lying = [each for each in value.contents if each.inline is None]
+            parts = b"".join(self._values.name(each.digest) for each in lying) or None
+        elif value is not None and value.inline is None:
+            named = self._values.name(value.digest)
         row = TraceRow(
             trace,
-            self._values.name(value.digest) if value is not None and not value.parts else None,
-            b"".join(self._values.name(p.digest) for p in value.contents)
-            if value is not None and value.parts
-            else None,
+            named,
+            parts,
             self._sealed(TRACE, entry, documents.trace_document(trace)),
             self._sealed(INGREDIENTS, entry, documents.ingredients_document(trace.ingredients)),
         )
@@ -178,10 +182,12 @@ class Traces:
     def name(self, trace: Trace) -> EntryName:
         """What tells *trace* from others under its key: what its run was seen to read."""
         if not trace.observations:
-            seen = b""
-        else:
-            seen = json.dumps(sorted((one.kind, one.name, one.digest) for one in trace.observations)).encode()
-        return key_bytes(trace.key), self._ledger.seal.name(b"variant", seen)[:16]
+            return key_bytes(trace.key), self._unseen
+        seen = json.dumps(sorted((one.kind, one.name, one.digest) for one in trace.observations)).encode()
+        return key_bytes(trace.key), self._variant(seen)
+
+    def _variant(self, seen: bytes) -> bytes:
+        return self._ledger.seal.name(b"variant", seen)[:16]
 
     def _record(self, node: str, entry: EntryName) -> None:
         self._latest[node] = entry

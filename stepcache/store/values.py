@@ -90,6 +90,8 @@ class Values:
         return all(self._has(each) for each in value.contents)
 
     def _has(self, value: Value) -> bool:
+        if value.inline is not None:
+            return True
         ledger, name = self._ledger, self.name(value.digest)
         with ledger.lock:
             if name in ledger.batch.values:

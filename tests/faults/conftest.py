@@ -42,7 +42,7 @@ class Cache:
     def value(number: int) -> Any:
         """What step *number* returns: a small value, or a large one that does not shrink, or one that does."""
         draw = random.Random(number)
-        return ([number, "text", None], draw.randbytes(20_000), draw.choices(range(9), k=30_000))[number % 3]
+        return ([number, "text" * 300, None], draw.randbytes(20_000), draw.choices(range(9), k=30_000))[number % 3]
 
     def ask(self, number: int, store: Store, node: str | None = None) -> tuple[str, Any]:
         """As a run does: "hit" or "ran", and the value that the next step is given."""

@@ -245,7 +245,7 @@ def test_read_only_writes_nothing_and_still_gives_values(opened: Opener, tmp_pat
     store = opened(mode="readonly")
     assert store.traces(KEY) == (made,)
     store.used("p.py::x", made)
-    for value in ([3], NOISE):
+    for value in ([3] * 2000, NOISE):
         stored = store.save(value)
         assert not store.holds(stored)
         assert np.array_equal(store.load(stored), value)  # type: ignore[arg-type]
@@ -278,7 +278,7 @@ def test_a_refused_folder_gives_a_reason(tmp_path: Path) -> None:
 
 def test_another_key_finds_nothing_and_changes_nothing(opened: Opener) -> None:
     mine = opened()
-    made, large = kept(mine), kept(mine, OTHER, value=NOISE)
+    made, large = kept(mine, value=b"x" * 2000), kept(mine, OTHER, value=NOISE)
     mine.flush()
     theirs = opened(seal=Seal(b"another key"))
     assert theirs.traces(KEY) == ()
@@ -296,7 +296,7 @@ def test_another_key_finds_nothing_and_changes_nothing(opened: Opener) -> None:
     theirs.flush()
     mine = opened()
     assert mine.traces(KEY) == (made,)
-    assert mine.load(made.value) == (1, 2)
+    assert mine.load(made.value) == b"x" * 2000
     assert large.value is not None
     assert np.array_equal(mine.load(large.value), NOISE)  # type: ignore[arg-type]
     assert opened(seal=Seal(b"another key")).traces(KEY) == (other,)

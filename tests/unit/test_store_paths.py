@@ -131,7 +131,7 @@ def test_paths_beside_what_is_not_plain_are_refused(scratch: Scratch, tmp: Path)
 
 def test_nothing_is_left_when_it_is_closed(tmp: Path) -> None:
     scratch = Scratch(Codecs.builtin())
-    (tmp / "file").write_text("content")
+    (tmp / "file").write_text("content" * 1000)
     value = scratch.save(tmp / "file", tmp=tmp)
     again = scratch.load(value)
     assert isinstance(again, Path)

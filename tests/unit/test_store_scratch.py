@@ -68,7 +68,7 @@ def test_a_forked_child_leaves_its_parents_files(area: Scratch) -> None:
 
 
 def test_what_is_not_there_is_gone(area: Scratch) -> None:
-    value = area.save([1])
+    value = area.save([1] * 2000)
     area.close()
     with pytest.raises(ValueGone):
         area.load(value)
