@@ -105,8 +105,12 @@ class _Chunks:
         return len(data)
 
 
+class _Shared(Exception):
+    """Two tensors lie in one memory, which is then to be written as it is."""
+
+
 class _Pickler(pickle.Pickler):
-    def __init__(self) -> None:
+    def __init__(self, *, memories: bool = False) -> None:
         self.chunks = _Chunks()
         self.buffers: list[memoryview] = []
         self.arrays: list[Iterable[Buffer]] = []
@@ -115,6 +119,8 @@ class _Pickler(pickle.Pickler):
         self.texts: dict[str, str] = {}
         self.data: dict[bytes, bytes] = {}
         self.known: dict[int, tuple[object, object]] = {}
+        self.memories: dict[int, int] | None = {} if memories else None
+        self.places: set[int] = set()
         self.special: dict[type, Callable[[Any], object]] = {
             str: self.text,
             bytes: self.bytes_,
@@ -123,6 +129,8 @@ class _Pickler(pickle.Pickler):
         }
         if (numpy := sys.modules.get("numpy")) is not None and hasattr(numpy, "ndarray"):
             self.special[numpy.ndarray] = self.array
+        if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "Tensor"):
+            self.special[torch.Tensor] = self.tensor
         super().__init__(self.chunks, protocol=5, buffer_callback=self.buffer)
 
     def buffer(self, buffer: pickle.PickleBuffer) -> None:
@@ -163,6 +171,31 @@ class _Pickler(pickle.Pickler):
         self.array_sizes.append(array.nbytes)
         return self.remember(array, ("array", len(self.arrays) - 1, describe(array.dtype), array.shape))
 
+    def tensor(self, tensor: Any) -> object:
+        from stepcache.store import tensors
+
+        if (known := self.known.get(id(tensor))) is not None:
+            return known[1]
+        if not tensors.describable(tensor):
+            return None
+        short, shape = tensors.short_name(tensor), tuple(tensor.shape)
+        place = tensor.untyped_storage().data_ptr() if tensor.numel() else 0
+        if self.memories is None or not place:
+            if place and place in self.places:
+                raise _Shared
+            self.places.add(place)
+            number = self.section(tensors.content(tensor))
+            return self.remember(tensor, ("tensor", number, short, shape))
+        if place not in self.memories:
+            self.memories[place] = self.section(tensors.memory(tensor))
+        where = (tensor.storage_offset(), tuple(tensor.stride()))
+        return self.remember(tensor, ("view", self.memories[place], short, shape, *where))
+
+    def section(self, data: memoryview) -> int:
+        self.arrays.append((data,))
+        self.array_sizes.append(len(data))
+        return len(self.arrays) - 1
+
     def remember(self, obj: object, stand_in: object) -> object:
         # The object is kept so that no other takes its id.
         self.known[id(obj)] = (obj, stand_in)
@@ -190,6 +223,14 @@ class _Unpickler(pickle.Unpickler):
         made: object
         if pid[0] == "plain":
             made = _PLAIN.decode(memoryview(pid[1]))
+        elif pid[0] in ("tensor", "view"):
+            from stepcache.store import tensors
+
+            _, number, short, shape, *where = pid
+            if where:
+                made = tensors.view(short, shape, self.arrays[number], *where)
+            else:
+                made = tensors.rebuild(short, shape, self.arrays[number])
         else:
             from stepcache.store.arrays import rebuild
 
@@ -202,7 +243,11 @@ class _Unpickler(pickle.Unpickler):
 def _dumped(value: object) -> _Pickler:
     pickler = _Pickler()
     try:
-        pickler.dump(value)
+        try:
+            pickler.dump(value)
+        except _Shared:
+            pickler = _Pickler(memories=True)
+            pickler.dump(value)
     except RecursionError:
         raise Unstorable(type_name(type(value)), "", "it is nested too deeply to be pickled") from None
     except Exception as error:

@@ -11,6 +11,7 @@ from stepcache.store.arrays import ArrayCodec
 from stepcache.store.codecs import Declined, type_name
 from stepcache.store.pickles import PickleCodec
 from stepcache.store.plain import PlainCodec, offender
+from stepcache.store.tensors import TensorCodec
 
 if TYPE_CHECKING:
     from stepcache.store.codecs import Codec, Encoded
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def builtin_codecs() -> tuple[Codec, ...]:
     """stepcache's own codecs."""
-    return PickleCodec(), PlainCodec(), ArrayCodec()
+    return PickleCodec(), PlainCodec(), ArrayCodec(), TensorCodec()
 
 
 @frozen
