@@ -6,7 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 
-# Changes whenever something is removed; a new file begins with a number of its own. A project's counter goes by its name: how often it used another entry than before.
+# Changes whenever something is removed; a new file begins with a number of its own.
+# A project's counter goes by its name: how often it used another entry than before.
 REMOVALS = b"removals"
 # How many bytes there were when they were last added up, and were written since.
 VOLUME = b"volume"
