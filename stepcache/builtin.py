@@ -86,6 +86,10 @@ class TerminalReport:
         self.terminal.logged(node, line)
 
     @hookimpl
+    def stepcache_debugger_opened(self) -> None:
+        self.terminal.hush()
+
+    @hookimpl
     def stepcache_node_finished(self, report: NodeReport) -> None:
         self._done += 1
         options = self.terminal.options

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from stepcache import __version__, stamping
+from stepcache import __version__, replaying, stamping
 from stepcache.binding import markers
 from stepcache.builtin import BUILT_IN, terminal_report
 from stepcache.errors import CollectionFailed, StepcacheError
@@ -64,6 +64,8 @@ def _command(call: Call) -> int:
         return _help(call)
     session = open_session(call, os.environ, Path.cwd())
     try:
+        if session.options.replay is not None:
+            replaying.begin(session)
         return _with_session(session)
     finally:
         session.close()
@@ -100,7 +102,7 @@ def _with_session(session: Session) -> int:
             terminal.listing(markers_lines(markers(session)))
             return ExitCode.OK
         terminal.collecting()
-        collect(session)
+        _collect(session)
         if options.steps:
             return _steps(session, terminal)
         if options.cache_clear:
@@ -118,6 +120,12 @@ def _with_session(session: Session) -> int:
             told = stamping.told(session, result, stream.getvalue(), terminal.writer)
             stamping.keep(session, prepared, result.exit_code, told)
         return result.exit_code
+
+
+def _collect(session: Session) -> None:
+    collect(session)
+    if session.options.replay is not None:
+        replaying.narrow(session)
 
 
 def _told_by_pytest(session: Session, report: RunReport) -> RunReport:

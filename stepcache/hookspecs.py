@@ -76,6 +76,11 @@ def stepcache_node_logged(node: str, line: str) -> None:
 
 
 @hookspec
+def stepcache_debugger_opened() -> None:
+    """Tell: a debugger is about to be opened in the node that runs; the terminal is to be left alone."""
+
+
+@hookspec
 def stepcache_node_finished(report: NodeReport) -> None:
     """Tell: what happened to a node; called once for each node of the run, hits included."""
 

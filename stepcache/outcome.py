@@ -7,7 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from stepcache.model import ExitCode, NodeReport, RunReport
+from attrs import asdict
+
+from stepcache.model import ExitCode, Miss, NodeReport, RunReport, Value
 from stepcache.state import Session
 
 
@@ -20,15 +22,36 @@ def last_run(session: Session) -> dict[str, Any]:
 
 
 def record(session: Session, rows: Mapping[str, NodeReport]) -> None:
-    """Remember which nodes failed, for --lf."""
-    store = session.shelf.store
-    if store is None or session.options.plan or session.options.fail_on_miss or not session.shelf.writes:
+    """Remember which nodes failed, for --lf, and what they were given, for --replay."""
+    store, options = session.shelf.store, session.options
+    if store is None or options.plan or options.fail_on_miss or options.replay or not session.shelf.writes:
         return
-    before = set(last_run(session).get("failed", ()))
-    failed = [i for i, row in rows.items() if row.outcome in ("failed", "blocked")]
-    kept = [i for i in before if i not in rows] if session.options.lf else []
-    if set(failed) | set(kept) != before:
-        store.record_last_run(json.dumps({"failed": sorted({*failed, *kept})}).encode())
+    before = last_run(session)
+    failed = {i: None for i, row in rows.items() if row.outcome in ("failed", "blocked")}
+    kept = [i for i in before.get("failed", ()) if i not in rows] if options.lf else []
+    given = {i: each for i, each in before.get("given", {}).items() if i in kept}
+    now = {"failed": sorted({*failed, *kept}), "given": {**given, **_given(session, rows)}} if failed or kept else {}
+    if now != before:
+        store.record_last_run(json.dumps(now).encode())
+
+
+def _given(session: Session, rows: Mapping[str, NodeReport]) -> dict[str, Any]:
+    """By node that failed: its inputs, None where not all are in the cache, and the settings that it was asked for."""
+    assert session.engine is not None
+    found = {}
+    for node in (session.graph.nodes[row.id] for row in rows.values() if row.outcome == "failed"):
+        inputs = session.engine.work(node, Miss("", ())).inputs
+        kept = {n: asdict(p) for n, p in inputs.items() if isinstance(p, Value) and _is_stored(session, p)}
+        found[node.id] = {
+            "inputs": kept if len(kept) == len(inputs) else None,
+            "params": [list(each) for each in session.options.params],
+            "profile": session.options.profile,
+        }
+    return found
+
+
+def _is_stored(session: Session, value: Value) -> bool:
+    return session.shelf.store is not None and session.shelf.store.holds(value)
 
 
 def exit_code_of(session: Session, rows: Mapping[str, NodeReport]) -> ExitCode:

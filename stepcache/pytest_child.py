@@ -18,6 +18,7 @@ import pytest
 from stepcache.execution.body import Bodies
 from stepcache.execution.capture import Capture
 from stepcache.execution.engine import Engine
+from stepcache.execution.values import value_of
 from stepcache.model import Failure, Miss, Node, Value
 from stepcache.pytest_checks import CheckItem
 from stepcache.pytest_rewriting import rewriter
@@ -84,14 +85,11 @@ class Checks(pytest.File):
                 yield _Check.from_parent(self, name=check, check=session.graph.nodes[check], run=run)
 
     def _value(self, session: Session, told: Mapping[str, Any]) -> Value:
-        fields = dict(told)
-        fields["classes"] = tuple(fields["classes"])
-        fields["names"] = tuple(fields["names"])
-        fields["parts"] = tuple(self._value(session, each) for each in fields["parts"])
-        value = Value(**fields)
-        loose = self._folder / value.digest
-        if loose.exists():
-            session.shelf.lay(value.digest, loose.read_bytes())
+        value = value_of(told)
+        for each in value.contents:
+            loose = self._folder / each.digest
+            if loose.exists():
+                session.shelf.lay(each.digest, loose.read_bytes())
         return value
 
 

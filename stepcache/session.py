@@ -19,6 +19,7 @@ from stepcache.collect.discover import is_pipeline_file
 from stepcache.errors import UsageError
 from stepcache.execution.body import Bodies
 from stepcache.execution.capture import Capture, LiveLog, add_warning_filter
+from stepcache.execution.debugging import Debugger
 from stepcache.execution.engine import Engine
 from stepcache.execution.inline import Inline
 from stepcache.execution.schedule import Limits, Schedule
@@ -105,11 +106,15 @@ def execute(session: Session) -> RunReport:
     _refuse_wrong_filters(filters)
     capture = Capture(options.capture, options.log_level, filters, _live_log(session))
     engine = session.engine = Engine(session.graph, session.policy, session.shelf, session.sight)
-    executor = _executor(session, capture)
+    engine.products.update(session.replayed or {})
+    debugger = Debugger(capture, hook.stepcache_debugger_opened)
+    executor = _executor(session, capture, debugger)
 
     def finished(row: NodeReport) -> None:
         save(session, row)
         hook.stepcache_node_finished(report=row)
+        if debugger.left:
+            schedule.stopped = "quit in the debugger"
 
     schedule = session.schedule = Schedule(
         engine,
@@ -121,7 +126,7 @@ def execute(session: Session) -> RunReport:
     )
     interrupted = False
     try:
-        with _grown(), capture.open():
+        with _grown(), capture.open(), debugger.ready():
             try:
                 schedule.go()
             finally:
@@ -133,7 +138,7 @@ def execute(session: Session) -> RunReport:
     if session.saves is not None and not interrupted:
         _save_lost(session, session.saves)
     session.warnings.extend([*engine.warnings, *engine.wrong_ends])
-    code = ExitCode.INTERRUPTED if interrupted else exit_code_of(session, schedule.rows)
+    code = ExitCode.INTERRUPTED if interrupted or debugger.left else exit_code_of(session, schedule.rows)
     return report_of(session, schedule.rows, code, began, schedule.stopped)
 
 
@@ -149,9 +154,10 @@ def _save_lost(session: Session, saves: Saves) -> None:
     session.engine.wrong_ends.extend(saves.failures)
 
 
-def _executor(session: Session, capture: Capture) -> Executor:
+def _executor(session: Session, capture: Capture, debugger: Debugger | None = None) -> Executor:
     assert session.engine is not None
-    return Inline(Bodies(session.shelf, session.sight, capture, describer(session)), session.engine.settle)
+    opened = debugger if session.options.pdb else None
+    return Inline(Bodies(session.shelf, session.sight, capture, describer(session), opened), session.engine.settle)
 
 
 def _live_log(session: Session) -> LiveLog | None:

@@ -19,7 +19,7 @@ from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
 from stepcache.graph.family import Family
 from stepcache.graph.scope import Scope
-from stepcache.model import Graph
+from stepcache.model import Graph, Value
 from stepcache.plugins import Plugins
 from stepcache.project import Project
 from stepcache.stamp import Asked
@@ -85,6 +85,8 @@ class Session:
     """When it was opened, in nanoseconds since the epoch: nothing was looked at before."""
     removals: int = -1
     """How often something had been removed from the cache by then."""
+    replayed: Mapping[str, Value] | None = None
+    """The values that are given to the one node to be replayed, by the ids of the nodes that made them."""
     rests_on: list[str] = field(factory=list)
     """Absolute paths that the answer rests on, besides what the nodes were seen to read, tracked paths and sources."""
     _kept: ExitStack = field(factory=ExitStack)

@@ -124,6 +124,14 @@ GROUPS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
                 "values",
                 metavar="FILTER",
             ),
+            Flag(("--pdb",), "pdb", "open a debugger where a step or check fails"),
+            Flag(
+                ("--replay",),
+                "replay",
+                "run a node that failed in the last run again, with the very values that it was given",
+                "value",
+                metavar="NODE",
+            ),
             Flag(("--force-save",), "force_save", "write the files of save_to=, over those that were edited as well"),
             Flag(
                 ("--log-level",),

@@ -44,6 +44,8 @@ class Options:
     log_level: int | None = None
     log_cli_level: int | None = None
     force_save: bool = False
+    pdb: bool = False
+    replay: str | None = None
 
     collect_only: bool = False
     plan: bool = False

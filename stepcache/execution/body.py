@@ -14,6 +14,7 @@ from stepcache.api import Skipped
 from stepcache.errors import Unstorable, ValueGone, WrongOutputs
 from stepcache.execution.call import BuiltIns, arguments_of, call
 from stepcache.execution.capture import Capture
+from stepcache.execution.debugging import Debugger, is_quit
 from stepcache.execution.resources import Resources
 from stepcache.execution.returned import held, stored, streamed
 from stepcache.execution.shelf import Shelf
@@ -70,6 +71,8 @@ class Bodies:
     sight: Sight
     capture: Capture
     describe: Describe
+    debugger: Debugger | None = None
+    """What is opened where a body fails, under `--pdb`."""
     resources: Resources = field(init=False)
     given: Given = field(init=False)
     _began: float = 0.0
@@ -98,7 +101,9 @@ class Bodies:
             result, seconds, watching = self._called(work, built_in)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
+        except BaseException as error:
+            if is_quit(error):
+                raise KeyboardInterrupt("quit in the debugger") from error
             return self._ended(node, error)
         seen = watching.seen()
         standing = self._standing(node)
@@ -144,8 +149,10 @@ class Bodies:
         return done
 
     def _failed(self, node: Node, error: BaseException, seconds: float) -> Done:
-        output = self.capture.take()
-        return Done(node.id, "failed", seconds=seconds, output=output, failure=self.describe(error))
+        output, failure = self.capture.take(), self.describe(error)
+        if self.debugger is not None:
+            self.debugger.after(failure, output)
+        return Done(node.id, "failed", seconds=seconds, output=output, failure=failure)
 
     def _standing(self, node: Node) -> tuple[Observation, ...]:
         """What the set-ups of the node's resources read."""

@@ -51,6 +51,7 @@ class Capture:
         self._streams: list[_Stream] = []
         self._log: _LogLines | None = None
         self._warned: list[str] = []
+        self._has_let_go = False
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -98,8 +99,19 @@ class Capture:
             self._log.close()
             self._log = None
 
+    def let_go(self) -> None:
+        """Catch no more until the next node begins: a debugger has the terminal."""
+        if not self._has_let_go:
+            self._has_let_go = True
+            for stream in self._streams:
+                stream.suspend()
+
     def begin(self) -> None:
         """Forget what was caught; a node is about to run."""
+        if self._has_let_go:
+            self._has_let_go = False
+            for stream in self._streams:
+                stream.resume()
         self._start_log()
         self.take()
 

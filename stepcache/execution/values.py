@@ -44,6 +44,14 @@ class Variants(Mapping[str, Any]):
         return f"<variants {', '.join(self._loaders)}>"
 
 
+def value_of(fields: Mapping[str, Any]) -> Value:
+    """The value with these fields, as `attrs.asdict` and JSON have them."""
+    told = dict(fields)
+    for name in ("classes", "names"):
+        told[name] = tuple(told[name])
+    return Value(**{**told, "parts": tuple(value_of(each) for each in told["parts"])})
+
+
 @define
 class Inputs:
     """Gives nodes the values that they need."""

@@ -63,14 +63,18 @@ class StatusLine:
             self._told.pop(node, None)
             self._writer.remove_overlay()
 
-    def close(self) -> None:
-        """Take the line away, for good."""
-        _lines.discard(self)
+    def hush(self) -> None:
+        """Take the line away until another node begins."""
         self.stop_thread()
         with self._writer.lock:
             self._running.clear()
             self._writer.remove_overlay()
             self._writer.flush()
+
+    def close(self) -> None:
+        """Take the line away, for good."""
+        _lines.discard(self)
+        self.hush()
 
     def draw(self) -> None:
         """Show the state of this moment."""

@@ -124,6 +124,12 @@ class Terminal:
             self.writer.line(line)
             self.writer.flush()
 
+    def hush(self) -> None:
+        """Leave the terminal to somebody else until the next node begins."""
+        self.status.hush()
+        self.writer.end_line()
+        self.writer.flush()
+
     def finished(self, row: NodeReport, done: int, total: int) -> None:
         """A node is done with, as the *done*-th of *total*."""
         self.status.finished(row.id)

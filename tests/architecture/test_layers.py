@@ -31,6 +31,7 @@ ROOMS = (
     ("state",),
     ("opening", "levels", "outcome"),
     ("binding", "saving"),
+    ("replaying",),
     ("session", "grounds", "stamping"),
     ("introspect", "served"),
     ("runs", "command"),
