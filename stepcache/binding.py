@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from stepcache.api import Resource, Step
 from stepcache.collect import discover
@@ -131,7 +132,7 @@ def graph_of(session: Session) -> Graph:
     if unknown and not collection.problems:
         raise UsageError("\n".join(each.message for each in unknown))
     collection.problems.extend(unknown)
-    _refuse_unknown_settings(session, overrides)
+    _refuse_wrong_settings(session, overrides, binder.unfit)
     graph = selector.graph(Filters() if session.call.everything else _filters(session))
     collection.problems.extend(unkeyable(graph.nodes.values(), graph.resources.values()))
     pipelines = {i: d for i, d in selector.picked.pipelines.items() if i in graph.nodes}
@@ -163,21 +164,32 @@ def _overrides(session: Session) -> Overrides:
         levels.append(Given("-P", dict(options.params), "text", str(session.cwd)))
     if options.profile is not None:
         if options.profile not in configuration.profiles:
+            near = did_you_mean(options.profile, configuration.profiles)
             known = ", ".join(configuration.profiles) or "none"
-            raise UsageError(f"--profile {options.profile}: there is no such profile: the configuration has {known}")
+            raise UsageError(
+                f"--profile {options.profile}: there is no such profile{near or f': the configuration has {known}'}"
+            )
         name = f"[tool.stepcache.profile.{options.profile}.params]"
-        levels.append(Given(name, configuration.profiles[options.profile], "toml", str(configuration.root)))
+        place = partial(configuration.place, "profile", options.profile, "params")
+        values = configuration.profiles[options.profile]
+        levels.append(Given(name, values, "toml", str(configuration.root), where=place))
     if configuration.params:
-        levels.append(Given("[tool.stepcache.params]", configuration.params, "toml", str(configuration.root), True))
+        place = partial(configuration.place, "params")
+        name = "[tool.stepcache.params]"
+        levels.append(Given(name, configuration.params, "toml", str(configuration.root), True, where=place))
     return Overrides(tuple(levels))
 
 
-def _refuse_unknown_settings(session: Session, overrides: Overrides) -> None:
-    """Raise `UsageError` for settings and values that no step has; those of pipelines are problems of their files."""
+def _refuse_wrong_settings(session: Session, overrides: Overrides, unfit: Iterable[str]) -> None:
+    """Raise `UsageError` with what was said of *unfit* values, and for settings and values that no step has; those of
+    pipelines are problems of their files."""
     collection = session.collection
     levels = [*collection.levels.values(), collection.plugins]
     definitions = [d for level in levels for d in (*level.own.values(), *level.checks)]
+    wrong = [*unfit]
     if collection.problems:
+        if wrong:
+            raise UsageError("\n".join(wrong))
         return
     known = _known_settings(definitions)
     for d in definitions:
@@ -185,7 +197,7 @@ def _refuse_unknown_settings(session: Session, overrides: Overrides) -> None:
             given = Given(f"{d.source}: @pipeline(params=…) of '{d.name}'", d.params)
             told = dict.fromkeys(unknown_settings(given, known))
             collection.problems.extend(Problem(f"{d.source.file}::{d.name}", each) for each in told)
-    wrong = [
+    wrong += [
         message
         for level in overrides.levels
         if not level.standing or _whole_project(session)

@@ -56,6 +56,7 @@ class Configuration:
     profiles: Mapping[str, Mapping[str, object]] = Factory(dict)
     plugin_options: Mapping[str, object] = Factory(dict)
     unjudged: Mapping[str, tuple[object, str]] = Factory(dict)
+    wrong: tuple[str, ...] = ()
 
     def place(self, *keys: str) -> str:
         """`file:line` of a key, for messages: `place("params", "lr")`."""
@@ -63,43 +64,57 @@ class Configuration:
 
 
 def read_configuration(root: Root, overrides: Sequence[str] = (), version: str = "") -> Configuration:
-    """Check and type what *root*'s table and the -o *overrides* say; *version* is what minversion is held against."""
+    """Check and type what *root*'s table and the -o *overrides* say; *version* is what minversion is held against.
+
+    Keys with a wrong value keep their default, and what is wrong with them stands in `wrong`.
+    """
     kept: dict[str, object] = {}
     unjudged: dict[str, tuple[object, str]] = {}
+    wrong: list[str] = []
     for key, value in root.table.items():
         if key == "profile":
-            kept["profiles"] = _profiles(root.file, value)
+            kept["profiles"] = _profiles(root.file, value, wrong)
         elif key in _KEYS:
-            kept[key] = _checked(key, value, partial(_place, root.file, (key,)))
+            _keep(kept, key, value, partial(_place, root.file, (key,)), wrong)
         else:
             unjudged[key] = (value, _place(root.file, (key,)))
     for override in overrides:
         key, _, text = override.partition("=")
         where = f"-o {override}"
         if key in ("params", "profile"):
-            raise UsageError(f"{where}: settings are given with -P NAME=VALUE")
-        if key in _KEYS:
-            kept[key] = _checked(key, _from_text(key, text), partial(str, where))
+            wrong.append(f"{where}: settings are given with -P NAME=VALUE")
+        elif key in _KEYS:
+            _keep(kept, key, _from_text(key, text), partial(str, where), wrong)
         else:
             unjudged[key] = (text, where)
     if "cache_dir" in kept:
         kept["cache_dir"] = Path(os.path.normpath(root.directory / str(kept["cache_dir"])))
-    configuration = Configuration(root.directory, root.file, unjudged=unjudged, **kept)  # type: ignore[arg-type]
+    configuration = Configuration(root.directory, root.file, unjudged=unjudged, wrong=tuple(wrong), **kept)  # type: ignore[arg-type]
     if version and configuration.minversion is not None:
         _check_version(configuration, version)
     return configuration
 
 
 def judge_plugin_settings(configuration: Configuration, settings: Sequence[PluginSetting]) -> Configuration:
-    """The configuration with the keys of plugins taken in; a key that is nobody's is an error."""
+    """The configuration with the keys of plugins taken in.
+
+    Raises `UsageError` with all that is wrong in the configuration, keys that are nobody's included.
+    """
     known = {setting.name: setting for setting in settings}
     found = {setting.name: setting.default for setting in settings}
+    wrong = [*configuration.wrong]
     for key, (value, where) in configuration.unjudged.items():
         if key not in known:
             here = _ELSEWHERE.get(key)
             hint = f": here it is {here!r}" if here else did_you_mean(key, (*_KEYS, "profile", *known))
-            raise UsageError(f"{where}: unknown key {key!r}{hint}")
-        found[key] = _plugin_value(known[key], value, where)
+            wrong.append(f"{where}: unknown key {key!r}{hint}")
+            continue
+        try:
+            found[key] = _plugin_value(known[key], value, where)
+        except ValueError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise UsageError("\n".join(wrong))
     return evolve(configuration, plugin_options=found, unjudged={})
 
 
@@ -112,11 +127,11 @@ def _place(file: Path | None, keys: tuple[str, ...]) -> str:
     return toml.place(file, keys)  # a stepcache.toml may hold the keys at its top
 
 
-def _checked(key: str, value: object, where: Callable[[], str]) -> object:
+def _keep(kept: dict[str, object], key: str, value: object, where: Callable[[], str], wrong: list[str]) -> None:
     try:
-        return _KEYS[key](value)
+        kept[key] = _KEYS[key](value)
     except ValueError as error:
-        raise UsageError(f"{where()}: {key} expects {error}, not {_shown(value)}") from None
+        wrong.append(f"{where()}: {key} expects {error}, not {_shown(value)}")
 
 
 def _shown(value: object) -> str:
@@ -223,25 +238,26 @@ _KEYS: dict[str, Callable[[object], object]] = {
 _ELSEWHERE = {"testpaths": "pipelinepaths", "python_files": "pipeline_files"}
 
 
-def _profiles(file: Path | None, value: object) -> Mapping[str, Mapping[str, object]]:
-    """`profile.NAME.params`, by name."""
-    if not isinstance(value, dict):
-        raise UsageError(f"{_place(file, ('profile',))}: profile expects tables: [profile.NAME.params]")
+def _profiles(file: Path | None, value: object, wrong: list[str]) -> Mapping[str, Mapping[str, object]]:
+    """`profile.NAME.params`, by name; what is wrong is added to *wrong*."""
     profiles: dict[str, Mapping[str, object]] = {}
+    if not isinstance(value, dict):
+        wrong.append(f"{_place(file, ('profile',))}: profile expects tables: [profile.NAME.params]")
+        return profiles
     for name, profile in value.items():
         if not isinstance(profile, dict):
-            raise UsageError(f"{_place(file, ('profile', name))}: profile.{name} expects a table, not {profile!r}")
+            wrong.append(f"{_place(file, ('profile', name))}: profile.{name} expects a table, not {profile!r}")
+            continue
         for key in profile:
             if key != "params":
                 where = _place(file, ("profile", name, key))
-                raise UsageError(
-                    f"{where}: unknown key 'profile.{name}.{key}'; settings stand in profile.{name}.params"
-                )
+                wrong.append(f"{where}: unknown key 'profile.{name}.{key}'; settings stand in profile.{name}.params")
         params = profile.get("params", {})
-        if not isinstance(params, dict):
+        if isinstance(params, dict):
+            profiles[name] = params
+        else:
             where = _place(file, ("profile", name, "params"))
-            raise UsageError(f"{where}: profile.{name}.params expects a table, not {params!r}")
-        profiles[name] = params
+            wrong.append(f"{where}: profile.{name}.params expects a table, not {params!r}")
     return profiles
 
 
@@ -262,7 +278,7 @@ def _plugin_value(setting: PluginSetting, value: object, where: str) -> object:
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
-        raise UsageError(f"{where}: {setting.name} expects {described}, not {_shown(value)}")
+        raise ValueError(f"{where}: {setting.name} expects {described}, not {_shown(value)}")
     return tuple(value) if isinstance(value, list) else value
 
 

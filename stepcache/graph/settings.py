@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from stepcache.api import Dir, File
 from stepcache.errors import UsageError
@@ -15,6 +15,10 @@ from stepcache.graph.convert import from_configuration, from_parsed, from_text, 
 from stepcache.model import ABSENT, Definition, Parameter, ParamSet, Setting
 from stepcache.signature import source_of
 from stepcache.variantid import empty_choice, variant_ids
+
+
+class UnfitSetting(UsageError):
+    """A value that was given for a setting is not of its type."""
 
 
 @frozen
@@ -31,6 +35,12 @@ class Given:
     folder: str = ""
     standing: bool = False
     """It holds in every run, as `[tool.stepcache.params]` does, and so comes after what a pipeline says."""
+    where: Callable[[str], str] | None = field(default=None, eq=False)
+    """For a file: gives the `file:line` of a key."""
+
+    def told(self, key: str) -> str:
+        """How a message about *key* begins."""
+        return f"{self.where(key)}: {self.name}" if self.where is not None else self.name
 
 
 @frozen
@@ -139,8 +149,8 @@ def _converted(definition: Definition, parameter: Parameter, level: Given, key: 
         else:
             value = raw
     except (ValueError, TypeError) as error:
-        raise UsageError(
-            f"{level.name}: {key} = {told!r} does not fit {definition.kind} '{definition.name}' "
+        raise UnfitSetting(
+            f"{level.told(key)}: {key} = {told!r} does not fit {definition.kind} '{definition.name}' "
             f"({definition.source}): {error}"
         ) from error
     return tracked(_as_tracked(value, parameter.default, wanted), level.folder or os.getcwd(), root)
@@ -181,7 +191,7 @@ def unknown_settings(level: Given, known: Mapping[str, set[str]]) -> Iterator[st
     for key in level.values:
         step, dot, name = key.rpartition(".")
         if not ((dot and name in known.get(step, ())) or (not dot and name in names)):
-            yield f"{level.name}: {_unknown(key, step, name, known, names)}"
+            yield f"{level.told(key)}: {_unknown(key, step, name, known, names)}"
 
 
 def _unknown(key: str, step: str, name: str, known: Mapping[str, set[str]], names: set[str]) -> str:

@@ -15,7 +15,15 @@ from stepcache.errors import UsageError
 from stepcache.graph.family import Edge, Family
 from stepcache.graph.faults import built_in_for_resource, circle, missing, shorter_lived
 from stepcache.graph.scope import BEYOND, Found, Scope
-from stepcache.graph.settings import Given, Overrides, choices_of, is_setting, settings_of, value_of
+from stepcache.graph.settings import (
+    Given,
+    Overrides,
+    UnfitSetting,
+    choices_of,
+    is_setting,
+    settings_of,
+    value_of,
+)
 from stepcache.model import ABSENT, Definition, Parameter, Problem, Setting
 from stepcache.nodeid import NodeId
 
@@ -76,6 +84,8 @@ class Binder:
         self._circles: dict[Wanted, dict[Problem, None]] = {}
         self.families: dict[str, Family] = {}
         self.warnings: dict[str, None] = {}
+        self.unfit: dict[str, None] = {}
+        """What was said of values that do not fit their settings, which keep their defaults."""
 
     def bind(self, definition: Definition, scope: Scope, under: Under | None = None) -> Family:
         """The family of *definition* asked for in *scope*; its `problems` say what is wrong with it."""
@@ -136,7 +146,7 @@ class Binder:
         for parameter in definition.parameters:
             if is_setting(definition, parameter) and parameter.name not in chosen:
                 self._warn_hidden(definition, parameter, scope)
-                setting = value_of(definition, parameter, overrides, self._root)
+                setting = self._value_of(definition, parameter, overrides)
                 wired.fixed.extend(() if setting is None else (setting,))
         order = {p.name: at for at, p in enumerate(definition.parameters)}
         family = Family(
@@ -175,7 +185,7 @@ class Binder:
                 wired.builtins.append(name)
             else:
                 required = evolve(parameter, default=ABSENT)
-                setting = value_of(definition, required, overrides, self._root) if parameter.name else None
+                setting = self._value_of(definition, required, overrides) if parameter.name else None
                 if setting is not None:
                     wired.fixed.append(setting)
                 else:
@@ -207,9 +217,21 @@ class Binder:
         )
 
     def _own_choices(self, definition: Definition, overrides: Overrides) -> tuple[Any, ...]:
-        return tuple(
-            choices_of(definition, each.names, each.choices, overrides, self._root) for each in definition.parametrize
-        )
+        try:
+            return tuple(
+                choices_of(definition, each.names, each.choices, overrides, self._root)
+                for each in definition.parametrize
+            )
+        except UnfitSetting as error:
+            self.unfit[str(error)] = None
+            return tuple(each.choices for each in definition.parametrize)
+
+    def _value_of(self, definition: Definition, parameter: Parameter, overrides: Overrides) -> Setting | None:
+        try:
+            return value_of(definition, parameter, overrides, self._root)
+        except UnfitSetting as error:
+            self.unfit[str(error)] = None
+            return Setting(parameter.name, None if parameter.default is ABSENT else parameter.default)
 
     def _warn_hidden(self, definition: Definition, parameter: Parameter, scope: Scope) -> None:
         found = scope.find(parameter.name, definition)

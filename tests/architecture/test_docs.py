@@ -23,7 +23,7 @@ def page(name: str) -> str:
 
 
 def test_every_key_of_the_configuration_is_explained() -> None:
-    ours = {"root", "file", "profiles", "plugin_options", "unjudged"}
+    ours = {"root", "file", "profiles", "plugin_options", "unjudged", "wrong"}
     keys = {field.name for field in Configuration.__attrs_attrs__} - ours | {"profile.NAME.params"}  # type: ignore[attr-defined]
     table = page("configuration.md").partition("## Settings")[0]
     assert set(re.findall(r"^\| `([a-z_.A-Z]+)` \|", table, re.MULTILINE)) == keys

@@ -539,12 +539,12 @@ USAGE = [
     usage("params that are no table", "pyproject.toml:2: params expects a table, not 3", toml=table("params = 3\n")),
     usage(
         "an unknown setting in the configuration",
-        "[tool.stepcache.params]: 'a' has no setting 'lrr': did you mean a.lr?",
+        "pyproject.toml:2: [tool.stepcache.params]: 'a' has no setting 'lrr': did you mean a.lr?",
         toml=table("params = {'a.lrr' = 3}\n"),
     ),
     usage(
         "a setting of a wrong type in the configuration",
-        "[tool.stepcache.params]: when = 'soon' does not fit step 'b' (pipeline_y.py:4): a date is wanted",
+        "pyproject.toml:2: [tool.stepcache.params]: when = 'soon' does not fit step 'b' (pipeline_y.py:4): a date is wanted",
         toml=table("params = {when = 'soon'}\n"),
         pipeline_y="\nfrom datetime import date\n@step\ndef b(when: date = None):\n    return 1\n",
     ),

@@ -439,7 +439,10 @@ UNKNOWN = [
         ["-P", "siez=1", "-P", "size=1", "-P", "detph=1"],
         "-P: no step has a setting 'siez': did you mean size?\n-P: no step has a setting 'detph': did you mean depth?",
     ),
-    (["--profile=p"], "[tool.stepcache.profile.p.params]: no step has a setting 'siez': did you mean size?"),
+    (
+        ["--profile=p"],
+        "pyproject.toml:3: [tool.stepcache.profile.p.params]: no step has a setting 'siez': did you mean size?",
+    ),
     (["--profile=q"], "--profile q: there is no such profile: the configuration has p"),
 ]
 
@@ -470,14 +473,35 @@ def test_unknown_names_in_the_configuration_count_when_the_whole_project_is_coll
     project.configure("params = {size = 2, depht = 3}\n")
     project.write("a/pipeline_a.py", HEAD + "@step\ndef one(size=1):\n    return size\n")
     project.write("b/pipeline_b.py", HEAD + "@step\ndef other(depth=1):\n    return depth\n")
-    said = "ERROR: [tool.stepcache.params]: no step has a setting 'depht': did you mean depth?\n"
+    said = "ERROR: pyproject.toml:2: [tool.stepcache.params]: no step has a setting 'depht': did you mean depth?\n"
     assert (project.run().exit_code, project.run().stderr) == (4, said)
     assert project.run("a").exit_code == 0
     assert project.run("--ignore=b").exit_code == 0
     monkeypatch.chdir(project.path / "a")
     assert project.run().exit_code == 0
     project.configure("pipelinepaths = ['a', 'b']\nparams = {size = 2, depht = 3}\n")
-    assert (project.run().exit_code, project.run().stderr) == (4, said)
+    there = said.replace("pyproject.toml:2", f"{project.path}/pyproject.toml:3")
+    assert (project.run().exit_code, project.run().stderr) == (4, there)
+
+
+def test_all_that_is_wrong_is_told_at_once(stepcache_project: Project) -> None:
+    project = stepcache_project
+    pipeline(project, "@step\ndef raw(n: int = 3, size: float = 1.0):\n    return n\n")
+    result = project.run("-P", "raw.n=abc", "-P", "size=x", "-P", "raw.k=1")
+    assert (result.exit_code, result.stderr) == (
+        4,
+        "ERROR: -P: raw.n = 'abc' does not fit step 'raw' (pipeline_x.py:2): an int is wanted\n"
+        "-P: size = 'x' does not fit step 'raw' (pipeline_x.py:2): a float is wanted\n"
+        "-P: 'raw' has no setting 'k': it has n, size\n",
+    )
+    project.configure('compression_level = "x"\nmarkerz = []\n[tool.stepcache.profile.ci]\nparms = {}\n')
+    result = project.run()
+    assert (result.exit_code, result.stderr) == (
+        4,
+        "ERROR: pyproject.toml:2: compression_level expects a number from 1 to 22, not 'x'\n"
+        "pyproject.toml:5: unknown key 'profile.ci.parms'; settings stand in profile.ci.params\n"
+        "pyproject.toml:3: unknown key 'markerz'; did you mean 'markers'?\n",
+    )
 
 
 def test_unknown_names_in_a_pipelines_params_and_in_values(stepcache_project: Project) -> None:
