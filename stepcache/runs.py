@@ -115,11 +115,15 @@ class Run:
         return found
 
     def __repr__(self) -> str:
-        from collections import Counter
+        from stepcache.report.htmltable import counts
 
-        counts = Counter(row.outcome for row in self._report.nodes)
-        told = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing ran"
-        return f"<Run: {told}>"
+        return f"<Run: {counts(self._report)}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: its nodes as a table."""
+        from stepcache.report.htmltable import html_table
+
+        return html_table(self._report)
 
     def _raise(self) -> None:
         """Raise what the run came to, if it did not go well."""
