@@ -19,6 +19,10 @@ _CAUSE = "The above exception was the direct cause of the following exception:"
 _CONTEXT = "During handling of the above exception, another exception occurred:"
 _LONGEST_VALUE = 240
 
+# A recursion goes round through at most this many frames; of a traceback longer than 100 frames, the middle is cut.
+_LONGEST_ROUND = 30
+_MOST_FRAMES = 100
+
 
 @frozen
 class _Entry:
@@ -122,8 +126,12 @@ def _one(exception: BaseException, style: str, showlocals: bool, shorten: Callab
     if not entries:
         return raised
     lines: list[str] = []
-    for number, entry in enumerate(entries):
-        is_last = number == len(entries) - 1
+    told = _without_repeats(entries)
+    for number, entry in enumerate(told):
+        if isinstance(entry, str):
+            lines.append(entry)
+            continue
+        is_last = number == len(told) - 1
         long = style == "long" or (style == "auto" and (number == 0 or is_last))
         if number and style != "short":
             lines.append(_BETWEEN_ENTRIES.rstrip())
@@ -138,6 +146,35 @@ def _one(exception: BaseException, style: str, showlocals: bool, shorten: Callab
             lines += raised if is_last else []
             lines += _locals(entry, indent="    ") if showlocals else []
     return lines
+
+
+def _without_repeats(entries: list[_Entry]) -> list[_Entry | str]:
+    """*entries* with the rounds of a recursion between its first and its last left out, and a notice in their place."""
+    places = [(entry.code, entry.first) for entry in entries]
+    told: list[_Entry | str] = []
+    at = 0
+    while at < len(entries):
+        length, times = _rounds(places, at)
+        told += entries[at : at + length]
+        if times > 2:
+            left_out = length * (times - 2)
+            told.append(f"... {left_out:,} more frames of this recursion ...")
+            told += entries[at + length + left_out : at + length * times]
+        at += length * (times if times > 2 else 1)
+    if len(told) > _MOST_FRAMES:
+        told[_MOST_FRAMES // 2 : -_MOST_FRAMES // 2] = [f"... {len(told) - _MOST_FRAMES:,} more frames ..."]
+    return told
+
+
+def _rounds(places: list[tuple[CodeType, int]], at: int) -> tuple[int, int]:
+    """The frames of a round that begins at *at*, and how often it comes one after the other; (1, 1) of no recursion."""
+    for length in range(1, _LONGEST_ROUND + 1):
+        one, times = places[at : at + length], 1
+        while places[at + length * times : at + length * (times + 1)] == one:
+            times += 1
+        if times > 2:
+            return length, times
+    return 1, 1
 
 
 def _long(entry: _Entry, raised: list[str], showlocals: bool) -> list[str]:
@@ -223,8 +260,8 @@ def _summary(exception: BaseException, entries: list[_Entry]) -> str:
         return assertion
     try:
         message = str(exception)
-    except Exception as error:  # noqa: BLE001 - as above
-        message = f"<{type(error).__name__} raised in str()>"
+    except Exception:  # noqa: BLE001 - as above
+        message = "<exception str() failed>"  # as the traceback has it
     first = message.strip().split("\n", 1)[0]
     if type(exception) is AssertionError and first.startswith("assert "):
         return first

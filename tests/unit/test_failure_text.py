@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import linecache
+import random
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +85,30 @@ class Odd:
 
 def long_values(odd, text, table):
     raise ValueError
+
+
+def endless(n):
+    return endless(n + 1)
+
+
+def to(n, depth):
+    if n == depth:
+        raise ValueError("deep")
+    return fro(n + 1, depth)
+
+
+def fro(n, depth):
+    return to(n, depth)
+
+
+def wander(digits):
+    if digits[0] == "1":
+        return wander(digits[1:])
+    if digits[0] == "2":
+        return wander(digits[1:])
+    if digits[0] == "3":
+        return wander(digits[1:])
+    raise ValueError("lost")
 '''
 
 
@@ -258,7 +284,7 @@ def test_an_exception_whose_text_cannot_be_had():
     except Bad as error:
         found = failure_text(error, "short")
 
-    assert found.summary.endswith("Bad: <RuntimeError raised in str()>")
+    assert found.summary.endswith("Bad: <exception str() failed>")
 
 
 def test_a_syntax_error_shows_where(tmp_path: Path):
@@ -285,3 +311,49 @@ def test_the_module_is_imported_only_for_a_failure():
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert told == "[]\n"
+
+
+def test_rounds_of_a_recursion_are_left_out(fail):
+    text = fail("endless", 0, style="short").text
+    line = next(each for each in text.split("\n") if each.startswith("..."))
+
+    assert re.fullmatch(r"\.\.\. [89]\d\d more frames of this recursion \.\.\.", line)
+    assert text.replace(line, "...").split("\n") == [
+        "pipeline_x.py:74: in endless",
+        "    return endless(n + 1)",
+        "...",
+        "pipeline_x.py:74: in endless",
+        "    return endless(n + 1)",
+        "E   RecursionError: maximum recursion depth exceeded",
+    ]
+    assert len(fail("endless", 0).text.split("\n")) < 30
+
+
+def test_a_recursion_through_several_functions(fail):
+    assert fail("to", 0, 50, style="short").text.split("\n") == [
+        "pipeline_x.py:80: in to",
+        "    return fro(n + 1, depth)",
+        "pipeline_x.py:84: in fro",
+        "    return to(n, depth)",
+        "... 96 more frames of this recursion ...",
+        "pipeline_x.py:80: in to",
+        "    return fro(n + 1, depth)",
+        "pipeline_x.py:84: in fro",
+        "    return to(n, depth)",
+        "pipeline_x.py:79: in to",
+        '    raise ValueError("deep")',
+        "E   ValueError: deep",
+    ]
+
+
+def test_two_calls_of_one_function_are_both_shown(fail):
+    assert "more frames" not in fail("to", 0, 2, style="short").text
+
+
+def test_the_middle_of_a_very_long_traceback_is_left_out(fail):
+    draw = random.Random(7)
+    text = fail("wander", "".join(draw.choice("123") for _ in range(300)) + "0", style="short").text
+
+    assert re.search(r"\n\.\.\. \d{2,3} more frames \.\.\.\n", text)
+    assert text.count(": in wander") == 100 - len(re.findall("of this recursion", text))
+    assert text.endswith("E   ValueError: lost")
