@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stepcache.api import (
         All,
         Dir,
+        Each,
         File,
         Skipped,
         StepcacheWarning,
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "stepcache.api": (
-        "All", "Dir", "File", "Skipped", "StepcacheWarning", "check", "mark", "param", "parametrize", "pipeline",
-        "resource", "skip", "step",
+        "All", "Dir", "Each", "File", "Skipped", "StepcacheWarning", "check", "mark", "param", "parametrize",
+        "pipeline", "resource", "skip", "step",
     ),
     "stepcache.cli": ("main",),
     "stepcache.errors": ("CollectionFailed", "NotCached", "StepFailed", "StepcacheError", "UsageError"),
@@ -47,6 +48,7 @@ __all__ = [
     "All",
     "CollectionFailed",
     "Dir",
+    "Each",
     "File",
     "NotCached",
     "Run",

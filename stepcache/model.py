@@ -128,6 +128,8 @@ class Trace:
     world: str = ""
     """Digest of all project sources that collection had loaded: tells a module variable that differs between two
     imports of the same sources from one that was changed."""
+    elements: int | None = None
+    """How many elements a mapped step was run for, with those taken from the cache."""
 
 
 @frozen
@@ -220,7 +222,8 @@ class Source:
 class Parameter:
     """A parameter of a step, check, pipeline or resource.
 
-    `default` is ABSENT where it asks for a step's value. `takes_all` is true where it is annotated `All`.
+    `default` is ABSENT where it asks for a step's value. `takes_all` is true where it is annotated `All`,
+    `takes_each` where it is annotated `Each`.
     `type` is what text for it is converted to: the evaluated annotation, the default's type, or None.
     """
 
@@ -228,6 +231,7 @@ class Parameter:
     default: object = ABSENT
     takes_all: bool = False
     type: Any = None
+    takes_each: bool = False
 
 
 @frozen
@@ -310,7 +314,8 @@ class Need:
 
     `node` is the id of the node whose value it gets; for `All`, `variants` maps variant ids to node ids and
     `params` to their parameter values; `resource` is the index of a bound resource in the graph. `output` is the one
-    of the node's outputs that is asked for, None for its whole value.
+    of the node's outputs that is asked for, None for its whole value. `each` says that the taker runs once for each
+    element of that.
     """
 
     parameter: str
@@ -320,6 +325,7 @@ class Need:
     params: tuple[tuple[str, Mapping[str, object]], ...] = ()
     resource: str | None = None
     output: str | None = None
+    each: bool = False
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -345,7 +351,8 @@ class Node:
 
     `base` is the id without the variant. `through` are the nodes whose values its resources take. `choices` holds,
     for each parametrised step it depends on or is, the step's base id, the decorator's number, the variant id and the
-    parameter values. `builtins` are the built-in resources that it takes.
+    parameter values. `builtins` are the built-in resources that it takes. `element` names the one element that a
+    mapped step is run for, None for all.
     """
 
     id: str
@@ -362,6 +369,7 @@ class Node:
     choices: tuple[tuple[str, int, str, Mapping[str, object]], ...] = field(default=(), eq=False)
     marks: tuple[Mark, ...] = ()
     variant: str | None = None
+    element: str | None = None
     upstream: tuple[str, ...] = field(init=False, eq=False, repr=False)
     """The ids of all nodes that come before it: by its parameters, its resources' and `builds`."""
 
@@ -369,6 +377,11 @@ class Node:
     def _upstream(self) -> tuple[str, ...]:
         taken = [node for need in self.needs for node in need.nodes]
         return tuple(dict.fromkeys((*taken, *self.through, *self.builds)))
+
+    @property
+    def mapped(self) -> bool:
+        """Does it run once per element?"""
+        return any(need.each for need in self.needs)
 
 
 @frozen
@@ -401,6 +414,16 @@ class Failure:
 
 
 @frozen
+class Elements:
+    """How many elements of a mapped step were taken from the cache, ran, failed, and were skipped."""
+
+    cached: int = 0
+    ran: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+@frozen
 class NodeReport:
     """What happened to a node: a row of the JSON report, and what the terminal shows beside it."""
 
@@ -424,6 +447,7 @@ class NodeReport:
     """All that was observed, for `--why -v`."""
     uncertain: tuple[str, ...] = ()
     """What made more code be taken in than was followed, for `--why -v`."""
+    elements: Elements | None = None
 
     @property
     def error(self) -> str | None:

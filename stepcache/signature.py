@@ -87,24 +87,24 @@ def _by_inspect(function: Callable[..., Any]) -> tuple[Parameter, ...]:
 
 def parameter(name: str, default: object, annotation: object, function: Callable[..., Any]) -> Parameter:
     """A parameter, with what its annotation means to stepcache."""
-    return Parameter(name, default, default is ABSENT and _is_all(annotation, function), annotation)
+    word = _word(annotation, function)
+    return Parameter(name, default, default is ABSENT and word == "All", annotation, word == "Each")
 
 
-def _is_all(annotation: object, function: Callable[..., Any]) -> bool:
-    """Is the annotation `All` or `All[…]`, given as it is or as text?"""
+def _word(annotation: object, function: Callable[..., Any]) -> str:
+    """ "All" or "Each" where the annotation is that, with or without a type in brackets, given as it is or as text."""
     if annotation is None:
-        return False
+        return ""
     if isinstance(annotation, str):
         head = annotation.split("[", 1)[0].strip()
         if not head.rpartition(".")[2].isidentifier():
-            return False
+            return ""
         first, _, rest = head.partition(".")
         found: object = getattr(function, "__globals__", {}).get(first)
         for part in rest.split(".") if rest else ():
             found = getattr(found, part, None)
         annotation = found
     origin = getattr(annotation, "__origin__", annotation)
-    return (
-        getattr(origin, "__module__", "") == "stepcache.api.annotations"
-        and getattr(origin, "__qualname__", "") == "All"
-    )
+    if getattr(origin, "__module__", "") != "stepcache.api.annotations":
+        return ""
+    return str(getattr(origin, "__qualname__", ""))

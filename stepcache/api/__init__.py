@@ -8,7 +8,7 @@ decorators), decorators, marks (and choices).
 
 from __future__ import annotations
 
-from stepcache.api.annotations import All
+from stepcache.api.annotations import All, Each
 from stepcache.api.decorators import check, pipeline, plain_check, resource, step
 from stepcache.api.defined import Check, Defined, Pipeline, Resource, Step, set_runner
 from stepcache.api.marks import mark, param, parametrize
@@ -21,6 +21,7 @@ __all__ = [
     "Check",
     "Defined",
     "Dir",
+    "Each",
     "File",
     "Pipeline",
     "Resource",

@@ -11,13 +11,38 @@ from typing import Literal, Protocol
 from attrs import frozen
 
 from stepcache.errors import ValueGone
-from stepcache.execution.values import Product
+from stepcache.execution.values import Held, Product
 from stepcache.key.conclude import Seen
 from stepcache.key.ingredients import Facts
-from stepcache.model import BoundResource, Failure, Node, Observation, Output
+from stepcache.model import BoundResource, Failure, Node, Observation, Output, Value
 
 _NOTHING_SEEN = Seen(())
 _SILENT = Output()
+
+
+@frozen(eq=False)
+class Batch:
+    """Elements that a mapped step is to be run for, one after the other.
+
+    `given` are streams of what the parameters annotated `Each` get, by parameter; `names` tell the elements apart, as
+    hex digits.
+    """
+
+    given: Mapping[str, Value]
+    names: tuple[str, ...]
+
+
+@frozen(eq=False)
+class Ended:
+    """What came of one element of a batch: as `Done`, but that what was seen is one of the batch's, by its number."""
+
+    outcome: Literal["ran", "failed", "skipped"]
+    seconds: float = 0.0
+    seen: int = 0
+    output: Output = _SILENT
+    failure: Failure | None = None
+    held: Held | None = None
+    unstorable: str = ""
 
 
 @frozen(eq=False)
@@ -35,6 +60,7 @@ class Work:
     inputs: Mapping[str, Product]
     resources: Mapping[str, BoundResource]
     keeps: bool
+    batch: Batch | None = None
 
 
 @frozen(eq=False)
@@ -57,6 +83,10 @@ class Done:
     message: str = ""
     unstorable: str = ""
     gone: ValueGone | None = None
+    ended: tuple[Ended, ...] = ()
+    """What came of each element of a batch; `product` is a stream of what those that ran gave."""
+    sights: tuple[Seen, ...] = ()
+    """What runs of elements of a batch were seen to read; many share one."""
 
 
 class Executor(Protocol):

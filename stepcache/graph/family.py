@@ -25,11 +25,17 @@ class Edge:
     asked: str
     family: Family
     takes_all: bool = False
+    takes_each: bool = False
 
     @property
     def output(self) -> str | None:
         """The output that is asked for, None where it is the whole value."""
         return self.asked if self.asked in self.family.definition.outputs else None
+
+    @property
+    def elements(self) -> tuple[str, str | None]:
+        """Whose elements those of the family's value go back to."""
+        return self.family.elements or (str(self.family.base), self.output)
 
 
 @define(eq=False)
@@ -56,6 +62,14 @@ class Family:
     choices: tuple[tuple[ParamSet, ...], ...] = ()
     ids: dict[Assignment, str] = field(factory=dict)
     variants: dict[Assignment, str | None] = field(factory=dict)
+
+    @property
+    def elements(self) -> tuple[str, str | None] | None:
+        """Whose elements it runs once for each of: the base id of a step that is not mapped itself, and the output."""
+        for edge in self.edges:
+            if edge.takes_each:
+                return edge.elements
+        return None
 
     @property
     def needed(self) -> tuple[Family, ...]:
@@ -116,11 +130,12 @@ class Family:
 
     def _need(self, edge: Edge, assignment: Assignment) -> Need:
         family = edge.family
-        if not edge.takes_all:
+        whole = edge.takes_all and family.elements is not None and not self.agreeing(family, assignment)[0]
+        if not edge.takes_all or whole:
             node_id = family.ids[self.project(family, assignment)]
             if family.definition.kind == "resource":
                 return Need(edge.parameter, edge.asked, resource=node_id)
-            return Need(edge.parameter, edge.asked, node=node_id, output=edge.output)
+            return Need(edge.parameter, edge.asked, node=node_id, output=edge.output, each=edge.takes_each)
         free, agreeing = self.agreeing(family, assignment)
         labels = unique(["-".join(family.choices[at][a[at]].id for at in free) for a in agreeing])
         return Need(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
+from stepcache.graph.family import Edge
 from stepcache.graph.scope import Scope
 from stepcache.model import Definition, Parameter, Problem
 
@@ -43,6 +44,38 @@ def built_in_for_resource(taker: Definition, name: str) -> Iterator[Problem]:
             f"{taker.source.file}::{taker.name}",
             f"{taker.source}: resource '{taker.name}' takes '{name}', which only steps, pipelines and checks can take\n"
             f"  take it in the step, and hand it to what the resource gives",
+        )
+
+
+def not_mapped(taker: Definition, edges: Iterable[Edge]) -> Iterator[Problem]:
+    """What cannot be run once per element: more than one source's, a resource's, or by other than steps and checks."""
+    mapped = [edge for edge in edges if edge.takes_each]
+    where = f"{taker.source.file}::{taker.name}"
+    what = f"{taker.source}: {taker.kind} '{taker.name}'"
+    for edge in mapped[:1]:
+        if taker.kind not in ("step", "check"):
+            said = f"{what} takes '{edge.parameter}: Each', and only steps and checks run once per element"
+            yield Problem(where, f"{said}\n  take '{edge.asked}' without Each: that is the whole")
+        elif taker.outputs:
+            said = f"{what} takes '{edge.parameter}: Each' and has outputs, which only a step that runs once can have"
+            yield Problem(where, f"{said}\n  return a dict, and take its parts in a step of their own")
+    for edge in mapped:
+        if edge.family.definition.kind == "resource":
+            source = edge.family.definition.source
+            yield Problem(
+                where,
+                f"{what} takes each element of '{edge.asked}', which is a resource ({source})\n"
+                f"  only steps have elements: take it without Each",
+            )
+    sources = {edge.elements: edge for edge in mapped}
+    if len(sources) > 1:
+        first, second = list(sources.values())[:2]
+        yield Problem(
+            where,
+            f"{what} takes each element of '{first.asked}' and of '{second.asked}', which do not belong together\n"
+            f"    '{first.asked}' ({first.family.definition.source}) has the elements of {first.elements[0]}\n"
+            f"    '{second.asked}' ({second.family.definition.source}) has the elements of {second.elements[0]}\n"
+            f"  take one of them without Each, or pair them in a step of their own",
         )
 
 

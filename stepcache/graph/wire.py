@@ -13,7 +13,7 @@ from attrs import define, evolve, field, frozen
 from stepcache.collect.harvest import identity
 from stepcache.errors import UsageError
 from stepcache.graph.family import Edge, Family
-from stepcache.graph.faults import built_in_for_resource, circle, missing, shorter_lived
+from stepcache.graph.faults import built_in_for_resource, circle, missing, not_mapped, shorter_lived
 from stepcache.graph.scope import BEYOND, Found, Scope
 from stepcache.graph.settings import (
     Given,
@@ -177,7 +177,7 @@ class Binder:
                     continue  # it closes a circle, which is among the problems
                 if parameter.name:
                     wired.problems.extend(shorter_lived(definition, found.definition))
-                    wired.edges.append(Edge(parameter.name, name, below, parameter.takes_all))
+                    wired.edges.append(Edge(parameter.name, name, below, parameter.takes_all, parameter.takes_each))
                 else:
                     wired.builds.append(below)
             elif name in BUILTINS and parameter.name:
@@ -190,6 +190,7 @@ class Binder:
                     wired.fixed.append(setting)
                 else:
                     wired.problems.append(missing(definition, parameter, name, scope))
+        wired.problems.extend(not_mapped(definition, wired.edges))
         return wired
 
     @staticmethod

@@ -169,7 +169,8 @@ def _inputs(need: Need, prefix: str, around: Surroundings) -> Iterator[Ingredien
     """The steps that a parameter takes: their names, and their values' digests."""
     name = prefix + (need.step if need.parameter == need.step else f"{need.step} as {need.parameter}")
     if need.node is not None:
-        yield Ingredient("input", name, digest("input", around.values[need.node].output(need.output).digest))
+        tag = "each" if need.each else "input"
+        yield Ingredient("input", name, digest(tag, around.values[need.node].output(need.output).digest))
     if need.variants is not None:
         params = dict(need.params)
         for variant, node in need.variants:

@@ -335,6 +335,15 @@ class Watch:
 
     # --- the end ---
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing was noted so far, by forked children neither."""
+        return not self._events and self._sink is None
+
+    def renew(self) -> None:
+        """What runs from now on is another run: only a watch that is quiet may go on."""
+        self.started = time.time_ns()
+
     def end(self) -> None:
         """Nothing more is noted; what children saw takes its place among the events."""
         self.open = False

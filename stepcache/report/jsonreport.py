@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from stepcache.errors import UsageError
-from stepcache.model import NodeReport, Reason, RunReport, Value
+from stepcache.model import Elements, NodeReport, Reason, RunReport, Value
 from stepcache.wholefile import write_whole
 
 
@@ -38,10 +38,17 @@ def node_row(row: NodeReport) -> dict[str, Any]:
         "outputs": _outputs(row.value),
         "bytes": row.value.size if row.value is not None else None,
         "stored_bytes": row.value.stored if row.value is not None else None,
-        "elements": None,
+        "elements": _elements(row.elements),
         "needs": list(row.needs),
         "error": row.error,
     }
+
+
+def _elements(elements: Elements | None) -> dict[str, int] | None:
+    if elements is None:
+        return None
+    found = {"cached": elements.cached, "ran": elements.ran, "failed": elements.failed}
+    return {**found, "skipped": elements.skipped} if elements.skipped else found
 
 
 def _outputs(value: Value | None) -> dict[str, str] | None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 OUTPUTS = "outputs"
 STREAM = "stream"
+MAPPED = "mapped"
+PACK = "pack"
 
 
 def outputs(parts: Mapping[str, Value]) -> Value:
@@ -26,7 +28,7 @@ def outputs(parts: Mapping[str, Value]) -> Value:
     return evolve(composed(OUTPUTS, tuple(parts.values()), told), names=tuple(parts))
 
 
-def composed(codec: str, parts: tuple[Value, ...], told: Iterable[str], count: int | None = None) -> Value:
+def composed(codec: str, parts: tuple[Value, ...], told: Iterable[bytes | str], count: int | None = None) -> Value:
     """The value that *parts* are, as *codec* puts them together; *told* is what its digest is made of."""
     contents = [each for part in parts for each in part.contents]
     return Value(

@@ -25,6 +25,7 @@ def trace_document(trace: Trace) -> bytes:
         trace.made,
         [output.stdout, output.stderr, output.log, output.warnings] if output else 0,
         trace.world,
+        *(() if trace.elements is None else (trace.elements,)),
     ]
     return _dumps(document)
 
@@ -36,7 +37,7 @@ def ingredients_document(ingredients: tuple[Ingredient, ...]) -> bytes:
 
 def read_trace(document: bytes, ingredients: tuple[Ingredient, ...]) -> Trace:
     """The trace that *document* holds."""
-    key, node, observations, value, seconds, made, output, world = _decode(document.decode())[0]
+    key, node, observations, value, seconds, made, output, world, *more = _decode(document.decode())[0]
     return Trace(
         key,
         node,
@@ -47,6 +48,7 @@ def read_trace(document: bytes, ingredients: tuple[Ingredient, ...]) -> Trace:
         made,
         _output(output),
         world,
+        *more,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stepcache.store.composed import OUTPUTS
+from stepcache.store.composed import MAPPED, OUTPUTS
+from stepcache.store.mapped import loaded_whole
 from stepcache.store.streams import Stream, stream_of
 
 if TYPE_CHECKING:
@@ -27,4 +28,6 @@ def loaded(value: Value, vault: Vault) -> Any:
         return vault.decoded(value.codec, vault.data(value), value.digest)
     if value.codec == OUTPUTS:
         return {name: loaded(part, vault) for name, part in zip(value.names, value.parts, strict=True)}
+    if value.codec == MAPPED:
+        return loaded_whole(value, vault)
     return Stream(value, vault)

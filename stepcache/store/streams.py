@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stepcache.model import Value
+    from stepcache.store.content import Content
     from stepcache.store.vault import Vault
 
 # Elements of that size have a chunk of their own.
@@ -64,7 +65,10 @@ class StreamWriter:
 
     def add(self, element: object) -> None:
         """Keep the next element. Raises Unstorable."""
-        content = self._vault.content(element, self._codec, self._tmp)
+        self.put(self._vault.content(element, self._codec, self._tmp))
+
+    def put(self, content: Content) -> None:
+        """Keep the next element, which is encoded already."""
         if content.size >= _LARGE and len(self._chunk):
             self._flush()
         self._chunk.add(content)

@@ -10,6 +10,7 @@ from blake3 import blake3
 
 from stepcache.store import documents
 from stepcache.store.batch import TraceRow
+from stepcache.store.composed import PACK
 from stepcache.store.frame import INGREDIENTS, TRACE, Damaged, Foreign
 from stepcache.store.gc import drop_entries
 from stepcache.store.rows import opened, sealed
@@ -182,9 +183,12 @@ class Traces:
     def name(self, trace: Trace) -> EntryName:
         """What tells *trace* from others under its key: what its run was seen to read."""
         if not trace.observations:
-            return key_bytes(trace.key), self._unseen
-        seen = json.dumps(sorted((one.kind, one.name, one.digest) for one in trace.observations)).encode()
-        return key_bytes(trace.key), self._variant(seen)
+            seen = b""
+        else:
+            seen = json.dumps(sorted((one.kind, one.name, one.digest) for one in trace.observations)).encode()
+        if trace.value is not None and trace.value.codec == PACK:  # a mapped step has many under one key
+            seen += trace.value.digest.encode()
+        return key_bytes(trace.key), self._variant(seen) if seen else self._unseen
 
     def _variant(self, seen: bytes) -> bytes:
         return self._ledger.seal.name(b"variant", seen)[:16]
