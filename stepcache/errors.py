@@ -33,6 +33,10 @@ class WrongOutputs(StepcacheError):
     """A step that names its outputs returned other values, or another number of them."""
 
 
+class NoElements(StepcacheError):
+    """A value has no elements that a mapped step could run for, or not the one that was asked for."""
+
+
 class NotCached(StepcacheError, LookupError):
     """No stored value belongs to the node with these settings."""
 

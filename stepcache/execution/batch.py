@@ -1,10 +1,9 @@
-"""A batch of elements run in this process: the body of a mapped step, once for each."""
+"""Works run in this process: the body of a node once, or that of a mapped node for each element of a batch."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 from attrs import define, evolve, field
@@ -13,12 +12,27 @@ from stepcache.api import Skipped
 from stepcache.errors import Unstorable, ValueGone
 from stepcache.execution.body import Bodies
 from stepcache.execution.call import BuiltIns, arguments_of, call
+from stepcache.execution.debugging import Debugger, is_quit
 from stepcache.execution.sight import Watching
 from stepcache.execution.values import Held, Inputs
-from stepcache.execution.work import Batch, Done, Ended, Work
+from stepcache.execution.work import Batch, Done, Ended, Pieces, Work
 from stepcache.key.conclude import Seen
 from stepcache.model import Value
+from stepcache.store.chunks import Chunk
 from stepcache.store.streams import StreamWriter
+from stepcache.store.vault import Vault
+
+
+def run_work(work: Work, bodies: Bodies) -> Done:
+    """Run the body of the work's node. A KeyboardInterrupt goes upwards."""
+    if work.batch is None:
+        return bodies.run(work)
+    shared = Shared(bodies)
+    done = _Pass(work, work.batch, shared).done()
+    if done.outcome == "ran" and not shared.untouched():
+        # A body has changed what the next was given too: none of the results counts.
+        return _Pass(work, work.batch, Shared(bodies, afresh=True)).done()
+    return done
 
 
 @define
@@ -26,23 +40,21 @@ class Shared:
     """What all elements of a batch are given beside themselves: loaded once, as long as no body changes it."""
 
     bodies: Bodies
-    loaded: list[tuple[Value, Any]] = field(factory=list)
-    known: dict[str, Any] = field(factory=dict)
     afresh: bool = False
+    _loaded: dict[str, tuple[Value, Any]] = field(factory=dict)
 
     def load(self, value: Value) -> Any:
         """The value; where bodies change what they are given, a fresh one each time."""
         if self.afresh:
             return self.bodies.load(value)
-        if value.digest not in self.known:
-            self.known[value.digest] = self.bodies.load(value)
-            self.loaded.append((value, self.known[value.digest]))
-        return self.known[value.digest]
+        if value.digest not in self._loaded:
+            self._loaded[value.digest] = (value, self.bodies.load(value))
+        return self._loaded[value.digest][1]
 
     def untouched(self) -> bool:
         """Are all values as they were loaded, as far as their bytes tell?"""
         with self.bodies.sight.paused():
-            return all(self._same(value, one) for value, one in self.loaded if not value.parts)
+            return all(self._same(value, one) for value, one in self._loaded.values() if not value.parts)
 
     def _same(self, value: Value, one: Any) -> bool:
         try:
@@ -51,111 +63,106 @@ class Shared:
             return False
 
 
-def run_batch(work: Work, bodies: Bodies) -> Done:
-    """Run the body for each element. A KeyboardInterrupt goes upwards."""
-    shared = Shared(bodies)
-    done = _Running(work, bodies, shared).done()
-    if done.outcome == "ran" and not shared.untouched():
-        # A body has changed what the next was given too: none of the results counts.
-        return _Running(work, bodies, Shared(bodies, afresh=True)).done()
-    return done
+def _fresh(pieces: Pieces, vault: Vault) -> Iterator[Any]:
+    """The elements as fresh objects. Raises `ValueGone`."""
+    number, chunk = -1, None
+    for of_chunk, at in pieces.places:
+        if chunk is None or of_chunk != number:
+            number, chunk = of_chunk, Chunk(pieces.chunks[of_chunk], vault)
+        yield chunk.element(at)
 
 
-class _Running:
+class _Pass:
     """One pass through a batch."""
 
-    def __init__(self, work: Work, bodies: Bodies, shared: Shared) -> None:
-        self.work, self.bodies = work, bodies
-        self.node = work.node
+    def __init__(self, work: Work, batch: Batch, shared: Shared) -> None:
+        self.work, self.batch, self.shared = work, batch, shared
+        self.node, self.bodies = work.node, shared.bodies
         self.inputs = Inputs(shared.load, work.inputs)
-        self.shared = shared
         self.common: dict[str, Any] | None = None
-        self.writer = StreamWriter(self.node.definition.codec, None, bodies.shelf.vault(work.keeps))
+        self.writer = StreamWriter(self.node.definition.codec, None, self.bodies.shelf.vault(work.keeps))
         self.ended: list[Ended] = []
         self.sights: list[Seen] = []
-        self.quiet: list[int] = []
+        self.quiet: int | None = None
+        """Which of `sights` is that of executions of which nothing was noted."""
 
     def done(self) -> Done:
-        node, bodies = self.node, self.bodies
-        assert self.work.batch is not None
+        bodies = self.bodies
         bodies.capture.begin()
         bodies.given.gone = None
         began = time.perf_counter()
         try:
-            self._through(self.work.batch)
+            self._through()
         except ValueGone as gone:
             bodies.capture.take()
             bodies.tear_down()
-            return Done(node.id, "gone", gone=gone)
-        standing = bodies.standing(node)
+            return Done(self.work.id, "gone", gone=gone)
+        standing = bodies.standing(self.node)
         wrong_end = bodies.tear_down()
         seconds = time.perf_counter() - began
         if wrong_end is not None:
-            return bodies.failed(node, wrong_end, seconds)
-        value = None if node.kind == "check" else self.writer.value()
+            return bodies.failed(self.work, wrong_end, seconds)
+        product = self.writer.value() if any(each.digest for each in self.ended) else None
         return Done(
-            node.id, "ran", value, seconds, standing=standing, ended=tuple(self.ended), sights=tuple(self.sights)
+            self.work.id,
+            "ran",
+            product,
+            seconds,
+            standing=standing,
+            ended=tuple(self.ended),
+            sights=tuple(self.sights),
         )
 
-    def _through(self, batch: Batch) -> None:
-        streams = {parameter: iter(self.bodies.load(value)) for parameter, value in batch.given.items()}
-        number = 0
-        while number < len(batch.names):
-            with ExitStack() as stack:
-                watching = stack.enter_context(self.bodies.sight.watching(self.node, self.work.facts))
-                first = number
-                while number < len(batch.names):
-                    watching.renew()
-                    self._one(batch.names[number], {parameter: next(each) for parameter, each in streams.items()})
-                    number += 1
-                    if not watching.quiet:
-                        break
-            self._conclude(watching, first, number)
+    def _through(self) -> None:
+        streams = {parameter: _fresh(pieces, self.bodies.given) for parameter, pieces in self.batch.given.items()}
+        while len(self.ended) < len(self.batch.names):
+            first = len(self.ended)
+            if self._prepared(streams):
+                with self.bodies.sight.watching(self.node, self.work.facts) as watching:
+                    self._some(watching, streams)
+                self._conclude(watching, first)
 
-    def _conclude(self, watching: Watching, first: int, end: int) -> None:
-        """Say of the elements from *first* on what they were seen to read: only the last one saw anything."""
-        if not watching.quiet:
-            self._seen(watching.seen(), end - 1, end)
-            end -= 1
-            if first < end and not self.quiet:
-                with self.bodies.sight.watching(self.node, self.work.facts) as nothing:
-                    pass
-                self._seen(nothing.seen(), first, end)
-                self.quiet.append(len(self.sights) - 1)
+    def _prepared(self, streams: dict[str, Iterator[Any]]) -> bool:
+        """Have what all elements are given at hand; where that cannot be had, the next element fails."""
+        if self.common is not None and not self.shared.afresh:
+            return True
+        try:
+            self.common = arguments_of(self.work, self.inputs, self.bodies.resources)
+        except (KeyboardInterrupt, ValueGone):
+            raise
+        except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
+            for each in streams.values():
+                next(each)
+            self._add(self._wrong(error, 0.0))
+            return False
+        return True
+
+    def _some(self, watching: Watching, streams: dict[str, Iterator[Any]]) -> None:
+        """Run the body for elements as long as nothing is noted of it."""
+        while len(self.ended) < len(self.batch.names):
+            watching.renew()
+            self._add(self._one({parameter: next(each) for parameter, each in streams.items()}))
+            if not watching.quiet or self.shared.afresh:
                 return
-        if first < end:
-            if not self.quiet:
-                self.sights.append(watching.seen())
-                self.quiet.append(len(self.sights) - 1)
-            self._mark(self.quiet[0], first, end)
 
-    def _seen(self, seen: Seen, first: int, end: int) -> None:
-        self.sights.append(seen)
-        self._mark(len(self.sights) - 1, first, end)
+    def _add(self, ended: Ended) -> None:
+        self.ended.append(ended)
 
-    def _mark(self, sight: int, first: int, end: int) -> None:
-        for at in range(first, end):
-            self.ended[at] = evolve(self.ended[at], seen=sight)
+    # --- one element
 
-    def _one(self, name: str, given: dict[str, Any]) -> None:
-        """Run the body for one element."""
+    def _one(self, given: dict[str, Any]) -> Ended:
         bodies = self.bodies
-        built_in = BuiltIns(self.node, name)
+        built_in = BuiltIns(self.node, self.batch.names[len(self.ended)])
         began = time.perf_counter()
         try:
-            with bodies.sight.paused():
-                if self.common is None or self.shared.afresh:
-                    self.common = arguments_of(self.work, self.inputs, bodies.resources)
-            began = time.perf_counter()
-            result = call(self.node, {**self.common, **given, **built_in.made()}, list)
-            seconds = time.perf_counter() - began
-            if bodies.given.gone is not None:
+            result = call(self.node, {**(self.common or {}), **given, **built_in.made()}, list)
+            if bodies.given.gone is not None:  # the body has swallowed it
                 raise bodies.given.gone
-            self.ended.append(self._kept(result, seconds, built_in))
+            return self._kept(result, time.perf_counter() - began, built_in)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
-            self.ended.append(self._ended(error, time.perf_counter() - began))
+            return self._wrong(error, time.perf_counter() - began)
         finally:
             built_in.close()
 
@@ -165,16 +172,45 @@ class _Running:
             return Ended("ran", seconds, output=output)
         try:
             with self.bodies.sight.paused():
-                self.writer.add(result, built_in.tmp)
+                content = self.writer.add(result, built_in.tmp)
         except Unstorable as error:
             return Ended("ran", seconds, output=output, held=Held(result), unstorable=str(error))
-        return Ended("ran", seconds, output=output)
+        return Ended("ran", seconds, output=output, digest=content.digest_bytes, classes=content.classes)
 
-    def _ended(self, error: BaseException, seconds: float) -> Ended:
+    def _wrong(self, error: BaseException, seconds: float) -> Ended:
         gone = error if isinstance(error, ValueGone) else self.bodies.given.gone
         if gone is not None:
             raise gone
+        if is_quit(error):
+            raise KeyboardInterrupt("quit in the debugger") from error
         output = self.bodies.capture.take()
         if isinstance(error, Skipped):
-            return Ended("skipped", seconds, output=output)
-        return Ended("failed", seconds, output=output, failure=self.bodies.describe(error))
+            return Ended("skipped", seconds, output=output, message=error.reason)
+        return Ended("failed", seconds, output=output, failure=self.bodies.told(error, output))
+
+    # --- what was seen
+
+    def _conclude(self, watching: Watching, first: int) -> None:
+        """Say of the elements from *first* on what they were seen to read: only the last one saw anything."""
+        end = len(self.ended)
+        if not watching.quiet:
+            end -= 1
+            self._mark(self._seen(watching), end, end + 1)
+        if first < end:
+            if self.quiet is None:
+                self.quiet = self._seen(self._nothing() if end < len(self.ended) else watching)
+            self._mark(self.quiet, first, end)
+
+    def _nothing(self) -> Watching:
+        """A watch of which nothing was noted."""
+        with self.bodies.sight.watching(self.node, self.work.facts) as watching:
+            pass
+        return watching
+
+    def _seen(self, watching: Watching) -> int:
+        self.sights.append(watching.seen())
+        return len(self.sights) - 1
+
+    def _mark(self, sight: int, first: int, end: int) -> None:
+        for at in range(first, end):
+            self.ended[at] = evolve(self.ended[at], seen=sight)

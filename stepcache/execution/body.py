@@ -104,13 +104,13 @@ class Bodies:
         except BaseException as error:
             if is_quit(error):
                 raise KeyboardInterrupt("quit in the debugger") from error
-            return self._ended(node, error)
+            return self._ended(work, error)
         seen = watching.seen()
-        standing = self._standing(node)
-        wrong_end = self._tear_down()
+        standing = self.standing(node)
+        wrong_end = self.tear_down()
         if wrong_end is not None:
-            return self._failed(node, wrong_end, seconds)
-        told = Done(node.id, "ran", None, seconds, seen, standing, self.capture.take())
+            return self.failed(work, wrong_end, seconds)
+        told = Done(work.id, "ran", None, seconds, seen, standing, self.capture.take())
         if node.kind == "check":
             return told
         try:
@@ -119,7 +119,7 @@ class Bodies:
             return evolve(told, product=held(result, node), unstorable=str(error))
         except WrongOutputs as error:
             failure = Failure(str(error), str(error), str(node.definition.source), error)
-            return Done(node.id, "failed", seconds=seconds, output=told.output, failure=failure)
+            return Done(work.id, "failed", seconds=seconds, output=told.output, failure=failure)
 
     def _called(self, work: Work, built_in: BuiltIns) -> tuple[Any, float, Watching]:
         """What the body gives, how long that took, and what was seen meanwhile."""
@@ -134,31 +134,38 @@ class Bodies:
             raise self.given.gone
         return result, time.perf_counter() - self._began, watching
 
-    def _ended(self, node: Node, error: BaseException) -> Done:
+    def _ended(self, work: Work, error: BaseException) -> Done:
         """What came of a body that did not return; a value that it could not be given outweighs all else."""
         seconds = time.perf_counter() - self._began
         gone = error if isinstance(error, ValueGone) else self.given.gone
         if gone is not None:
             self.capture.take()
-            done = Done(node.id, "gone", gone=gone)
+            done = Done(work.id, "gone", gone=gone)
         elif isinstance(error, Skipped):
-            done = Done(node.id, "skipped", output=self.capture.take(), message=error.reason)
+            done = Done(work.id, "skipped", output=self.capture.take(), message=error.reason)
         else:
-            done = self._failed(node, error, seconds)
-        self._tear_down()
+            done = self.failed(work, error, seconds)
+        self.tear_down()
         return done
 
-    def _failed(self, node: Node, error: BaseException, seconds: float) -> Done:
-        output, failure = self.capture.take(), self.describe(error)
+    def failed(self, work: Work, error: BaseException, seconds: float) -> Done:
+        """What came of a work whose body, or the tear-down after it, raised."""
+        output = self.capture.take()
+        return Done(work.id, "failed", seconds=seconds, output=output, failure=self.told(error, output))
+
+    def told(self, error: BaseException, output: Output) -> Failure:
+        """What is told of an exception of a body; a debugger looks at it first."""
+        failure = self.describe(error)
         if self.debugger is not None:
             self.debugger.after(failure, output)
-        return Done(node.id, "failed", seconds=seconds, output=output, failure=failure)
+        return failure
 
-    def _standing(self, node: Node) -> tuple[Observation, ...]:
+    def standing(self, node: Node) -> tuple[Observation, ...]:
         """What the set-ups of the node's resources read."""
         return tuple(o for n in node.needs if n.resource is not None for o in self.resources.seen(n.resource))
 
-    def _tear_down(self) -> BaseException | None:
+    def tear_down(self) -> BaseException | None:
+        """Tear down the resources of scope "node"; what went wrong first."""
         wrong = self.resources.after_node()
         return wrong[0][1] if wrong else None
 

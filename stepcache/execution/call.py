@@ -29,16 +29,18 @@ class Request:
     settings: Mapping[str, Any]
 
 
-def seed_of(node: Node, settings_digest: str) -> int:
-    """The built-in resource `rng_seed`: 32 bits from the step's name, variant and settings."""
-    return int(digest("rng_seed", node.name, node.variant or "", settings_digest)[:8], 16)
+def seed_of(node: Node, settings_digest: str, element: bytes = b"") -> int:
+    """The built-in resource `rng_seed`: 32 bits from the step's name, variant and settings, and from the element."""
+    more = (element,) if element else ()
+    return int(digest("rng_seed", node.name, node.variant or "", settings_digest, *more)[:8], 16)
 
 
 class BuiltIns:
-    """The built-in resources of one execution. `tmp` is the step's own folder, if it takes one."""
+    """The built-in resources of one execution, of an element's if it is named. `tmp` is the step's own folder."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, element: bytes = b"") -> None:
         self._node = node
+        self._element = element
         self.tmp: Path | None = None
 
     def made(self) -> dict[str, Any]:
@@ -51,7 +53,7 @@ class BuiltIns:
             elif name == "request":
                 found[name] = Request(node.name, node.variant, {s.name: s.value for s in node.settings})
             else:
-                found[name] = seed_of(node, settings_digest(node))
+                found[name] = seed_of(node, settings_digest(node), self._element)
         return found
 
     def close(self) -> None:
@@ -61,10 +63,12 @@ class BuiltIns:
 
 
 def arguments_of(work: Work, inputs: Inputs, resources: Resources) -> dict[str, Any]:
-    """What the node's parameters get, but for the built-in resources."""
+    """What the node's parameters get, but for the built-in resources and the elements of a mapped step."""
     node = work.node
     arguments: dict[str, Any] = {s.name: s.value for s in node.settings}
     for need in node.needs:
+        if need.each:
+            continue
         if need.resource is not None:
             arguments[need.parameter] = resources.get(need.resource, work.resources, inputs)
         else:

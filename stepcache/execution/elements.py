@@ -2,69 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve, frozen
 
 from stepcache.errors import NoElements, Unstorable
 from stepcache.execution.values import Held, Product
+from stepcache.execution.work import Pieces
 from stepcache.model import Need, Node, Value
 from stepcache.store.chunks import Chunk
 from stepcache.store.composed import MAPPED, STREAM
-from stepcache.store.content import Content
 from stepcache.store.mapped import Elements, Entry, elements_of
 from stepcache.store.objects import loaded
+from stepcache.store.streams import StreamWriter
 from stepcache.store.vault import Vault
+
+# No more bytes than that of values that are stored as a whole are handed on at once.
+_MOST_BYTES = 32 << 20
 
 
 @frozen(eq=False)
 class Source:
-    """The elements that one parameter goes through. `objects` are those of a value that is stored as one."""
+    """The elements that one parameter goes through. `objects` are those of a value that is stored as a whole."""
 
     elements: Elements
-    vault: Vault
     objects: Sequence[Any] | None = None
 
-    def contents(self, numbers: Sequence[int]) -> list[Content]:
-        """Some of the elements as bytes. Raises `ValueGone`."""
+    @property
+    def ids(self) -> Sequence[Hashable]:
+        """What tells which elements of two sources belong together."""
+        elements = self.elements
+        if elements.keys is not None:
+            return elements.keys
+        return range(len(elements.entries)) if elements.places is None else elements.places
+
+    def only(self, numbers: Sequence[int]) -> Source:
+        """Some of the elements, in that order."""
+        elements, ids = self.elements, self.ids
+        keyed = elements.keys is not None
+        chosen = Elements(
+            [elements.entries[n] for n in numbers],
+            [ids[n] for n in numbers] if keyed else None,
+            None if keyed else [int(str(ids[n])) for n in numbers],
+        )
+        return evolve(self, elements=chosen, objects=self.objects and [self.objects[n] for n in numbers])
+
+    def pieces(self, numbers: Sequence[int], vault: Vault) -> Pieces:
+        """Some of the elements for an execution; as many as fit, but one at least. Objects are kept in *vault*."""
         if self.objects is not None:
-            return [self.vault.content(self.objects[number]) for number in numbers]
-        opened: dict[str, Chunk] = {}
-        found = []
+            return _written(self.objects, numbers, vault)
+        chunks: dict[str, int] = {}
+        values: list[Value] = []
+        places = []
         for number in numbers:
             entry = self.elements.entries[number]
             assert entry.chunk is not None
-            chunk = opened.get(entry.chunk.digest)
-            if chunk is None:
-                opened.clear()
-                chunk = opened[entry.chunk.digest] = Chunk(entry.chunk, self.vault)
-            piece = chunk.piece(entry.at)
-            found.append(Content(piece.codec, (piece.data,), piece.classes, len(piece.data)))
-        return found
-
-    def only(self, number: int) -> Source:
-        """One of the elements."""
-        keys, places = self.elements.keys, self.elements.places
-        one = Elements(
-            [self.elements.entries[number]],
-            None if keys is None else [keys[number]],
-            [number if places is None else places[number]] if keys is None else None,
-        )
-        return evolve(self, elements=one, objects=None if self.objects is None else [self.objects[number]])
+            at = chunks.setdefault(entry.chunk.digest, len(values))
+            if at == len(values):
+                values.append(entry.chunk)
+            places.append((at, entry.at))
+        return Pieces(tuple(values), tuple(places))
 
 
-def source_of(product: Product, node: Node, need: Need, vault: Vault) -> Source:
-    """The elements of what a node was given for *need*. Raises `NoElements`, or `ValueGone`."""
+def _written(objects: Sequence[Any], numbers: Sequence[int], vault: Vault) -> Pieces:
+    writer, size = StreamWriter(None, None, vault), 0
+    for number in numbers:
+        size += writer.add(objects[number]).size
+        if size > _MOST_BYTES:
+            break
+    chunks = writer.value().parts
+    return Pieces(chunks, tuple((at, each) for at, chunk in enumerate(chunks) for each in range(chunk.count or 0)))
+
+
+def together(sources: Mapping[str, Source]) -> dict[str, Source]:
+    """The sources of all parameters, those elements of each that all have, in one order."""
+    first, *others = sources.values()
+    if all(list(other.ids) == list(first.ids) for other in others):
+        return dict(sources)
+    shared = [each for each in first.ids if all(each in set(other.ids) for other in others)]
+    found = {}
+    for parameter, source in sources.items():
+        numbers = {each: number for number, each in enumerate(source.ids)}
+        found[parameter] = source.only([numbers[each] for each in shared])
+    return found
+
+
+def source_of(product: Product, node: Node, need: Need, vault: Vault, element: str | None = None) -> Source:
+    """The elements of what a node was given for *need*, which is a single one where that has the name *element*.
+
+    Raises `NoElements`, or `ValueGone`.
+    """
     if isinstance(product, Held):
         value = product.object if need.output is None else product.object[need.output]
     else:
         stored = product.output(need.output)
+        if element is not None:
+            entry = Entry(bytes.fromhex(stored.digest), stored.classes)
+            return Source(Elements([entry], [element]), [loaded(stored, vault)])
         if stored.codec == MAPPED:
-            return Source(elements_of(stored, vault), vault)
+            return Source(elements_of(stored, vault))
         if stored.codec == STREAM:
-            return Source(Elements(_of_stream(stored, vault)), vault)
+            return Source(Elements(_of_stream(stored, vault)))
         value = loaded(stored, vault)
+    if element is not None:
+        return _of_objects([value], [element], node, need, vault)
     if isinstance(value, Mapping):
         return _of_objects(list(value.values()), list(value), node, need, vault)
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview)):
@@ -95,8 +137,8 @@ def _of_objects(objects: Sequence[Any], keys: list[Any] | None, node: Node, need
         except Unstorable as error:
             name = number if keys is None else keys[number]
             raise NoElements(
-                f"{node.definition.source}: {node.id} takes each element of '{need.step}', and element {name} cannot be "
-                f"stored ({error})"
+                f"{node.definition.source}: {node.id} takes each element of '{need.step}', and element {name} cannot "
+                f"be stored ({error})"
             ) from error
         entries.append(Entry(content.digest_bytes, content.classes))
-    return Source(Elements(entries, keys), vault, objects)
+    return Source(Elements(entries, keys), objects)

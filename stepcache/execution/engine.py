@@ -6,17 +6,20 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from stepcache.errors import Unstorable, ValueGone
+from stepcache.execution.mapped import Mapped
+from stepcache.execution.mapper import Mapper
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
 from stepcache.execution.values import Held, Inputs, Product
 from stepcache.execution.work import Done, Work
+from stepcache.key.conclude import Seen
 from stepcache.key.decide import decide
 from stepcache.key.decide import key_of as key_of_ingredients
 from stepcache.key.ingredients import Recipe
-from stepcache.model import Decision, Failure, Graph, Hit, Miss, Node, NodeReport, Reason, Trace, Value
+from stepcache.model import Decision, Elements, Failure, Graph, Hit, Miss, Node, NodeReport, Reason, Trace, Value
 from stepcache.store.objects import loaded
 from stepcache.store.vault import Vault
 
@@ -55,6 +58,12 @@ class Engine:
     """The digests of values that could not be had, with what was wrong with them, until they are made again."""
     wrong_ends: list[str] = field(factory=list)
     """What went wrong when the resources of the run were torn down."""
+    mapped: dict[str, Mapped] = field(factory=dict)
+    """The mapped nodes that are not answered as a whole, as last decided."""
+    mapper: Mapper = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.mapper = Mapper(self.graph, self.shelf, self.sight, self.gone)
 
     # --- deciding
 
@@ -62,12 +71,22 @@ class Engine:
         """May a stored result be used for the node?"""
         unstored = [n for n in self._taken(node) if isinstance(self.products.get(n), Held)]
         if unstored:
-            return Miss("", tuple(Reason("unstored", self.graph.nodes[n].name) for n in unstored))
+            miss = Miss("", tuple(Reason("unstored", self.graph.nodes[n].name) for n in unstored))
+            return self.by_elements(node, miss) if node.mapped else miss
         recipe = self.sight.recipe(node, self.graph.resources, self._values(node))
         key = key_of_ingredients(recipe.ingredients, recipe.code)
         decision = self._decision(node, recipe, key)
         self.decided[node.id] = (recipe, key)
-        return decision
+        return self.by_elements(node, decision) if node.mapped and isinstance(decision, Miss) else decision
+
+    def by_elements(self, node: Node, miss: Miss) -> Decision:
+        """A mapped node that is not answered as a whole: a hit where all its elements are stored."""
+        reads = bool(miss.key) and node.id not in self.policy.off and node.id not in self.policy.refresh
+        mapped = self.mapper.mapped(node, self.products, self._values(node), keyed=bool(miss.key), reads=reads)
+        self.mapped[node.id] = mapped
+        if mapped.trouble is None and mapped.gone is None and not mapped.waits and reads:
+            return Hit(miss.key, self._whole(node, miss, mapped))
+        return Miss(miss.key, mapped.reasons) if reads and mapped.reasons else miss
 
     def _taken(self, node: Node) -> list[str]:
         """The nodes whose values it is handed, or its resources are."""
@@ -143,6 +162,7 @@ class Engine:
             made=trace.made,
             output=trace.output,
             observations=trace.observations,
+            elements=None if trace.elements is None else Elements(trace.elements),
         )
 
     def give(self, node: Node, value: object) -> NodeReport:
@@ -162,6 +182,15 @@ class Engine:
         made = self.decided[node.id][0] if node.id in self.decided else None
         inputs = {n: self.products[n] for n in self._taken(node) if n in self.products}
         return Work(node, miss.key, self.sight.facts(made), inputs, self.graph.resources, self.keeps(node))
+
+    def batch(self, node: Node, miss: Miss) -> Work:
+        """What an executor needs to run a mapped node for the next of its elements."""
+        whole = {need.node for need in node.needs if need.each} - {
+            n for need in node.needs if not need.each for n in need.nodes
+        }
+        work = self.work(node, miss)
+        inputs = {n: each for n, each in work.inputs.items() if n not in whole or n in node.through}
+        return self.mapper.batch(self.mapped[node.id], evolve(work, inputs=inputs))
 
     def keeps(self, node: Node) -> bool:
         """Is the node's result to be stored?"""
@@ -208,13 +237,19 @@ class Engine:
 
     def _store(self, node: Node, done: Done) -> str:
         """Keep the result, under the key of the sources that ran."""
+        trace = self._trace(node, done)
+        assert self.shelf.store is not None
+        self.shelf.store.put(trace)
+        return trace.key
+
+    def _trace(self, node: Node, done: Done) -> Trace:
         recipe, key = self.decided[node.id]
         if self.sight.other_sources(recipe):
             recipe = self.sight.recipe(node, self.graph.resources, self._values(node))
             key = key_of_ingredients(recipe.ingredients, recipe.code)
             self.decided[node.id] = (recipe, key)
         every = dict.fromkeys((*done.seen.observations, *done.standing, *self.sight.standing(node, recipe)))
-        trace = Trace(
+        return Trace(
             key=key,
             node=node.id,
             ingredients=recipe.told,
@@ -225,9 +260,73 @@ class Engine:
             output=done.output,
             world=self.sight.world(),
         )
-        assert self.shelf.store is not None
-        self.shelf.store.put(trace)
-        return key
+
+    # --- mapped nodes
+
+    def _whole(self, node: Node, miss: Miss, mapped: Mapped) -> Trace:
+        """The whole of a mapped node all of whose elements are known: kept, if it may be."""
+        keeps = self.keeps(node) and not mapped.changed and not mapped.skipped
+        product = None if node.kind == "check" else self.mapper.whole(mapped, keeps)
+        done = Done(
+            node.id,
+            "ran",
+            product,
+            mapped.took_in_all(),
+            Seen(mapped.rests_on()),
+            tuple(mapped.standing),
+            mapped.wrote(),
+        )
+        trace = evolve(self._trace(node, done), made=mapped.oldest(time.time()), elements=len(mapped.names))
+        if keeps and self.shelf.store is not None:
+            self.shelf.store.put(trace)
+        return trace
+
+    def finish_mapped(self, node: Node, miss: Miss, mapped: Mapped) -> NodeReport:
+        """Take what came of the elements of a mapped node: the whole is kept, and this is the row."""
+        self.mapper.tidy(mapped)
+        told: dict[str, Any] = {
+            "seconds": mapped.seconds,
+            "why": miss.reasons,
+            "output": mapped.wrote(),
+            "elements": mapped.counts,
+            "saved_seconds": mapped.saved(),
+        }
+        if mapped.trouble is not None or mapped.failures:
+            return self._failed(node, miss, mapped.trouble or mapped.failure(), **told)
+        if mapped.skipped and len(mapped.skipped) == len(set(mapped.names)):
+            return self._row(node, "skipped", message=next(iter(mapped.skipped.values())), elements=mapped.counts)
+        if mapped.notices and not node.definition.reads and node.definition.expires is None and self.keeps(node):
+            self.notices[node.id] = list(mapped.notices)
+        if mapped.changed:
+            self.warnings.append(
+                f"{node.id}: {', '.join(mapped.changed)} changed while it ran: its result is used and not stored"
+            )
+        if mapped.held:
+            self.products[node.id] = self.mapper.held(mapped)
+            self.warnings.append(
+                f"{node.id}: elements of its value cannot be stored ({mapped.unstorable}): they run each time, and so "
+                f"do the steps that take it"
+            )
+            return self._row(node, "ran", key=miss.key or None, **told)
+        outcome = "passed" if node.kind == "check" else "ran"
+        if node.id not in self.decided or not miss.key:
+            product = None if node.kind == "check" else self.mapper.whole(mapped, keep=False)
+            trace = None
+        else:
+            trace = self._whole(node, miss, mapped)
+            product = trace.value
+        if product is not None:
+            self.products[node.id] = product
+            for each in product.contents:
+                self.gone.pop(each.digest, None)
+        return self._row(
+            node,
+            outcome,
+            key=trace.key if trace is not None else None,
+            value=product,
+            observations=trace.observations if trace is not None else (),
+            **told,
+        )
 
     def _failed(self, node: Node, miss: Miss, failure: Failure | None, **more: Any) -> NodeReport:
         outcome = "warned" if node.kind == "check" and node.definition.warn else "failed"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
+from stepcache.execution.batch import run_work
 from stepcache.execution.body import Bodies
 from stepcache.execution.work import Done, Work
 from stepcache.model import Node
@@ -29,7 +30,7 @@ class Inline:
         if not self._settled:
             self._settled = True
             self.before_first()
-        self._done.append(self.bodies.run(work))
+        self._done.append(run_work(work, self.bodies))
 
     def finished(self, wait: bool) -> list[Done]:
         """What has run since the last time."""

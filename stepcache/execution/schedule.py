@@ -14,6 +14,7 @@ from attrs import define, evolve, field, frozen
 
 from stepcache.errors import ValueGone
 from stepcache.execution.engine import Engine
+from stepcache.execution.mapped import Mapped
 from stepcache.execution.work import Done, Executor, Work
 from stepcache.model import Failure, Hit, Miss, Node, NodeReport, Reason
 
@@ -30,14 +31,17 @@ class Limits:
     fail_on_miss: bool = False
 
 
-@frozen
+@define(eq=False)
 class _Flight:
-    """A work that an executor has, and the claim that goes with it."""
+    """A node under way: the works of its that an executor has, and the claim that goes with it.
+
+    `mapped` is None where it runs once.
+    """
 
     node: Node
     miss: Miss
-    work: Work
     claim: AbstractContextManager[bool] | None
+    mapped: Mapped | None
 
     def let_go(self) -> None:
         if self.claim is not None:
@@ -54,6 +58,8 @@ class Schedule:
     describe: Callable[[BaseException], Failure]
     started: Callable[[Node], None] = lambda node: None
     finished: Callable[[NodeReport], None] = lambda row: None
+    progressed: Callable[[Node, int, int], None] = lambda node, done, total: None
+    """Told of so many elements of a mapped node that are done, of so many in all."""
     rows: dict[str, NodeReport] = field(factory=dict)
     stopped: str = ""
     _failures: int = 0
@@ -65,6 +71,9 @@ class Schedule:
     _queue: deque[tuple[Node, Miss]] = field(factory=deque)
     """What was decided on and waits for room."""
     _flights: dict[str, _Flight] = field(factory=dict)
+    """The nodes under way."""
+    _works: dict[str, tuple[_Flight, Work]] = field(factory=dict)
+    """What an executor has."""
     _keys: dict[str, str] = field(factory=dict)
     """The nodes under way by their keys: another one of the same key waits for the result."""
     _again: dict[str, str] = field(factory=dict)
@@ -138,7 +147,7 @@ class Schedule:
         if stopper is not None:
             return stopper
         if node.id in self._again:
-            return Miss(self.engine.key(node), (Reason(self._again.pop(node.id)),))  # type: ignore[arg-type]
+            return self._made_again(node)
         if self.limits.plan or self.limits.fail_on_miss:
             return self._planned(node)
         decision = self.engine.decide(node)
@@ -147,6 +156,14 @@ class Schedule:
         if node.id in self.engine.graph.excluded:
             return self._left(node, "deselected, and not in the cache")
         return decision
+
+    def _made_again(self, node: Node) -> NodeReport | Miss:
+        """Its value is gone; of a mapped node, only what is gone is made again."""
+        miss = Miss(self.engine.key(node), (Reason(self._again.pop(node.id)),))  # type: ignore[arg-type]
+        if not node.mapped:
+            return miss
+        decision = self.engine.by_elements(node, miss)
+        return self.engine.use(node, decision) if isinstance(decision, Hit) else miss
 
     def _left(self, node: Node, message: str) -> NodeReport:
         return NodeReport(node.id, node.kind, "skipped", node.file, needs=node.upstream, message=message)
@@ -178,12 +195,19 @@ class Schedule:
             return self.engine.use(node, decision)
         if node.id in self.engine.graph.excluded:
             return self._left(node, "deselected, and not in the cache")
-        return evolve(row, outcome="would-run", why=decision.reasons, key=decision.key or None)
+        mapped = self.engine.mapped.get(node.id)
+        elements = mapped.counts if mapped is not None else None
+        return evolve(row, outcome="would-run", why=decision.reasons, key=decision.key or None, elements=elements)
 
     # --- running
 
     def _start_next(self) -> bool:
-        """Start the first node that was decided on and that there is room for; whether there was one."""
+        """Start the first work that there is room for, of nodes under way first; whether there was one."""
+        for flight in self._flights.values():
+            mapped = flight.mapped
+            if mapped is not None and mapped.waits and mapped.gone is None and self.executor.takes(flight.node):
+                self._submit(flight, self.engine.batch(flight.node, flight.miss))
+                return True
         for at, (node, miss) in enumerate(self._queue):
             if self.stopped or self.executor.takes(node):
                 del self._queue[at]
@@ -211,17 +235,42 @@ class Schedule:
                     return
             self._keys[miss.key] = node.id
         self.started(node)
-        flight = self._flights[node.id] = _Flight(node, miss, self.engine.work(node, miss), claim)
-        self.executor.submit(flight.work)
+        flight = self._flights[node.id] = _Flight(
+            node, miss, claim, self.engine.mapped[node.id] if node.mapped else None
+        )
+        if flight.mapped is None:
+            self._submit(flight, self.engine.work(node, miss))
+        elif flight.mapped.over:
+            self._end(flight, None)
+
+    def _submit(self, flight: _Flight, work: Work) -> None:
+        self._works[work.id] = (flight, work)
+        self.executor.submit(work)
 
     def _land(self, done: Done) -> None:
-        flight = self._flights.pop(done.node)
-        self._keys.pop(flight.miss.key, None)
+        flight, work = self._works.pop(done.work)
+        if flight.mapped is not None:
+            self.engine.mapper.take(flight.mapped, done)
+            self.progressed(flight.node, flight.mapped.done, len(flight.mapped.names))
+            if not flight.mapped.over:
+                return
+        self._end(flight, work, done)
+
+    def _end(self, flight: _Flight, work: Work | None, done: Done | None = None) -> None:
+        """A node is no longer under way."""
+        node, miss, mapped = flight.node, flight.miss, flight.mapped
+        del self._flights[node.id]
+        self._keys.pop(miss.key, None)
         try:
-            if done.gone is not None:
-                self._lost(flight, done.gone)
-            else:
-                self._add(self.engine.finish(flight.node, flight.miss, flight.work, done))
+            gone = done.gone if done is not None else None
+            if mapped is not None:
+                gone = mapped.gone
+            if gone is not None:
+                self._lost(flight, gone)
+            elif mapped is not None:
+                self._add(self.engine.finish_mapped(node, miss, mapped))
+            elif work is not None and done is not None:
+                self._add(self.engine.finish(node, miss, work, done))
         finally:
             flight.let_go()
 

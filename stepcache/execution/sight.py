@@ -16,7 +16,7 @@ from stepcache.key.files import FileDigests
 from stepcache.key.ingredients import Facts, Recipe, Surroundings, facts_of, recipe, resource_functions
 from stepcache.key.look import SEPARATOR, Look, declared, named, now
 from stepcache.key.modules import Modules
-from stepcache.key.observe import Observer, Seen
+from stepcache.key.observe import Observer, Seen, Watch
 from stepcache.key.reach import CodeReader, Reach
 from stepcache.key.rules import Rules
 from stepcache.model import BoundResource, Node, Observation, Trace, Value
@@ -28,10 +28,21 @@ __all__ = ["Seen", "Sight"]
 class Watching:
     """A node's execution as it was seen; `seen` is asked once it is over."""
 
+    watch: Watch | None = None
     conclude: Callable[[], Seen] = lambda: Seen(())
 
     def seen(self) -> Seen:
         return self.conclude()
+
+    @property
+    def quiet(self) -> bool:
+        """Was nothing noted so far?"""
+        return self.watch is None or self.watch.quiet
+
+    def renew(self) -> None:
+        """What runs from now on is another execution: a quiet watch may go on."""
+        if self.watch is not None:
+            self.watch.renew()
 
 
 @define
@@ -54,6 +65,7 @@ class Sight:
     homes: Mapping[str, str] = field(factory=dict)
     """The modules of the files in which nodes are bound, by the files' portable names."""
     _world: str | None = None
+    _classes: dict[tuple[str, ...], bytes] = field(factory=dict)
     _rules: dict[tuple[tuple[str, ...], tuple[str, ...]], Rules] = field(factory=dict)
     _facts: dict[tuple[int, ...], tuple[Facts, object]] = field(factory=dict)
 
@@ -66,6 +78,16 @@ class Sight:
         classes = [self.reader.reach_class(each) for each in held if self.modules.is_project(each.partition(":")[0])]
         around = Surroundings(self.root, self.files, values, self.keyed)
         return recipe(node, resources, self._reach(node, resources), classes, around)
+
+    def classes_digest(self, classes: tuple[str, ...]) -> bytes:
+        """What project classes an element holds instances of, with their code and the variables that it reaches."""
+        found = self._classes.get(classes)
+        if found is None:
+            own = [self.reader.reach_class(c) for c in classes if self.modules.is_project(c.partition(":")[0])]
+            told = sorted((r.digest, *(f"{o.name}={o.digest}" for o in r.variables)) for r in own)
+            found = bytes.fromhex(digest_all("classes", (text for each in told for text in each)))
+            self._classes[classes] = found
+        return found
 
     def facts(self, made: Recipe | None) -> Facts:
         """What the code of a recipe says of what it reads; many nodes share one."""
@@ -160,8 +182,8 @@ class Sight:
     @contextmanager
     def watching(self, node: Node, facts: Facts) -> Iterator[Watching]:
         """Watch what runs in the block."""
-        watching = Watching()
         with self.observer.watch() as watch, self.loaded.importing():
+            watching = Watching(watch)
             yield watching
         settings = {s.name: s.value for s in node.settings}
         watching.conclude = lambda: watch.conclude(

@@ -21,15 +21,24 @@ _SILENT = Output()
 
 
 @frozen(eq=False)
+class Pieces:
+    """Stored elements: chunks, and of each element the number of its chunk and its place in that."""
+
+    chunks: tuple[Value, ...]
+    places: tuple[tuple[int, int], ...]
+
+
+@frozen(eq=False)
 class Batch:
     """Elements that a mapped step is to be run for, one after the other.
 
-    `given` are streams of what the parameters annotated `Each` get, by parameter; `names` tell the elements apart, as
-    hex digits.
+    `given` are what the parameters annotated `Each` get, by parameter; `names` tell the elements apart. `number` tells
+    the batch from others of the node.
     """
 
-    given: Mapping[str, Value]
-    names: tuple[str, ...]
+    given: Mapping[str, Pieces]
+    names: tuple[bytes, ...]
+    number: int
 
 
 @frozen(eq=False)
@@ -41,13 +50,17 @@ class Ended:
     seen: int = 0
     output: Output = _SILENT
     failure: Failure | None = None
+    digest: bytes = b""
+    classes: tuple[str, ...] = ()
+    """Of the value that it gave, which is the next of the batch's stream: empty where it has none."""
     held: Held | None = None
     unstorable: str = ""
+    message: str = ""
 
 
 @frozen(eq=False)
 class Work:
-    """One node that is to be run.
+    """One node that is to be run, or a mapped one for some of its elements: a batch.
 
     `key` is the one that was decided on ("" where an input has no digest). `facts` is what the code says of what it
     reads. `inputs` are the products of the nodes whose values it, or a resource of its, takes, by node id; a variant
@@ -62,17 +75,22 @@ class Work:
     keeps: bool
     batch: Batch | None = None
 
+    @property
+    def id(self) -> str:
+        """The node's id; that of a batch says which of the node's it is."""
+        return self.node.id if self.batch is None else f"{self.node.id} part {self.batch.number}"
+
 
 @frozen(eq=False)
 class Done:
-    """What came of a work.
+    """What came of the work of that id.
 
     `outcome` is "ran" (a check: it passed), "failed", "skipped" by its own body (`message` says why), or "gone":
     an input could not be had, and nothing ran. `product` is the value's place; `unstorable` says why it has none.
     `standing` is what the set-ups of its resources read.
     """
 
-    node: str
+    work: str
     outcome: Literal["ran", "failed", "skipped", "gone"]
     product: Product | None = None
     seconds: float = 0.0

@@ -73,6 +73,22 @@ class Picked:
                 added.append(node_id)
         return added
 
+    def take_element(self, mapped: str, element: str) -> None:
+        """Make one element of a mapped node that is among the nodes a target."""
+        self.targets[self._element(self.nodes[mapped], element)] = None
+
+    def _element(self, node: Node, element: str) -> str:
+        """Add the node that stands for one element of a mapped node; its id. Chains stay with that element."""
+        needs = tuple(
+            evolve(need, node=self._element(self.nodes[need.node], element))
+            if need.each and need.node is not None and self.nodes[need.node].mapped
+            else need
+            for need in node.needs
+        )
+        alone = evolve(node, id=f"{node.id}[{element}]", needs=needs, builds=(), element=element)
+        self.nodes[alone.id] = alone
+        return alone.id
+
 
 class Selector:
     """Turns what was asked for into the nodes of a run."""
@@ -142,12 +158,24 @@ class Selector:
             short = f"{scope.file}::{bare}"
             if bracket:
                 whole = wanted if wanted in family.ids.values() else base + variant
-                if self._fits(base, short, name) and self._take(definition, scope, under, whole):
+                if self._fits(base, short, name) and (
+                    self._take(definition, scope, under, whole) or self._take_element(family, whole)
+                ):
                     return
             elif self._fits(base, short, name):
                 self._take(definition, scope, under)
                 return
         yield self._unknown(scope, selector, name)
+
+    def _take_element(self, family: Family, wanted: str) -> bool:
+        """Take one element of a mapped step: `name[KEY]`, or `name[variant][KEY]`."""
+        mapped = [i for i in family.ids.values() if wanted.startswith(f"{i}[") and wanted.endswith("]")]
+        if family.elements is None or family.broken or not mapped:
+            return False
+        self.picked.take(family, lambda node: False)
+        node = max(mapped, key=len)
+        self.picked.take_element(node, wanted[len(node) + 1 : -1])
+        return True
 
     @staticmethod
     def _fits(base: str, asked: str, name: str) -> bool:

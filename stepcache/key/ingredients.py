@@ -91,6 +91,8 @@ def recipe(
         found.append(Ingredient("version", "version", digest("version", node.definition.version)))
     if node.definition.outputs:
         found.append(Ingredient("setting", "@step(outputs=…)", digest("outputs", *node.definition.outputs)))
+    if node.element is not None:  # its value is that element, and not the whole
+        found.append(Ingredient("input", "the element", digest("element", node.element)))
     settings = [s for s in node.settings if s.name not in ignored]
     for setting in settings:
         found.extend(_setting(setting.name, setting, around))
@@ -171,6 +173,8 @@ def _inputs(need: Need, prefix: str, around: Surroundings) -> Iterator[Ingredien
     if need.node is not None:
         tag = "each" if need.each else "input"
         yield Ingredient("input", name, digest(tag, around.values[need.node].output(need.output).digest))
+    elif need.each:  # of one element: which one is not part of the recipe
+        yield Ingredient("input", name, digest("each"))
     if need.variants is not None:
         params = dict(need.params)
         for variant, node in need.variants:

@@ -75,7 +75,7 @@ def whole(elements: Elements, vault: Vault) -> Value:
     parts = [vault.keep(_content((index, elements.keys is not None, elements.places)))]
     if elements.keys is not None:
         parts.append(vault.keep(vault.content(list(elements.keys))))
-    told = [
+    told: list[bytes | str] = [
         "sequence" if elements.keys is None else f"mapping {parts[1].digest}",
         "" if elements.places is None else repr(list(elements.places)),
         b"".join(entry.digest for entry in elements.entries),
@@ -163,6 +163,27 @@ def read_pack(value: Value, vault: Vault) -> Pack:
         [tuple(Observation(*o) for o in each) for each in seen],
         {number: Output(*o) for number, o in outputs.items()},
         covers,
+    )
+
+
+def covering(packs: Sequence[tuple[str, Pack]]) -> Pack:
+    """One pack with the elements of *packs*, each given with its digest; where several have one, the first counts."""
+    rows: dict[bytes, tuple[Pack, int]] = {}
+    for _, pack in packs:
+        for at, name in enumerate(pack.names):
+            rows.setdefault(name, (pack, at))
+    seen: dict[tuple[Observation, ...], int] = {}
+    for pack, at in rows.values():
+        seen.setdefault(pack.seen[pack.seen_of[at]], len(seen))
+    return Pack(
+        names=list(rows),
+        entries=[pack.entries[at] for pack, at in rows.values()],
+        seconds=[pack.seconds[at] for pack, at in rows.values()],
+        made=[pack.made[at] for pack, at in rows.values()],
+        seen_of=[seen[pack.seen[pack.seen_of[at]]] for pack, at in rows.values()],
+        seen=list(seen),
+        outputs={number: pack.outputs[at] for number, (pack, at) in enumerate(rows.values()) if at in pack.outputs},
+        covers=[each for digest, pack in packs for each in (digest, *pack.covers)],
     )
 
 

@@ -63,9 +63,11 @@ class StreamWriter:
         self._parts: list[Value] = []
         self._count = 0
 
-    def add(self, element: object) -> None:
-        """Keep the next element. Raises Unstorable."""
-        self.put(self._vault.content(element, self._codec, self._tmp))
+    def add(self, element: object, tmp: Path | None = None) -> Content:
+        """Keep the next element, which may hold paths inside *tmp*. Raises Unstorable."""
+        content = self._vault.content(element, self._codec, tmp or self._tmp)
+        self.put(content)
+        return content
 
     def put(self, content: Content) -> None:
         """Keep the next element, which is encoded already."""
