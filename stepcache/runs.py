@@ -66,8 +66,8 @@ class Run:
         for meant, output in ((name, None), *_makers(name, [nodes[r.id] for r in rows])):
             for fits in (
                 lambda r: r.id == meant,  # noqa: B023 - called before the loop goes on
-                lambda r: nodes[r.id].base == meant,  # noqa: B023
-                lambda r: nodes[r.id].name == meant,  # noqa: B023
+                lambda r: nodes[r.id].base == meant and nodes[r.id].element is None,  # noqa: B023
+                lambda r: nodes[r.id].name == meant and nodes[r.id].element is None,  # noqa: B023
                 lambda r: r.id.rpartition("::")[2] == meant,  # noqa: B023
             ):
                 found = [row for row in rows if fits(row)]
