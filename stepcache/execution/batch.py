@@ -12,7 +12,7 @@ from stepcache.api import Skipped
 from stepcache.errors import Unstorable, ValueGone
 from stepcache.execution.body import Bodies
 from stepcache.execution.call import BuiltIns, arguments_of, call
-from stepcache.execution.debugging import Debugger, is_quit
+from stepcache.execution.debugging import is_quit
 from stepcache.execution.sight import Watching
 from stepcache.execution.values import Held, Inputs
 from stepcache.execution.work import Batch, Done, Ended, Pieces, Work

@@ -21,7 +21,7 @@ from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight, Watching
 from stepcache.execution.values import Inputs
 from stepcache.execution.work import Done, Work
-from stepcache.model import Failure, Node, Observation, Value
+from stepcache.model import Failure, Node, Observation, Output, Value
 from stepcache.store.content import Content
 from stepcache.store.objects import loaded
 from stepcache.store.vault import Vault
