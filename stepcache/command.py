@@ -15,6 +15,7 @@ from stepcache import __version__, replaying, stamping
 from stepcache.binding import markers
 from stepcache.builtin import BUILT_IN, terminal_report
 from stepcache.errors import CollectionFailed, StepcacheError
+from stepcache.execution.mapper import elements_id
 from stepcache.model import ExitCode, RunReport
 from stepcache.opening import configure
 from stepcache.plugins import installed_version
@@ -252,7 +253,9 @@ def _clear(session: Session, terminal: Terminal) -> None:
     if store is None or (session.collection.problems and not options.continue_on_collection_errors):
         return
     selected = options.args or options.keyword or options.markexpr or options.lf or options.deselect
-    ids = set(session.graph.nodes) - session.graph.excluded if selected else None
+    chosen = set(session.graph.nodes) - session.graph.excluded
+    mapped = {elements_id(session.graph.nodes[i]) for i in chosen if session.graph.nodes[i].mapped}
+    ids = chosen | mapped if selected else None
     cleared = store.clear(ids)
     terminal.lines([cleared_line(cleared.count, cleared.size, cleared.stored, cleared.seconds)])
 

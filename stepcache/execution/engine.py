@@ -345,7 +345,13 @@ class Engine:
     def lose(self, gone: ValueGone, maker: Node) -> None:
         """A value is not to be had: its maker's stored result is no answer any more."""
         self.gone[gone.digest] = gone.reason
-        self.products.pop(maker.id, None)
+        product = self.products.pop(maker.id, None)
+        if maker.mapped and isinstance(product, Value):  # only what is gone of it is made again: all that is
+            for each in product.contents:
+                try:
+                    self.shelf.all.data(each)
+                except ValueGone as another:
+                    self.gone[another.digest] = another.reason
 
     def without(self, node: Node, miss: Miss, maker: Node | None, gone: ValueGone, failure: Failure) -> NodeReport:
         """The row of a node whose input cannot be had: its maker is not to run, or did, and to no avail."""

@@ -192,11 +192,12 @@ class Mapped:
         return tuple(dict.fromkeys(each for one in sets.values() for each in one))
 
     def _places(self) -> list[tuple[Pack, int]]:
-        return [self.found[name] for _, name in self.results()]
+        return [self.found[name] for _, name in self.results() if name in self.found]
 
     def took_in_all(self) -> float:
         """How long all elements took to make, in seconds."""
-        return sum(pack.seconds[at] for pack, at in map(self.found.__getitem__, dict.fromkeys(self.names)))
+        every = (self.found[name] for name in dict.fromkeys(self.names) if name in self.found)
+        return sum(pack.seconds[at] for pack, at in every)
 
     def saved(self) -> float:
         """How long those took to make that were found, in seconds."""

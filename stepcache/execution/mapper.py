@@ -29,6 +29,8 @@ from stepcache.store.mapped import Entry, Pack, covering, keep_pack, loaded_elem
 
 # So many packs are read without a thought; more are put together.
 _MANY_PACKS = 8
+# A pack is left alone if it is so many times as large as all smaller ones together.
+_GROWTH = 8
 # So many elements are named by --why.
 _MOST_NAMED = 10
 _SILENT = Output()
@@ -226,7 +228,7 @@ class Mapper:
         by_size = sorted(mapped.packs, key=lambda each: len(each[1].names))
         together, size = by_size[:2], sum(len(pack.names) for _, pack in by_size[:2])
         for each in by_size[2:]:
-            if len(each[1].names) > 2 * size:
+            if len(each[1].names) > _GROWTH * size:
                 break
             together.append(each)
             size += len(each[1].names)
@@ -307,11 +309,16 @@ class _LookUp:
         return None if self.mapper.shelf.held(chunk) else "evicted"
 
 
+def elements_id(node: Node) -> str:
+    """Under which id the cache has the elements of a mapped node."""
+    mapped = node.id if node.element is None else node.id.removesuffix(f"[{node.element}]")
+    return f"{mapped}[*]"
+
+
 def _of_all(node: Node) -> Node:
     """What stands for all elements of a mapped node in the cache."""
-    mapped = node.id if node.element is None else node.id.removesuffix(f"[{node.element}]")
     needs = tuple(evolve(need, node=None) if need.each else need for need in node.needs)
-    return evolve(node, id=f"{mapped}[*]", needs=needs, element=None)
+    return evolve(node, id=elements_id(node), needs=needs, element=None)
 
 
 def _only(node: Node, need: Need, source: Source) -> Source:
