@@ -10,7 +10,7 @@ from types import TracebackType
 from stepcache.api import Skipped
 from stepcache.collect.harvest import portable_name
 from stepcache.errors import CollectionFailed, UsageError
-from stepcache.model import Problem
+from stepcache.model import Definition, Problem
 
 
 def import_problem(path: str, shown: str, root: str, error: BaseException) -> Problem:
@@ -26,18 +26,29 @@ def import_problem(path: str, shown: str, root: str, error: BaseException) -> Pr
     if where != path:
         own = next((number for file, number in reversed(places) if file == path), 1)
         lines.append(f"{shown}:{own}: cannot be imported, because of {at}")
-    first = f"{at}: {_said(error)}"
+    first = f"{at}: {_said(error, path)}"
     lines.append(f"  {first}" if lines else first)
     text = linecache.getline(where, line).strip()
     if text:
         lines.append(f"    {text}")
-    hint = _hint(error)
+    hint = _hint(error, path)
     if hint:
         lines.append(f"  {hint}")
     return Problem(shown, "\n".join(lines))
 
 
-def _said(error: BaseException) -> str:
+def assertless_problem(check: Definition) -> Problem:
+    """A check that would pass whatever its values are."""
+    return Problem(
+        f"{check.source.file}::{check.name}",
+        f"{check.source.file}:{check.source.line}: {check.name} can't fail: under `python -O` Python leaves out the "
+        f"asserts of what it imports itself\n"
+        "  run Python without -O and PYTHONOPTIMIZE, or have stepcache import the file: "
+        f'stepcache.run("{check.source.file}")',
+    )
+
+
+def _said(error: BaseException, path: str) -> str:
     if isinstance(error, UsageError):
         return str(error)
     if isinstance(error, SystemExit):
@@ -45,10 +56,12 @@ def _said(error: BaseException) -> str:
     if isinstance(error, Skipped):
         return "skip() was called while the file was imported"
     text = str(error)
+    if isinstance(error, OSError) and error.filename == path:
+        text = f"it is a link to {os.readlink(path)}: {error.strerror}" if os.path.islink(path) else str(error.strerror)
     return f"cannot be imported: {type(error).__name__}" + (f": {text}" if text else "")
 
 
-def _hint(error: BaseException) -> str:
+def _hint(error: BaseException, path: str) -> str:
     if isinstance(error, ModuleNotFoundError):
         return "install it, correct the name, or name its folder in `pythonpath` of the configuration"
     if isinstance(error, SystemExit):
@@ -57,6 +70,8 @@ def _hint(error: BaseException) -> str:
         return "put @mark.skip on the steps, or call skip() in a step"
     if isinstance(error, PermissionError):
         return "make the file readable"
+    if isinstance(error, OSError) and error.filename == path and os.path.islink(path):
+        return "correct the link, or remove it"
     return ""
 
 

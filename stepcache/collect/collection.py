@@ -10,11 +10,11 @@ from types import ModuleType
 from attrs import define, evolve, field
 
 from stepcache import api
-from stepcache.collect.broken import import_problem
+from stepcache.collect.broken import assertless_problem, import_problem
 from stepcache.collect.discover import STEPCONF, Asked, stepconf_chain
 from stepcache.collect.harvest import Level, harvest, placed, portable_name, replaced_problems, signature_problems
 from stepcache.collect.imports import hidden_siblings, importers, replaced_definitions
-from stepcache.collect.load import ProjectModules, look_anew, same_file
+from stepcache.collect.load import ProjectModules, has_asserts, look_anew, same_file
 from stepcache.model import Definition, Problem, Source
 
 
@@ -140,6 +140,7 @@ class Collector:
         known = self._modules.loaded.get(module.__name__)
         level, problems = harvest(module, path, self._modules.root, known.made if known is not None else ())
         problems += signature_problems(level)
+        problems += [assertless_problem(each) for each in level.checks if not has_asserts(each.module)]
         if known is not None:
             problems += replaced_problems(level, replaced_definitions(known, module), self._modules.root)
         self._collection.levels[path] = level

@@ -66,7 +66,8 @@ class Loader(SourceFileLoader):
         """Compile the source as it stands now; bytecode files are neither read nor written."""
         source = self.get_data(self.path)
         self._modules.note(fullname, self.path, source)
-        return self.source_to_code(source, self.path)
+        # With its asserts under `python -O` too: a check that asserts nothing would pass.
+        return compile(source, self.path, "exec", dont_inherit=True, optimize=0)
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module, with its reads watched."""
@@ -314,6 +315,13 @@ class ProjectModules:
         parent, _, child = name.rpartition(".")
         if parent in sys.modules and getattr(sys.modules[parent], child, None) is module:
             delattr(sys.modules[parent], child)
+
+
+def has_asserts(name: str) -> bool:
+    """Are the asserts of a loaded project module executed? Python itself leaves them out under `python -O`."""
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    return not sys.flags.optimize or isinstance(getattr(spec, "loader", None), Loader)
 
 
 def spec_of(name: str) -> ModuleSpec | None:

@@ -22,6 +22,8 @@ ROOT = "root:"
 def interpreter() -> tuple[Ingredient, ...]:
     """Python's implementation and minor version, and the platform and machine type."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if sys.flags.optimize:  # installed code runs without its asserts
+        version += " -" + "O" * sys.flags.optimize
     implementation = f"{sys.implementation.name} {version}{getattr(sys, 'abiflags', '')}"
     platform = f"{sys.platform} {os.uname().machine} {sys.byteorder}"
     return (

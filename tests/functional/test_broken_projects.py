@@ -623,8 +623,7 @@ def test_a_broken_project_by_the_command(stepcache_project: Project, case: Broke
 def test_a_file_that_cannot_be_read(stepcache_project: Project) -> None:
     stepcache_project.write("pipeline_x.py").chmod(0)
     assert stepcache_project.run().errors == [
-        "pipeline_x.py:1: cannot be imported: PermissionError: [Errno 13] Permission denied: "
-        f"'{stepcache_project.path}/pipeline_x.py'\n  make the file readable"
+        "pipeline_x.py:1: cannot be imported: PermissionError: Permission denied\n  make the file readable"
     ]
 
 
@@ -633,9 +632,38 @@ def test_a_link_to_a_file_that_is_gone(stepcache_project: Project) -> None:
     result = stepcache_project.run()
     assert result.exit_code == 2
     assert result.errors == [
-        "pipeline_x.py:1: cannot be imported: FileNotFoundError: [Errno 2] No such file or directory: "
-        f"'{stepcache_project.path}/pipeline_x.py'"
+        "pipeline_x.py:1: cannot be imported: FileNotFoundError: it is a link to nowhere.py: No such file or directory\n"
+        "  correct the link, or remove it"
     ]
+
+
+def test_a_check_without_its_asserts_is_refused(stepcache_project: Project) -> None:
+    project = stepcache_project
+    project.write(
+        "pipeline_x.py",
+        """
+        import stepcache
+        from stepcache import step
+
+        @step
+        def a():
+            return 1
+
+        def check_a(a):
+            assert a == 2
+
+        if __name__ == "__main__":
+            import pipeline_x
+            print(pipeline_x.a.run(check=False).errors[0]["message"])
+        """,
+    )
+    told = project.python("-O", "pipeline_x.py")
+    assert (told.stdout, told.stderr) == (
+        "pipeline_x.py:8: check_a can't fail: under `python -O` Python leaves out the asserts of what it imports itself\n"
+        "  run Python without -O and PYTHONOPTIMIZE, or have stepcache import the file: "
+        'stepcache.run("pipeline_x.py")\n',
+        "",
+    )
 
 
 def test_after_an_error_is_mended_the_same_process_goes_on(stepcache_project: Project) -> None:

@@ -426,3 +426,30 @@ def test_checks_hold_for_values_below_a_pipelines_params(project: Project) -> No
     assert result.exit_code == 1
     assert result.outcomes["pipeline_x.py::check_clean@whole"] == "failed"
     assert result.outcomes["pipeline_x.py::whole"] == "blocked"
+
+
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_python_minus_o_leaves_no_assert_out(stepcache_project: Project, level: str) -> None:
+    project = stepcache_project
+    project.write("asserting.py", "def same(one, other):\n    assert one == other\n")
+    project.write(
+        "pipeline_x.py",
+        """
+        from asserting import same
+        from stepcache import step
+
+        @step
+        def a():
+            return 1
+
+        def check_own(a):
+            assert a == 2
+
+        def check_of_helper(a):
+            same(a, 2)
+        """,
+    )
+    result = project.command(env={"PYTHONOPTIMIZE": level})
+    assert result.exit_code == 1
+    assert names(result) == {"a": "ran", "check_own": "failed", "check_of_helper": "failed"}
+    assert "FAILED pipeline_x.py::check_own - assert 1 == 2" in result.lines
