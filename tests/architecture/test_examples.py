@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from stepcache.api.options import StepOptions
 
 if TYPE_CHECKING:
     from conftest import Example
@@ -99,6 +103,69 @@ def test_a_plugin_adds_a_step_and_a_codec(example: Example) -> None:
 
     example.edit("ratios.py", "range(1, terms + 1)", "range(1, terms + 2)")
     assert set(example.outcomes().values()) == {"ran", "passed"}
+
+
+@pytest.mark.parametrize("example", ["sweep"], indirect=True)
+def test_a_sweep(example: Example) -> None:
+    models = {f"model[{depth}-{leaf}]": "ran" for depth in (1, 3, 5) for leaf in (2, 20)}
+    first = example.outcomes()
+    assert {name: outcome for name, outcome in first.items() if name in models} == models
+    assert first["error[1-20]"] == "cached"  # the two models of one cut are the same
+    assert set(example.outcomes().values()) == {"cached"}
+
+    swept = example.outcomes("-P", "model.depth=[2,4,8]")
+    models = {f"model[{depth}-{leaf}]": "ran" for depth in (2, 4, 8) for leaf in (2, 20)}
+    assert {name: outcome for name, outcome in swept.items() if name.startswith("model")} == models
+    assert [swept[name] for name in ("points", "halves", "ranking")] == ["cached", "cached", "ran"]
+    one = example.outcomes("-P", "model.depth=5")
+    assert {name: outcome for name, outcome in one.items() if outcome != "cached"} == {
+        "ranking": "ran",
+        "check_the_best_is_better_than_the_mean": "passed",
+        "sweep": "ran",
+    }
+    table = example.python("-c", "import stepcache; print(stepcache.load('pipeline_sweep.py::sweep'))")
+    assert [line.split() for line in table.splitlines()][:2] == [["5-2", "0.1347"], ["5-20", "0.1459"]]
+    row = example.python("-c", "import stepcache; print(stepcache.run('pipeline_sweep.py').table('error')[0])")
+    assert row == "{'depth': 1, 'leaf': 2, 'value': 0.4745185061490763}\n"
+
+
+ALL_OF_OPTIONS = ("lines", "sales", "by_sign", "taken", "given_back", "taxed", "dollars", "table", "today", "report")
+
+
+def test_the_example_of_options_has_each_of_them_once() -> None:
+    source = (Path(__file__).parents[2] / "examples" / "options" / "pipeline_options.py").read_text(encoding="utf-8")
+    calls = [each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.Call)]
+    steps = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "step"]
+    used = [keyword.arg for call in steps for keyword in call.keywords]
+    assert sorted(str(name) for name in used) == sorted(StepOptions.__annotations__)
+
+
+@pytest.mark.parametrize("example", ["options"], indirect=True)
+def test_each_option_of_a_step(example: Example) -> None:
+    def ran(*args: str) -> set[str]:
+        return {name for name, outcome in example.outcomes(*args).items() if outcome == "ran"}
+
+    assert ran() == set(ALL_OF_OPTIONS)
+    assert ran() == {"today"}
+    assert ran("-P", "verbose=true") == {"today"}
+
+    example.edit("pipeline_options.py", "taxes of 2025", "taxes of 2026")
+    assert ran() == {"taxed", "today"}  # it came out the same
+    example.edit("pipeline_options.py", "taxes of 2026", "taxes of 2025")
+
+    saved = example.folder / "out" / "table.csv"
+    saved.unlink()
+    assert ran() == {"today"}
+    example.edit("out/table.csv", "Emma,10.59", "Emma,11.00")
+    assert "was edited after it was saved" in example.run()
+    assert "Emma,11.00" in saved.read_text(encoding="utf-8")
+    assert "1 ran, 9 cached in" in example.run("--force-save")
+    assert "Emma,10.59" in saved.read_text(encoding="utf-8")
+
+    (example.folder / "data" / "sales-3.csv").write_text("Villette,-12.00\n", encoding="utf-8")
+    assert ran() == {"lines", "sales", "by_sign", "given_back", "table", "today", "report"}  # not `taken`
+    assert ran("--cache=on") <= {"today"}
+    assert ran("--cache=on") == set()
 
 
 @pytest.mark.skipif(bool(MISSING), reason=f"the examples extra is not installed: no {', '.join(MISSING)}")
