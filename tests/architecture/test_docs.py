@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from stepcache import hookspecs
+from stepcache.api.options import StepOptions
 from stepcache.config import Configuration
+from stepcache.config.flags import FLAGS
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [
@@ -32,6 +34,16 @@ def test_every_key_of_the_configuration_is_explained() -> None:
 def test_every_hook_is_explained() -> None:
     hooks = {name for name in vars(hookspecs) if name.startswith("stepcache_")}
     assert set(re.findall(r"^\| `(stepcache_\w+)\(", page("writing-plugins.md"), re.MULTILINE)) == hooks
+
+
+def test_every_option_of_the_command_is_explained() -> None:
+    rows = re.findall(r"^\| (`-.*?) \|", page("command.md"), re.MULTILINE)
+    assert sorted(name for row in rows for name in re.findall(r"`(--?\w[\w-]*)`", row)) == sorted(FLAGS)
+
+
+def test_every_option_of_a_step_is_explained() -> None:
+    table = page("authoring.md").partition("## Options of `@step`")[2].partition("##")[0]
+    assert set(re.findall(r"^\| `(\w+)=", table, re.MULTILINE)) == set(StepOptions.__annotations__)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
