@@ -16,12 +16,21 @@ _VERSION = {("--version",), ("-V",)}
 
 def console_main() -> None:
     """The `stepcache` command."""
-    status = main()
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # its descriptor is closed, and no file of ours should get that number
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - it stays open
+    status = 0
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has gone: keep Python's own flush at exit from complaining of it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = main()
+        if not sys.stdout.closed:
+            sys.stdout.flush()
+    except OSError as error:
+        from stepcache.report.outlet import drop
+
+        drop(sys.stdout.fileno())  # Python's own flush at exit would complain again
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"ERROR: the report cannot be written: {error.strerror}\n")
+            status = status or 4
     sys.exit(status)
 
 

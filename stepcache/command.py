@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import TextIO
 from stepcache import __version__, replaying, stamping
 from stepcache.binding import markers
 from stepcache.builtin import BUILT_IN, terminal_report
-from stepcache.errors import CollectionFailed, StepcacheError
+from stepcache.errors import CollectionFailed, StepcacheError, UsageError
 from stepcache.execution.mapper import elements_id
 from stepcache.model import ExitCode, RunReport
 from stepcache.opening import configure
@@ -31,6 +32,7 @@ from stepcache.report import (
     steps_lines,
     verified_lines,
 )
+from stepcache.report.outlet import Outlet
 from stepcache.report.terminal import Terminal
 from stepcache.session import Call, Session, collect, execute, open_session
 from stepcache.stamp import Asked
@@ -50,8 +52,8 @@ def command(arguments: tuple[str, ...], plugins: tuple[object, ...], asked: Aske
     except StepcacheError as error:
         sys.stderr.write(f"ERROR: {error}\n")
         return ExitCode.USAGE
-    except BrokenPipeError:
-        return ExitCode.OK
+    except BrokenPipeError:  # cut short: what was not told may have failed
+        return ExitCode.FAILED
     except Exception:  # noqa: BLE001 - nothing of ours may end in Python's own traceback without being named as ours
         sys.stderr.write("INTERNALERROR> " + traceback.format_exc().replace("\n", "\nINTERNALERROR> ").rstrip("> "))
         sys.stderr.write("\nThis is a fault of stepcache, not of your pipeline: please report it.\n")
@@ -75,15 +77,20 @@ def _command(call: Call) -> int:
 def _help(call: Call) -> int:
     options, _, plugins = configure(call, os.environ, Path.cwd())
     if options.version:
-        sys.stdout.write(f"stepcache {__version__}\n")
+        _say(f"stepcache {__version__}")
         return ExitCode.OK
     from stepcache.config import PluginOption
     from stepcache.config.help_text import help_text
     from stepcache.report.writer import terminal_width
 
     offered = [each for own in plugins.hook.stepcache_options() for each in own if isinstance(each, PluginOption)]
-    sys.stdout.write(help_text(offered, terminal_width(os.environ)).rstrip("\n") + "\n")
+    _say(help_text(offered, terminal_width(os.environ)).rstrip("\n"))
     return ExitCode.OK
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # who has read enough has gone
+        sys.stdout.write(text + "\n")
 
 
 def _with_session(session: Session) -> int:
@@ -142,17 +149,20 @@ def _told_by_pytest(session: Session, report: RunReport) -> RunReport:
 def _report_stream(session: Session) -> Iterator[TextIO]:
     """Where the report goes: standard output as it is now, whatever is captured later."""
     base = sys.stderr if session.options.json == "-" else sys.stdout
-    if session.options.capture != "fd":
+    if session.options.capture == "no":  # what the steps print goes there too, in the order in which it comes
         yield base
         return
     try:
-        descriptor = os.dup(base.fileno())
+        stream = Outlet(base)
     except (OSError, ValueError):  # standard output is no file: someone else captures it
         yield base
         return
-    base.flush()
-    with open(descriptor, "w", encoding=base.encoding or "utf-8", errors="backslashreplace") as stream:
+    with contextlib.suppress(OSError):  # what stands in it stays there: the command's last flush tells of it
+        base.flush()
+    with stream:
         yield stream
+    if stream.lost is not None and not isinstance(stream.lost, BrokenPipeError):
+        raise UsageError(f"the report cannot be written: {stream.lost.strerror}")
 
 
 def _facts(session: Session) -> HeaderFacts:

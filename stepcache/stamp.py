@@ -373,7 +373,7 @@ def told(asked: Asked) -> int | None:
             return None
         Told(*marshal.loads(rest)).tell(time.perf_counter() - asked.began)
     except BrokenPipeError:
-        return 0
+        return head.exit_code
     except OSError:
         return None
     return head.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -129,16 +130,19 @@ class _Stream:
     def __init__(self, name: str, by_descriptor: bool) -> None:
         self.name = name
         self._number = {"stdout": 1, "stderr": 2}[name]
-        self._before: IO[str] = getattr(sys, name)
+        self._before: IO[str] | None = getattr(sys, name)
         self._saved: int | None = None
         self._file: IO[bytes] | None = None
-        self._text: Any = io.StringIO()
+        self._is_open = True
+        self._text: Any = _Kept()
         if by_descriptor:
             self._redirect()
         setattr(sys, name, self._text)
 
     def _redirect(self) -> None:
-        self._before.flush()
+        if self._before is not None:
+            with contextlib.suppress(OSError, ValueError):  # it may be closed, or its reader have gone
+                self._before.flush()
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - close() closes it
         try:
             self._saved = os.dup(self._number)
@@ -147,12 +151,15 @@ class _Stream:
             self._file = None
             return
         os.dup2(self._file.fileno(), self._number)
-        self._text = io.TextIOWrapper(
-            _Unclosable(self._number), encoding="utf-8", errors="backslashreplace", newline="", write_through=True
-        )
+        self._text = self._writer()
+
+    def _writer(self) -> io.TextIOWrapper:
+        raw = _Unclosable(self._number)
+        return _Writer(raw, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
 
     def suspend(self) -> None:
-        self._text.flush()
+        self._settle()
+        self._is_open = False
         if self._saved is not None:
             os.dup2(self._saved, self._number)
         setattr(sys, self.name, self._before)
@@ -161,15 +168,32 @@ class _Stream:
         if self._file is not None:
             os.dup2(self._file.fileno(), self._number)
         setattr(sys, self.name, self._text)
+        self._is_open = True
+
+    def _settle(self) -> None:
+        """Put the stream and its descriptor back: what ran may have closed or replaced them."""
+        if not self._is_open:
+            return
+        current = getattr(sys, self.name, None)
+        if current is not self._text and type(current) is io.TextIOWrapper:
+            with contextlib.suppress(OSError, ValueError):  # it is not ours: it may be closed, or its file be full
+                current.flush()
+        if self._file is not None:
+            os.dup2(self._file.fileno(), self._number)
+        try:
+            self._text.flush()
+        except ValueError:  # it was detached from its descriptor
+            self._text = self._writer()
+        setattr(sys, self.name, self._text)
 
     def take(self) -> str:
+        self._settle()
         if self._file is None:
             text = self._text.getvalue()
             if text:
                 self._text.seek(0)
                 self._text.truncate()
             return _cut(text)
-        self._text.flush()
         size = os.fstat(self._file.fileno()).st_size
         if not size:
             return ""
@@ -187,10 +211,27 @@ class _Stream:
 
 
 class _Unclosable(io.FileIO):
-    """A descriptor that a stream may close without its being closed."""
+    """A descriptor that streams may close without its being closed."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number, "wb", closefd=False)
+
+    def close(self) -> None:
+        pass
+
+
+class _Writer(io.TextIOWrapper):
+    """Text for a descriptor; what runs may close it, and others go on writing."""
+
+    def close(self) -> None:
+        self.flush()
+
+
+class _Kept(io.StringIO):
+    """Text in memory, which is there after what runs has closed it."""
+
+    def close(self) -> None:
+        pass
 
 
 class _LogLines:
