@@ -73,7 +73,7 @@ def _collect(session: Session) -> None:
     collector = Collector(session.project.loaded, lambda path: is_pipeline_file(os.path.basename(path), rules))
     main = notebook(session)
     if main is not None:
-        session.sight.reader.forget(["__main__"])  # any cell may have set its variables since the last run
+        session.sight.forget(["__main__"])  # any cell may have set its variables since the last run
     session.collection = collector.collect(asked, offered(session), main)
     for module in collector.stepconfs():
         session.plugins.add_stepconf(module)

@@ -62,6 +62,8 @@ def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition]
         if found is None:
             continue
         definition = placed(found, root)
+        if definition is not found and isinstance(value, api.Defined):
+            value.definition = definition  # each module that imports it harvests it as well
         present.add(identity(definition))
         known = next((taken[name] for name in (definition.name, *definition.outputs) if name in taken), None)
         if known is not None:
@@ -73,10 +75,9 @@ def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition]
     for each in made:
         if each.module != module.__name__ or "<locals>" in getattr(each.function, "__qualname__", ""):
             continue
-        other = last.get(each.name)
-        first = placed(each, root)
         if identity(each) in present:
             continue
+        other, first = last.get(each.name), placed(each, root)
         if class_of(each):
             problems.append(_in_class(file, first))
         elif other is not None and other.source.path == first.source.path and other.source.line != first.source.line:

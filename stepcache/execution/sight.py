@@ -68,6 +68,7 @@ class Sight:
     _classes: dict[tuple[str, ...], bytes] = field(factory=dict)
     _rules: dict[tuple[tuple[str, ...], tuple[str, ...]], Rules] = field(factory=dict)
     _facts: dict[tuple[int, ...], tuple[Facts, object]] = field(factory=dict)
+    _reached: dict[str, tuple[Node, Reach]] = field(factory=dict)
 
     # --- code
 
@@ -105,11 +106,22 @@ class Sight:
             self._reach(node, resources)
 
     def _reach(self, node: Node, resources: Mapping[str, BoundResource]) -> Reach:
+        known = self._reached.get(node.id)
+        if known is None or known[0] is not node:
+            known = self._reached[node.id] = (node, self._read(node, resources))
+        return known[1]
+
+    def _read(self, node: Node, resources: Mapping[str, BoundResource]) -> Reach:
         functions = [node.definition.function]
         functions += [b.definition.function for b in resource_functions(node, resources)]
         settings = {s.name: s.value for s in node.settings}
         home = sys.modules.get(self.homes.get(node.file, node.definition.module))
         return self.reader.reach(functions, settings=settings, home=home or sys.modules["__main__"])
+
+    def forget(self, modules: Iterable[str]) -> None:
+        """Read all code anew; the variables of *modules*, which were imported again, too."""
+        self._reached.clear()
+        self.reader.forget(modules)
 
     def other_sources(self, made: Recipe) -> bool:
         """Were modules that the code reaches imported since, from other sources than the recipe was made of?"""
@@ -119,7 +131,7 @@ class Sight:
             if name in self.loaded.loaded and self.reader.source_of(name) not in (None, self.loaded.loaded[name].source)
         ]
         if other:
-            self.reader.forget(other)
+            self.forget(other)
         return bool(other)
 
     def world(self) -> str:

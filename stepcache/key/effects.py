@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepcache.key.spaces import Space
-from stepcache.key.table import Binding, Chain, Unit
+from stepcache.key.table import Binding, Chain, Unit, registers
 from stepcache.key.vertex import Vertex
 from stepcache.key.walking import Walk
 
@@ -29,7 +29,8 @@ class Effects:
                 space = self._walk.space(module)
                 if space is None or space.names is None:
                     continue
-                for index, unit in enumerate(space.table.units):
+                for index in space.table.effective:
+                    unit = space.table.units[index]
                     if self._has_effect(space, unit):
                         vertex = self._walk.unit(space, index)
                         found.setdefault(f"effect {unit.signature} {unit.body.digest}", vertex)
@@ -38,11 +39,8 @@ class Effects:
 
     def _has_effect(self, space: Space, unit: Unit) -> bool:
         if unit.kind == "statement":
-            return unit.has_effect and any(self._touches(space, chain, set()) for chain in unit.body.uses.effects)
-        return any(
-            any(part.startswith("register") for part in chain[1:]) and self._is_foreign(space, chain)
-            for chain in unit.decorated_by
-        )
+            return any(self._touches(space, chain, set()) for chain in unit.body.uses.effects)
+        return any(registers(chain) and self._is_foreign(space, chain) for chain in unit.decorated_by)
 
     def _touches(self, space: Space, chain: Chain, seen: set[tuple[str, str]]) -> bool:
         """Does calling or storing into *chain* change installed code, itself or through project functions?"""

@@ -73,7 +73,7 @@ class Modules:
         module = sys.modules.get(name)
         file = getattr(module, "__file__", None) if module is not None else None
         if isinstance(file, str):
-            return self.kind_of_file(os.path.abspath(file))
+            return self._kinds.get(file) or self.kind_of_file(os.path.abspath(file))
         if top in sys.builtin_module_names or (module is not None and _is_frozen(module)):
             return "stdlib"
         place = self.find(name)

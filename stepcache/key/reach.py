@@ -93,6 +93,8 @@ class CodeReader:
 
     def _told(self, walk: Walk, roots: Sequence[Any], told: tuple[tuple[str, object], ...]) -> tuple[object, ...]:
         """Of the settings, those that may decide what is reached."""
+        if not told:
+            return ()
         first = roots[0] if roots else None
         unit = unit_of(walk.objects.space_of(first), first.__code__) if isinstance(first, FunctionType) else None
         asked = {one.detail for one in unit.body.uses.dynamic} if unit is not None else set()

@@ -123,6 +123,11 @@ class Binding:
     attribute: str | None = None
 
 
+def registers(decorator: Chain) -> bool:
+    """Does a decorator hand what it decorates to something, by its name?"""
+    return any(part.startswith("register") for part in decorator[1:])
+
+
 @frozen
 class SourceTable:
     """One file. `digest` is of its syntax as a whole; `broken` where it cannot be parsed, and then of its bytes.
@@ -141,7 +146,17 @@ class SourceTable:
     assigners: dict[str, tuple[int, ...]] = field(factory=dict)
     impure: frozenset[str] = frozenset()
     broken: bool = False
+    effective: tuple[int, ...] = field(eq=False, init=False, repr=False)
+    """The units that may change installed code when they are imported: few, while many ask for them."""
     _by_name: dict[str, list[int]] = field(factory=dict, eq=False, init=False, repr=False)
+
+    @effective.default
+    def _effective(self) -> tuple[int, ...]:
+        return tuple(
+            index
+            for index, unit in enumerate(self.units)
+            if (unit.has_effect if unit.kind == "statement" else any(map(registers, unit.decorated_by)))
+        )
 
     def __attrs_post_init__(self) -> None:
         for index, unit in enumerate(self.units):
