@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 _GRACE_SECONDS = 3600
 _MEMO_SECONDS = 60 * 24 * 3600
 _MOST_GONE = 100_000
+# What is damaged may have any type.
+_CANDIDATES = (
+    "SELECT key, variant, coalesce(CAST(seconds AS REAL), 0), coalesce(CAST(used AS INTEGER), 0), value, "
+    "CAST(parts AS BLOB), coalesce(length(frame) + length(ingredients), 0), "
+    "coalesce(CAST(substr(frame, 1, 64) AS BLOB), x'') FROM traces ORDER BY id"
+)
 
 
 def total(connection: sqlite3.Connection) -> int:
@@ -66,7 +72,7 @@ def collect(
     connection.execute("DELETE FROM gone WHERE id <= (SELECT max(id) FROM gone) - ?", (_MOST_GONE,))
     evicted = Dropped()
     if limit is not None:
-        evicted = _evict(connection, blobs, limit, order, spared)
+        evicted = _evict(connection, blobs, seal, limit, order, spared)
     if freed:
         count_removal(connection)
     connection.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (VOLUME, total(connection)))
@@ -124,19 +130,22 @@ def removals(connection: sqlite3.Connection) -> int:
 
 
 def _evict(
-    connection: sqlite3.Connection, blobs: Blobs, limit: int, order: Order, spared: Collection[EntryName]
+    connection: sqlite3.Connection, blobs: Blobs, seal: Seal, limit: int, order: Order, spared: Collection[EntryName]
 ) -> Dropped:
-    excess = total(connection) - limit
-    if excess <= 0:
+    """Drop entries of this key until what is of this key fits into *limit*; those of others are theirs to drop."""
+    if total(connection) <= limit:
         return Dropped()
-    sizes = dict(connection.execute("SELECT name, coalesce(length(frame), stored) FROM contents"))
-    candidates = [
-        Candidate((key, variant), seconds, used, size, tuple(set(names_in(value, parts))))
-        for key, variant, seconds, used, value, parts, size in connection.execute(
-            "SELECT key, variant, seconds, used, value, parts, length(frame) + length(ingredients) "
-            "FROM traces ORDER BY id"
-        )
-    ]
+    sizes = dict(connection.execute("SELECT name, CAST(coalesce(length(frame), stored) AS INTEGER) FROM contents"))
+    candidates, foreign, foreign_contents = [], 0, set()
+    for key, variant, seconds, used, value, parts, size, head in connection.execute(_CANDIDATES):
+        contents = tuple(set(names_in(value, parts)))
+        if head.startswith(MAGIC) and not _is_ours(head, seal):
+            foreign += size
+            foreign_contents.update(contents)
+        else:
+            candidates.append(Candidate((key, variant), seconds, used, size, contents))
+    foreign += sum(sizes.get(content, 0) for content in foreign_contents)
+    excess = total(connection) - foreign - limit
     names = chosen(candidates, sizes, excess, order=order, spared=spared, now=time.time())
     return Dropped(len(names), drop_entries(connection, blobs, names, b"evicted") if names else 0)
 
@@ -161,20 +170,22 @@ def _drop_files(connection: sqlite3.Connection, blobs: Blobs, seal: Seal) -> int
         if status.st_mtime > latest or name in named or name in referred:
             continue
         half = name is None and os.path.basename(path).startswith(".new-")
-        if (half or (name is not None and _is_ours(path, seal))) and remove(path):
+        if (half or (name is not None and _is_our_file(path, seal))) and remove(path):
             freed += status.st_size
     return freed
 
 
-def _is_ours(path: str, seal: Seal) -> bool:
+def _is_our_file(path: str, seal: Seal) -> bool:
     """Whether the file is sealed with our key in our format; what cannot be read is not."""
-    start = MAGIC + VERSION.to_bytes(2, "little")
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            head = os.read(fd, 64)
+            return _is_ours(os.read(fd, 64), seal)
         finally:
             os.close(fd)
     except OSError:
         return False
-    return head.startswith(start) and head[12:20] == seal.id_bytes
+
+
+def _is_ours(head: bytes, seal: Seal) -> bool:
+    return head.startswith(MAGIC + VERSION.to_bytes(2, "little")) and head[12:20] == seal.id_bytes
