@@ -136,7 +136,8 @@ def _evict(
     if total(connection) <= limit:
         return Dropped()
     sizes = dict(connection.execute("SELECT name, CAST(coalesce(length(frame), stored) AS INTEGER) FROM contents"))
-    candidates, foreign, foreign_contents = [], 0, set()
+    candidates, foreign = [], 0
+    foreign_contents: set[bytes] = set()
     for key, variant, seconds, used, value, parts, size, head in connection.execute(_CANDIDATES):
         contents = tuple(set(names_in(value, parts)))
         if head.startswith(MAGIC) and not _is_ours(head, seal):
