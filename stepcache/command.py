@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from attrs import astuple
+
 from stepcache import __version__, replaying, stamping
 from stepcache.binding import markers
 from stepcache.builtin import BUILT_IN, terminal_report
@@ -27,9 +29,11 @@ from stepcache.report import (
     cleared_line,
     collect_lines,
     dropped_line,
+    lost_line,
     markers_lines,
     plan_lines,
     steps_lines,
+    total_line,
     verified_lines,
 )
 from stepcache.report.outlet import Outlet
@@ -199,14 +203,27 @@ def _cache_told(session: Session) -> str:
 
 def _show(session: Session, terminal: Terminal) -> int:
     pattern = session.options.cache_show
-    rows = session.shelf.store.entries() if session.shelf.store is not None else []
-    now = time.time()
+    store, now = session.shelf.store, time.time()
+    rows = (
+        [r for r in store.entries() if pattern is True or _matches(r.node, str(pattern))] if store is not None else []
+    )
+    if store is None or not rows:
+        terminal.lines(["no entries"])
+        return _told_warnings(session, terminal)
     entries = [
-        EntryLine(r.node, r.size, r.stored, max(0.0, now - r.made), max(0.0, now - r.used), r.seconds)
+        EntryLine(
+            node=r.node,
+            size=r.size,
+            stored=r.stored if r.held else None,
+            age=max(0.0, now - r.made),
+            idle=max(0.0, now - r.used),
+            seconds=r.seconds,
+        )
         for r in rows
-        if pattern is True or _matches(r.node, str(pattern))
     ]
-    terminal.lines(cache_show_lines(entries))
+    held, own = store.totals({r.node for r in rows})
+    terminal.lines(cache_show_lines(entries, session.options.cache_sort))
+    terminal.lines(["", total_line(*astuple(held)), lost_line(*astuple(own))])
     return _told_warnings(session, terminal)
 
 
@@ -234,8 +251,7 @@ def _collect_garbage(session: Session, terminal: Terminal) -> int:
     if store is not None:
         wanted = session.options.cache_gc
         dropped = store.gc(session.configuration.cache_max_size if wanted is True else wanted)
-        left = sum(row.stored for row in store.entries())
-        terminal.lines([dropped_line(dropped.count, dropped.stored, left)])
+        terminal.lines([dropped_line(dropped.count, dropped.stored, dropped.left)])
     return _told_warnings(session, terminal)
 
 

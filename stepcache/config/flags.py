@@ -193,6 +193,14 @@ GROUPS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
                 metavar="GLOB",
             ),
             Flag(
+                ("--cache-sort",),
+                "cache_sort",
+                "the column that --cache-show sorts by, the most first: node, size, stored, age, used or saves",
+                "value",
+                metavar="COLUMN",
+                convert=values.one_of("node", "size", "stored", "age", "used", "saves"),
+            ),
+            Flag(
                 ("--cache-gc",),
                 "cache_gc",
                 "drop what nothing refers to, and old entries down to SIZE, e.g. 5GiB",

@@ -11,6 +11,7 @@ Capture = Literal["fd", "sys", "no"]
 TracebackStyle = Literal["auto", "long", "short", "line", "native", "no"]
 CacheMode = Literal["on", "off", "readonly"]
 Color = Literal["yes", "no", "auto"]
+CacheColumn = Literal["node", "size", "stored", "age", "used", "saves"]
 
 
 @frozen(eq=False)
@@ -58,6 +59,7 @@ class Options:
     cache_refresh: str | Literal[True] | None = None
     fail_on_miss: bool = False
     cache_show: str | Literal[True] | None = None
+    cache_sort: CacheColumn = "stored"
     cache_gc: int | Literal[True] | None = None
     cache_verify: bool = False
     cache_dir: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import frozen
 
@@ -16,11 +16,14 @@ _INDENT = "    "
 
 @frozen
 class EntryLine:
-    """A line of --cache-show: sizes in bytes, times in seconds; `seconds` is what a hit saves."""
+    """A line of --cache-show: sizes in bytes, times in seconds; `seconds` is what a hit saves.
+
+    `stored` is None where the value is there no more.
+    """
 
     node: str
     size: int
-    stored: int
+    stored: int | None
     age: float
     idle: float
     seconds: float
@@ -102,26 +105,45 @@ def plan_lines(rows: Iterable[NodeReport]) -> list[str]:
     return lines
 
 
-def cache_show_lines(entries: Sequence[EntryLine]) -> list[str]:
-    """A table of the entries, the largest first, and their sum."""
-    if not entries:
-        return ["no entries"]
+# By column of --cache-show, what is sorted by: the most first.
+_COLUMNS: Mapping[str, Callable[[EntryLine], float]] = {
+    "node": lambda entry: 0,
+    "size": lambda entry: -entry.size,
+    "stored": lambda entry: -(entry.stored or 0),
+    "age": lambda entry: -entry.age,
+    "used": lambda entry: -entry.idle,
+    "saves": lambda entry: -entry.seconds,
+}
+
+
+def cache_show_lines(entries: Sequence[EntryLine], column: str) -> list[str]:
+    """A table of the entries, sorted by *column* (a key of `_COLUMNS`)."""
     heads = ("node", "size", "stored", "age", "last used", "saves")
-    rows = [heads, *(_cells(entry) for entry in sorted(entries, key=lambda one: (-one.stored, one.node)))]
+    ordered = sorted(entries, key=lambda one: (_COLUMNS[column](one), one.node))
+    rows = [heads, *(_cells(entry) for entry in ordered)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         lines.append("  ".join([row[0].ljust(widths[0]), *cells]))
-    size = sum(entry.size for entry in entries)
-    stored = sum(entry.stored for entry in entries)
-    seconds = sum(entry.seconds for entry in entries)
-    return [*lines, "", f"{_entries(len(entries), size, stored)}, saving {figures.time(seconds)}"]
+    return lines
 
 
 def _cells(entry: EntryLine) -> tuple[str, ...]:
-    sizes = (figures.size(entry.size), figures.size(entry.stored))
+    sizes = (figures.size(entry.size), "gone" if entry.stored is None else figures.size(entry.stored))
     return (entry.node, *sizes, *(figures.time(seconds) for seconds in (entry.age, entry.idle, entry.seconds)))
+
+
+def total_line(count: int, size: int, stored: int, seconds: float) -> str:
+    """What the entries that --cache-show lists come to: each value counted once, those that are gone left out."""
+    return f"{_entries(count, size, stored)}, saving {figures.time(seconds)}"
+
+
+def lost_line(count: int, size: int, stored: int, seconds: float) -> str:
+    """What --cache-clear would remove: the entries that no other project uses."""
+    if not count:
+        return "--cache-clear would lose none of them: other projects use them too"
+    return f"--cache-clear would lose {_entries(count, size, stored)}, which took {figures.time(seconds)} to make"
 
 
 def cleared_line(count: int, size: int, stored: int, seconds: float) -> str:

@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from stepcache.store.registry import Codecs, builtin_codecs
     from stepcache.store.scratch import Scratch
     from stepcache.store.seal import NoSeal, Seal, load_seal
-    from stepcache.store.settings import Cleared, Dropped, EntryRow, StoreSettings, VerifyReport
+    from stepcache.store.settings import Dropped, EntryRow, StoreSettings, Totals, VerifyReport
     from stepcache.store.store import Store, open_store
     from stepcache.store.streams import Stream
 
 _HOMES = {
-    "Cleared": "settings",
     "Codec": "codecs",
     "Codecs": "registry",
     "Declined": "codecs",
@@ -38,6 +37,7 @@ _HOMES = {
     "Store": "store",
     "StoreSettings": "settings",
     "Stream": "streams",
+    "Totals": "settings",
     "VerifyReport": "settings",
     "builtin_codecs": "registry",
     "load_seal": "seal",
@@ -45,7 +45,6 @@ _HOMES = {
 }
 
 __all__ = [
-    "Cleared",
     "Codec",
     "Codecs",
     "Declined",
@@ -60,6 +59,7 @@ __all__ = [
     "Store",
     "StoreSettings",
     "Stream",
+    "Totals",
     "VerifyReport",
     "builtin_codecs",
     "load_seal",

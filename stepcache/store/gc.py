@@ -75,8 +75,9 @@ def collect(
         evicted = _evict(connection, blobs, seal, limit, order, spared)
     if freed:
         count_removal(connection)
-    connection.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (VOLUME, total(connection)))
-    return Dropped(evicted.count, evicted.stored + freed)
+    left = total(connection)
+    connection.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (VOLUME, left))
+    return Dropped(evicted.count, evicted.stored + freed, left)
 
 
 def drop_entries(connection: sqlite3.Connection, blobs: Blobs, names: Iterable[EntryName], reason: bytes | None) -> int:

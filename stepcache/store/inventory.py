@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from stepcache.errors import ValueGone
 from stepcache.store.frame import Damaged, Foreign
 from stepcache.store.gc import drop_entries
-from stepcache.store.settings import Cleared, EntryRow, VerifyReport
+from stepcache.store.settings import EntryRow, Totals, VerifyReport
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Sequence
 
     from stepcache.model import Trace, Value
     from stepcache.store.batch import EntryName
@@ -43,21 +43,32 @@ class Inventory:
             rows.append(EntryRow(node, trace.key, size, stored, trace.made, used, trace.seconds, held))
         return rows
 
-    def clear(self, nodes: Collection[str] | None) -> Cleared:
-        """Remove this root's entries, of *nodes* only if given; those of other roots are hidden instead."""
+    def totals(self, nodes: Collection[str] | None) -> tuple[Totals, Totals]:
+        """This root's entries, of *nodes* only if given, and those of them that no other root uses."""
+        found = self._of_nodes(nodes)
+        shared = {
+            (key, variant)
+            for key, variant in self._ledger.rows(
+                "SELECT DISTINCT key, variant FROM records WHERE project != ?", (self._traces.project,)
+            )
+        }
+        own = [trace for entry, trace in found.items() if entry not in shared]
+        return _totals(self._held(found.values())), _totals(self._held(own))
+
+    def _held(self, traces: Iterable[Trace]) -> list[Trace]:
+        return [trace for trace in traces if trace.value is None or self._values.holds(trace.value)]
+
+    def _of_nodes(self, nodes: Collection[str] | None) -> dict[EntryName, Trace]:
         wanted = None if nodes is None else set(nodes)
-        found = {entry: trace for node, entry, _, trace in self._of_project() if wanted is None or node in wanted}
+        return {entry: trace for node, entry, _, trace in self._of_project() if wanted is None or node in wanted}
+
+    def clear(self, nodes: Collection[str] | None) -> Totals:
+        """Remove this root's entries, of *nodes* only if given; those of other roots are hidden instead."""
+        found = self._of_nodes(nodes)
         kept = self._ledger.change(lambda connection: self._drop(connection, found))
         self._traces.hidden.update(found if kept is None else kept)
-        self._traces.forget(wanted)
-        cleared = [trace for entry, trace in found.items() if kept is not None and entry not in kept]
-        sizes = {each.digest: each for trace in cleared if trace.value is not None for each in trace.value.contents}
-        return Cleared(
-            len(cleared),
-            sum(value.size for value in sizes.values()),
-            sum(value.stored for value in sizes.values()),
-            sum(trace.seconds for trace in cleared),
-        )
+        self._traces.forget(None if nodes is None else set(nodes))
+        return _totals([trace for entry, trace in found.items() if kept is not None and entry not in kept])
 
     def _drop(self, connection: sqlite3.Connection, found: Collection[EntryName]) -> set[EntryName]:
         """Drop entries and give back those that stay because another root's record names them."""
@@ -128,3 +139,13 @@ class Inventory:
 
     def _drop_damaged(self, connection: sqlite3.Connection, entries: dict[EntryName, Any]) -> None:
         drop_entries(connection, self._ledger.blobs, entries, None)
+
+
+def _totals(traces: Sequence[Trace]) -> Totals:
+    sizes = {each.digest: each for trace in traces if trace.value is not None for each in trace.value.contents}
+    return Totals(
+        len(traces),
+        sum(value.size for value in sizes.values()),
+        sum(value.stored for value in sizes.values()),
+        sum(trace.seconds for trace in traces),
+    )

@@ -36,8 +36,9 @@ class EntryRow:
 
 
 @frozen
-class Cleared:
-    """What was cleared: entries, their bytes raw and on disk, and the seconds they took to make."""
+class Totals:
+    """Entries taken together: their number, the bytes of their values, raw and on disk, each content counted once, and
+    the seconds they took to make."""
 
     count: int = 0
     size: int = 0
@@ -47,10 +48,11 @@ class Cleared:
 
 @frozen
 class Dropped:
-    """What was dropped: entries, and bytes on disk."""
+    """What was dropped: entries, and bytes on disk; and the bytes of all that is left, other projects' included."""
 
     count: int = 0
     stored: int = 0
+    left: int = 0
 
 
 @frozen

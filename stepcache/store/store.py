@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from stepcache.store.evict import Order
     from stepcache.store.registry import Codecs
     from stepcache.store.seal import Seal
-    from stepcache.store.settings import Cleared, EntryRow, Trouble, VerifyReport
+    from stepcache.store.settings import EntryRow, Totals, Trouble, VerifyReport
 
 _LAST_RUN = "last run"
 
@@ -196,7 +196,11 @@ class Store:
         """The entries of this project."""
         return self._inventory.entries()
 
-    def clear(self, node_ids: Collection[str] | None = None) -> Cleared:
+    def totals(self, node_ids: Collection[str] | None = None) -> tuple[Totals, Totals]:
+        """This project's entries, of those nodes only if given, and those of them that `clear` would remove."""
+        return self._inventory.totals(node_ids)
+
+    def clear(self, node_ids: Collection[str] | None = None) -> Totals:
         """Remove this project's entries, of those nodes only if given.
 
         What another project uses too stays, and is not read again by this object.

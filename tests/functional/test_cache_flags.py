@@ -188,7 +188,8 @@ def test_show_lists_the_entries_and_runs_nothing(project: Project) -> None:
     assert result.lines[0].split("  ")[0] == "node"
     assert re.split(r" {2,}", result.lines[0]) == ["node", "size", "stored", "age", "last used", "saves"]
     assert shown(result) == [A, B, OTHER]
-    assert result.lines[-1].startswith("3 entries")
+    assert result.lines[-2].startswith("3 entries, ")
+    assert result.lines[-1].startswith("--cache-clear would lose 3 entries, ")
     assert result.nodes == []
 
 
@@ -214,6 +215,47 @@ def test_show_takes_variants_at_their_word(project: Project) -> None:
     project.run()
     assert shown(project.run("--cache-show=pipeline_y.py::v[1]")) == ["pipeline_y.py::v[1]"]
     assert shown(project.run("--cache-show=v*")) == ["pipeline_y.py::v[1]", "pipeline_y.py::v[2]"]
+
+
+@pytest.mark.parametrize(("column", "first"), [("node", A), ("size", A), ("saves", OTHER)])
+def test_show_sorts_by_a_column(project: Project, column: str, first: str) -> None:
+    project.edit("pipeline_x.py", 'return "other"', 'import time; time.sleep(0.3); return "other"')
+    project.run()
+    assert project.run("--cache-show", f"--cache-sort={column}").lines[1].split()[0] == first
+
+
+def test_show_tells_what_clearing_would_lose(project: Project) -> None:
+    project.run()
+    twin = project.path.parent / "twin"
+    twin.mkdir()
+    (twin / "pyproject.toml").write_text("[tool.stepcache]\n")
+    (twin / "pipeline_x.py").write_bytes((project.path / "pipeline_x.py").read_bytes())
+    project.run(f"--rootdir={twin}", f"{twin}/pipeline_x.py::other")
+    shown = project.run("--cache-show").lines
+    assert shown[-2].startswith("3 entries, ")
+    assert shown[-1].startswith("--cache-clear would lose 2 entries, ")
+    assert project.run("--cache-show=other").lines[-1] == (
+        "--cache-clear would lose none of them: other projects use them too"
+    )
+    lost = shown[-1].removeprefix("--cache-clear would lose ")
+    assert f"cache: cleared {lost}" in project.run("--cache-clear", "--plan").stdout
+
+
+def test_show_marks_what_is_gone(project: Project) -> None:
+    project.edit("pipeline_x.py", "list(range(1000))", "__import__('random').Random(1).randbytes(50_000)")
+    project.edit("pipeline_x.py", "sum(a)", "len(a)")
+    project.run()
+    (blob,) = (path for path in (project.cache / "blobs").rglob("*") if path.is_file())
+    blob.unlink()
+    shown = project.run("--cache-show").lines
+    assert [line.split()[0] for line in shown if "  gone  " in line] == [A]
+    assert shown[-2].startswith("2 entries, ")
+
+
+def test_a_wrong_column_is_a_usage_error(project: Project) -> None:
+    result = project.run("--cache-show", "--cache-sort=sized")
+    assert result.exit_code == 4
+    assert result.stderr == ("ERROR: --cache-sort expects node, size, stored, age, used or saves, not 'sized'\n")
 
 
 # --- gc

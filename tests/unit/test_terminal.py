@@ -33,9 +33,11 @@ from stepcache.report import (
     collect_lines,
     dropped_line,
     figures,
+    lost_line,
     markers_lines,
     plan_lines,
     steps_lines,
+    total_line,
     verified_lines,
 )
 from stepcache.report.statusline import Running, StatusLine, long_text, status_text
@@ -621,14 +623,32 @@ class TestLists:
             EntryLine("pipeline_flights.py::delays", 812345, 90211, 7500, 190, 12.4),
         ]
 
-        assert cache_show_lines(entries) == [
+        assert cache_show_lines(entries, "stored") == [
             "node                              size    stored     age  last used  saves",
             "pipeline_flights.py::delays  793.3 KiB  88.1 KiB  2h 05m     3m 10s  12.4s",
             "a.py::b                          100 B      90 B   30.0s      20.0s   0.5s",
-            "",
-            "2 entries, 793.4 KiB (88.2 KiB on disk), saving 12.9s",
         ]
-        assert cache_show_lines([]) == ["no entries"]
+        assert total_line(2, 812445, 90301, 12.9) == "2 entries, 793.4 KiB (88.2 KiB on disk), saving 12.9s"
+        assert lost_line(1, 2048, 1024, 75.0) == (
+            "--cache-clear would lose 1 entry, 2.0 KiB (1.0 KiB on disk), which took 1m 15s to make"
+        )
+        assert lost_line(0, 0, 0, 0.0) == "--cache-clear would lose none of them: other projects use them too"
+
+    @pytest.mark.parametrize(
+        ("column", "order"),
+        [("node", "abc"), ("size", "cba"), ("stored", "bac"), ("age", "acb"), ("used", "cab"), ("saves", "bca")],
+    )
+    def test_entries_sorted_by_a_column(self, column, order):
+        entries = [
+            EntryLine("a", size=1, stored=2, age=9, idle=5, seconds=0),
+            EntryLine("b", size=2, stored=3, age=7, idle=1, seconds=9),
+            EntryLine("c", size=3, stored=None, age=8, idle=8, seconds=4),
+        ]
+
+        lines = cache_show_lines(entries, column)
+
+        assert "".join(line[0] for line in lines[1:]) == order
+        assert [line.split()[3] for line in lines if line[0] == "c"] == ["gone"]
 
     def test_what_the_cache_flags_did(self):
         assert cleared_line(0, 0, 0, 0.0) == "cache: nothing to clear"
