@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,9 @@ from stepcache.state import Session
 
 # The styles of --tb that pytest's text can take the place of.
 _STYLES = ("auto", "long", "short", "line")
+
+# How many more elements failed, at the end of a summary.
+_MORE = re.compile(r" \(and \d+ more elements?\)$")
 
 # The child may take this many seconds, and several times what the checks took.
 _PATIENCE = 60.0
@@ -53,9 +57,14 @@ def _retold(row: NodeReport, told: Mapping[str, str] | None, style: str) -> Node
     if told is None or row.failure is None:
         return row
     text = "\n" + "\n".join(line.rstrip() for line in told["text"].splitlines())
+    summary = told["summary"]
+    if row.elements is not None:  # the child tells of the first element that failed
+        element, more = row.failure.text.partition("\n")[0], _MORE.search(row.failure.summary)
+        text = element + text
+        summary = f"{element} {summary}{more.group() if more else ''}"
     if style == "line":
-        text = row.failure.text.removesuffix(row.failure.summary) + told["summary"]
-    return evolve(row, failure=evolve(row.failure, text=text, summary=told["summary"]))
+        text = row.failure.text.removesuffix(row.failure.summary) + summary
+    return evolve(row, failure=evolve(row.failure, text=text, summary=summary))
 
 
 def _written(session: Session, failed: list[NodeReport], folder: str) -> Iterator[tuple[str, Any]]:

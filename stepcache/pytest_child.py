@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from stepcache.execution.batch import run_work
 from stepcache.execution.body import Bodies
 from stepcache.execution.capture import Capture
 from stepcache.execution.engine import Engine
@@ -111,9 +112,21 @@ class _Run:
 
     def __call__(self, item: pytest.Item, check: Node) -> None:
         __tracebackhide__ = True
-        done = self._bodies.run(self._engine.work(check, Miss("", ())))
-        if done.failure is not None and done.failure.exception is not None:
-            raise done.failure.exception
+        failure = self._of_elements(check) if check.mapped else self._of_one(check)
+        if failure is not None and failure.exception is not None:
+            raise failure.exception
+
+    def _of_one(self, check: Node) -> Failure | None:
+        return self._bodies.run(self._engine.work(check, Miss("", ()))).failure
+
+    def _of_elements(self, check: Node) -> Failure | None:
+        """The failure of the first element for which it fails."""
+        self._engine.by_elements(check, Miss("", ()))
+        mapped = self._engine.mapped[check.id]
+        while mapped.waits and not mapped.failures:
+            done = run_work(self._engine.batch(check, Miss("", ())), self._bodies)
+            self._engine.mapper.take(mapped, done)
+        return next(iter(mapped.failures.values()), None)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from stepcache.execution.work import Work
 from stepcache.key.ingredients import Recipe
 from stepcache.model import Elements, Failure, Node, Observation, Output, Reason, Value
 from stepcache.store.mapped import Elements as Lineup
-from stepcache.store.mapped import Entry, Pack
+from stepcache.store.mapped import Pack
 
 # What a batch is to take: then its results are stored.
 _BATCH_SECONDS = 0.5
@@ -167,32 +167,35 @@ class Mapped:
 
     def results(self) -> Iterator[tuple[int, bytes]]:
         """The number and the name of each element that is not skipped."""
-        for number, name in enumerate(self.names):
-            if name not in self.skipped:
-                yield number, name
+        return zip(*self._kept(), strict=True)
+
+    def _kept(self) -> tuple[Sequence[int], Sequence[bytes]]:
+        if not self.skipped:
+            return range(len(self.names)), self.names
+        numbers = [number for number, name in enumerate(self.names) if name not in self.skipped]
+        return numbers, [self.names[number] for number in numbers]
 
     def whole(self) -> Lineup:
         """All that was made, in order."""
-        lineup = self.lineup
-        numbers = [number for number, _ in self.results()]
-        entries = [self._entry(name) for _, name in self.results()]
+        lineup, found = self.lineup, self.found
+        numbers, names = self._kept()
+        entries = [pack.entries[at] for pack, at in map(found.__getitem__, names)]
         if lineup.keys is not None:
             return Lineup(entries, [lineup.keys[number] for number in numbers])
         if len(numbers) == len(self.names) and lineup.places is None:
             return Lineup(entries)
         return Lineup(entries, None, [n if lineup.places is None else lineup.places[n] for n in numbers])
 
-    def _entry(self, name: bytes) -> Entry:
-        pack, at = self.found[name]
-        return pack.entries[at]
-
     def rests_on(self) -> tuple[Observation, ...]:
         """What the executions of all elements were seen to read."""
-        sets = {(id(pack), pack.seen_of[at]): pack.seen[pack.seen_of[at]] for pack, at in self._places()}
-        return tuple(dict.fromkeys(each for one in sets.values() for each in one))
+        used: dict[int, tuple[Pack, set[int]]] = {}
+        for pack, at in self._places():
+            used.setdefault(id(pack), (pack, set()))[1].add(pack.seen_of[at])
+        return tuple(dict.fromkeys(o for pack, sets in used.values() for number in sets for o in pack.seen[number]))
 
     def _places(self) -> list[tuple[Pack, int]]:
-        return [self.found[name] for _, name in self.results() if name in self.found]
+        found = self.found
+        return [found[name] for name in self._kept()[1] if name in found]
 
     def took_in_all(self) -> float:
         """How long all elements took to make, in seconds."""
@@ -212,6 +215,8 @@ class Mapped:
         """What all elements wrote, in their order."""
         if self.failures:
             return joined(self.output)
+        if not any(pack.outputs for pack in {id(pack): pack for pack, _ in self.found.values()}.values()):
+            return joined(())
         return joined(pack.outputs[at] for pack, at in self._places() if at in pack.outputs)
 
     def failure(self) -> Failure:

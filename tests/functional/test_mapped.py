@@ -216,6 +216,8 @@ def check_words(words: Each):
     row = next(row for row in run.nodes if row["id"].endswith("check_words"))
     assert row["error"].startswith("element 1: ")
     assert outcome(run, "doubled") == "blocked"
+    told = stepcache_project.command("-P", "docs.names=a long b", "--tb=short").stdout
+    assert "FAILED pipeline_x.py::check_words - element 1: assert 8 < 7" in told
 
 
 def test_what_all_elements_share_is_nobodys(stepcache_project: Project) -> None:
