@@ -40,13 +40,15 @@ from stepcache.report.outlet import Outlet
 from stepcache.report.terminal import Terminal
 from stepcache.session import Call, Session, collect, execute, open_session
 from stepcache.stamp import Asked
+from stepcache.watched import VARIABLE, tell
 
 
 def command(arguments: tuple[str, ...], plugins: tuple[object, ...], asked: Asked | None) -> int:
     """Do what *arguments* say; the exit status."""
-    call = Call(arguments, plugins=plugins, asked=asked)
+    choice, _, told = os.environ.pop(VARIABLE, "").partition(" ")
+    call = Call((choice, *arguments) if told else arguments, plugins=plugins, asked=asked)
     try:
-        return int(_command(call))
+        return int(_command(call, told))
     except KeyboardInterrupt:
         sys.stderr.write("\n! interrupted !\n")
         return ExitCode.INTERRUPTED
@@ -64,18 +66,31 @@ def command(arguments: tuple[str, ...], plugins: tuple[object, ...], asked: Aske
         return ExitCode.INTERNAL
 
 
-def _command(call: Call) -> int:
+def _command(call: Call, told: str) -> int:
+    """Do it. Under --watch, *told* is the file in which a run tells what it depended on."""
     if any(each in ("-h", "--help") for each in call.arguments) or any(
         each in ("-V", "--version") for each in call.arguments
     ):
         return _help(call)
     session = open_session(call, os.environ, Path.cwd())
     try:
+        if not (session.options.watch and not told):
+            return _once(session, told)
+    finally:
+        session.close()
+    from stepcache.watching import watch
+
+    return watch(call.arguments)
+
+
+def _once(session: Session, told: str) -> int:
+    try:
         if session.options.replay is not None:
             replaying.begin(session)
         return _with_session(session)
     finally:
-        session.close()
+        if told:
+            tell(session, told)
 
 
 def _help(call: Call) -> int:

@@ -73,6 +73,10 @@ class Grounds:
         found = [(path, self._status(os.lstat, path)) for path in self._links]
         return [(path, None if status is None else stamp_of(status)) for path, status in found]
 
+    def named(self) -> tuple[set[str], set[str]]:
+        """The paths of files and links, and those of folders whose names count."""
+        return {*self._paths, *self._links}, {*self._folders}
+
     def _file(self, path: str) -> tuple[Stat | tuple[()] | None, bytes]:
         status = self._status(os.stat, path, folders=False)
         if status is None:

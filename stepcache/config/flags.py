@@ -132,6 +132,7 @@ GROUPS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
                 "value",
                 metavar="NODE",
             ),
+            Flag(("--watch",), "watch", "run again whenever something changes that the last run depended on"),
             Flag(("--force-save",), "force_save", "write the files of save_to=, over those that were edited as well"),
             Flag(
                 ("--log-level",),

@@ -47,6 +47,7 @@ class Options:
     force_save: bool = False
     pdb: bool = False
     replay: str | None = None
+    watch: bool = False
 
     collect_only: bool = False
     plan: bool = False

@@ -76,6 +76,7 @@ class Bodies:
     resources: Resources = field(init=False)
     given: Given = field(init=False)
     _began: float = 0.0
+    _watching: Watching | None = None
 
     def __attrs_post_init__(self) -> None:
         self.resources = Resources(self.sight.set_up)
@@ -91,7 +92,9 @@ class Bodies:
         self.given.gone = None
         built_in = BuiltIns(work.node)
         try:
-            return self._run(work, built_in)
+            done = self._run(work, built_in)
+            # What a failed body has read counts too: once that is changed, it may do.
+            return evolve(done, seen=self._watching.seen()) if done.outcome == "failed" and self._watching else done
         finally:
             built_in.close()
 
@@ -123,10 +126,12 @@ class Bodies:
 
     def _called(self, work: Work, built_in: BuiltIns) -> tuple[Any, float, Watching]:
         """What the body gives, how long that took, and what was seen meanwhile."""
+        self._watching = None
         self._began = time.perf_counter()
         arguments = arguments_of(work, Inputs(self.load, work.inputs), self.resources)
         self._began = time.perf_counter()
         with self.sight.watching(work.node, work.facts) as watching:
+            self._watching = watching
             # Seen to be made: what the step finds in its own folder is not read from outside.
             arguments.update(built_in.made())
             result = call(work.node, arguments, lambda elements: streamed(elements, work, built_in.tmp, self))

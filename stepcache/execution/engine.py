@@ -213,7 +213,7 @@ class Engine:
             return self._row(node, "skipped", output=done.output, message=done.message)
         told: dict[str, Any] = {"seconds": done.seconds, "why": miss.reasons, "output": done.output}
         if done.outcome == "failed":
-            return self._failed(node, miss, done.failure, **told)
+            return self._failed(node, miss, done.failure, observations=done.seen.observations, **told)
         seen, keeps = done.seen, work.keeps and not done.seen.changed
         if seen.notices and not node.definition.reads and node.definition.expires is None and work.keeps:
             self.notices[node.id] = list(seen.notices)
@@ -233,7 +233,8 @@ class Engine:
             )
         key = self._store(node, done) if keeps and self.shelf.store is not None else miss.key
         outcome = "passed" if node.kind == "check" else "ran"
-        return self._row(node, outcome, key=key or None, value=done.product, observations=seen.observations, **told)
+        observations = (*seen.observations, *done.standing)
+        return self._row(node, outcome, key=key or None, value=done.product, observations=observations, **told)
 
     def _store(self, node: Node, done: Done) -> str:
         """Keep the result, under the key of the sources that ran."""

@@ -196,17 +196,16 @@ class Sight:
         """Watch what runs in the block."""
         with self.observer.watch() as watch, self.loaded.importing():
             watching = Watching(watch)
+            watching.conclude = lambda: watch.conclude(
+                self._look(None),
+                self._rules_of(node.definition.ignore),
+                literals=facts.literals,
+                env_names=facts.names,
+                settings={s.name: s.value for s in node.settings},
+                reached=facts.modules,
+                is_project=self.modules.is_project,
+            )
             yield watching
-        settings = {s.name: s.value for s in node.settings}
-        watching.conclude = lambda: watch.conclude(
-            self._look(None),
-            self._rules_of(node.definition.ignore),
-            literals=facts.literals,
-            env_names=facts.names,
-            settings=settings,
-            reached=facts.modules,
-            is_project=self.modules.is_project,
-        )
 
     def set_up(self, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
         """Run a resource's set-up and see what it reads."""

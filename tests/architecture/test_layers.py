@@ -33,7 +33,8 @@ ROOMS = (
     ("binding", "saving"),
     ("replaying",),
     ("session", "grounds", "stamping"),
-    ("introspect", "served"),
+    ("introspect", "served", "watched"),
+    ("watching",),
     ("runs", "command"),
     (
         "pytest_rewriting",
