@@ -99,6 +99,10 @@ class _Token:
     at: int
 
 
+# Each level takes a few frames of Python's stack, when it is read and each time it is evaluated.
+_DEEPEST = 100
+
+
 class _WrongError(Exception):
     """What is wrong with an expression, and where in it."""
 
@@ -159,6 +163,7 @@ class _Parser:
         self.current = next(self.tokens)
         self.with_arguments = with_arguments
         self.names: set[str] = set()
+        self.depth = 0
         if self.current.type == "end":
             self.evaluate: _Evaluate = lambda _: False
             return
@@ -197,11 +202,12 @@ class _Parser:
         return parts[0] if len(parts) == 1 else lambda matcher: all(part(matcher) for part in parts)
 
     def not_expr(self) -> _Evaluate:
+        opening = self.current
         if self.accept("not"):
-            inner = self.not_expr()
+            inner = self.nested(self.not_expr, opening)
             return lambda matcher: not inner(matcher)
         if self.accept("("):
-            inner = self.expr()
+            inner = self.nested(self.expr, opening)
             self.expect(")")
             return inner
         name = self.accept("name")
@@ -210,6 +216,15 @@ class _Parser:
         self.names.add(name.text)
         kwargs = self.kwargs()
         return lambda matcher: matcher(name.text, kwargs)
+
+    def nested(self, rule: Callable[[], _Evaluate], opening: _Token) -> _Evaluate:
+        """What *rule* makes of what stands behind *opening*, one level deeper."""
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise _WrongError(f"nested more than {_DEEPEST} deep", opening.at)
+        inner = rule()
+        self.depth -= 1
+        return inner
 
     def kwargs(self) -> Mapping[str, Argument]:
         opening = self.current

@@ -36,6 +36,7 @@ def _define(
     own_name = name if name is not None else getattr(function, "__name__", None)
     if not isinstance(own_name, str) or not own_name.isidentifier():
         raise UsageError(f"{decorator}: a name must be a Python name, and {own_name!r} is none: give it one with name=")
+    own_name = as_parameter(own_name)
     if own_name in options.get("outputs", ()):
         raise UsageError(
             f"{decorator}(outputs=…): '{own_name}' is the name of the step, which gives all of its outputs"
@@ -55,6 +56,15 @@ def _define(
     )
     made.append(definition)
     return definition
+
+
+def as_parameter(name: str) -> str:
+    """The name as Python spells it where it is a parameter's, which is how others ask for it."""
+    if name.isascii():
+        return name
+    import unicodedata
+
+    return unicodedata.normalize("NFKC", name)
 
 
 def _place(function: Callable[..., Any]) -> tuple[Source, str]:

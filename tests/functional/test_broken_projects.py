@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 import pytest
@@ -138,6 +139,21 @@ IMPORTS = [
             f"{os.path.dirname(sys.modules['attr'].__file__ or '').removesuffix('attr')}attrs/__init__.py of that name "
             "hides it\n  rename attrs/__init__.py, or make the folder a package and import it by its full name"
         ],
+    ),
+    Broken(
+        "a character that turns the text around",
+        x("\n@step\ndef a\u202eb():\n    return 1\n"),
+        ["pipeline_x.py:4: SyntaxError: invalid non-printable character U+202E"],
+    ),
+    Broken(
+        "a byte order mark before a fault",
+        x("\ufeffx = = 1\n"),
+        ["pipeline_x.py:1: SyntaxError: invalid syntax\n    x = = 1\n        ^"],
+    ),
+    Broken(
+        "a file with a very long name",
+        {f"pipeline_{'x' * 230}.py": "1/0\n"},
+        [f"pipeline_{'x' * 230}.py:1: cannot be imported: ZeroDivisionError: division by zero\n    1/0"],
     ),
 ]
 
@@ -503,6 +519,24 @@ USAGE = [
         "-k",
         "a and",
     ),
+    usage(
+        "an expression that is nested too deep",
+        f"Wrong expression passed to '-k': {'(' * 5000}: at column 101: nested more than 100 deep",
+        "-k",
+        "(" * 5000,
+    ),
+    usage(
+        "an option longer than any",
+        f"unknown option '--{'y' * 5000}'\n'stepcache --help' lists all options",
+        "--" + "y" * 5000,
+    ),
+    usage(
+        "a node outside ASCII",
+        "pipeline_größe 📈.py::ä: there is no such node in pipeline_größe 📈.py\n"
+        "  `stepcache --collect-only -q` lists the nodes",
+        "pipeline_größe 📈.py::ä",
+        **{"pipeline_größe 📈": STEP},
+    ),
     usage("a setting that there is not", "-P: no step has a setting 'l': did you mean lr?", "-P", "l=1"),
     usage("a setting without a value", "-P expects NAME=VALUE or STEP.NAME=VALUE, not 'lr'", "-P", "lr"),
     usage(
@@ -611,6 +645,19 @@ def checked(case: Broken, result: Result) -> None:
 def test_a_broken_project(stepcache_project: Project, case: Broken) -> None:
     written(stepcache_project, case)
     checked(case, stepcache_project.run(*case.args))
+
+
+def test_there_are_forty_kinds_at_the_least() -> None:
+    """A kind is one way of being broken: its message, without what hangs on the names in it."""
+    said = {re.sub(r"'[^']*'|\d+|a{9,}|[xy]{9,}", "…", "".join(case.said)) for case in EVERY}
+    assert len(said) >= 40
+
+
+def test_a_name_is_asked_for_as_python_spells_it(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py", HEAD + "@step(name='ﬁle')\ndef a():\n    return 1\n@step\ndef b(ﬁle):\n    return ﬁle\n"
+    )
+    assert stepcache_project.run().outcomes == {"pipeline_x.py::file": "ran", "pipeline_x.py::b": "ran"}
 
 
 @pytest.mark.parametrize("case", [IMPORTS[0], IMPORTS[7], WIRING[4], USAGE[0], NOTHING[0]], ids=lambda case: case.id)
