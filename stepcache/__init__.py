@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Dir,
         Each,
         File,
+        Retry,
         Skipped,
         StepcacheWarning,
         check,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "stepcache.api": (
-        "All", "Dir", "Each", "File", "Skipped", "StepcacheWarning", "check", "mark", "param", "parametrize",
+        "All", "Dir", "Each", "File", "Retry", "Skipped", "StepcacheWarning", "check", "mark", "param", "parametrize",
         "pipeline", "resource", "skip", "step",
     ),
     "stepcache.cli": ("main",),
@@ -51,6 +52,7 @@ __all__ = [
     "Each",
     "File",
     "NotCached",
+    "Retry",
     "Run",
     "Skipped",
     "StepFailed",

@@ -7,12 +7,13 @@ from typing import TextIO
 
 from stepcache import __version__
 from stepcache.config import Options
+from stepcache.execution.site import ExecutorKind, InlineKind, ProcessKind
 from stepcache.hookspecs import hookimpl
 from stepcache.model import Graph, Node, NodeReport, Problem, RunReport
 from stepcache.report.terminal import Terminal
 from stepcache.store import Codec, builtin_codecs
 
-BUILT_IN = ("codecs", "json", "junitxml", "graph", "terminal")
+BUILT_IN = ("codecs", "executors", "json", "junitxml", "graph", "terminal")
 """The names under which the parts below are registered."""
 
 
@@ -22,6 +23,14 @@ class OwnCodecs:
     @hookimpl
     def stepcache_codecs(self) -> Iterable[Codec]:
         return builtin_codecs()
+
+
+class OwnExecutors:
+    """The built-in executors."""
+
+    @hookimpl
+    def stepcache_executors(self) -> Iterable[ExecutorKind]:
+        return InlineKind(), ProcessKind()
 
 
 class JsonReport:
@@ -104,6 +113,7 @@ class TerminalReport:
 def parts() -> Iterator[tuple[str, object]]:
     """The built-in plugins of every run, by name; `-p no:NAME` leaves one out."""
     yield "codecs", OwnCodecs()
+    yield "executors", OwnExecutors()
     yield "json", JsonReport()
     yield "junitxml", JunitXml()
     yield "graph", GraphFile()

@@ -5,6 +5,7 @@
     ├── CollectionFailed  pipeline files that cannot be used (exit status 2)
     ├── StepFailed        a step or check failed, raised by `run(check=True)` and `NAME.run()`
     ├── WrongOutputs      a step with `outputs` returned other values than those
+    ├── WorkerDied        the process that ran a step ended under it: the cause of its StepFailed
     ├── NotCached         `load()` found no stored value
     ├── Unstorable        no codec takes a value
     └── ValueGone         a stored value is not there any more, or is damaged
@@ -35,6 +36,10 @@ class WrongOutputs(StepcacheError):
 
 class NoElements(StepcacheError):
     """A value has no elements that a mapped step could run for, or not the one that was asked for."""
+
+
+class WorkerDied(StepcacheError):
+    """The process that ran a step was killed, crashed or ended itself."""
 
 
 class NotCached(StepcacheError, LookupError):

@@ -42,6 +42,16 @@ def stepcache_codecs() -> Iterable[Any]:  # type: ignore[empty-body]
 
 
 @hookspec
+def stepcache_executors() -> Iterable[Any]:  # type: ignore[empty-body]
+    """Register: executors, which run the bodies of nodes; `--executor=NAME` asks for one.
+
+    Returns objects with the attributes of `stepcache.execution.site.ExecutorKind`: a `name`, and `open(site)`, which
+    gives an object with the methods of `stepcache.execution.work.Executor`. Of two with one name the later plugin's
+    counts.
+    """
+
+
+@hookspec
 def stepcache_steps() -> Iterable[Any]:  # type: ignore[empty-body]
     """Register: steps and resources that every pipeline may ask for by name.
 

@@ -261,8 +261,26 @@ class Parametrize:
 
 
 @frozen
+class Retries:
+    """How often a failed node is tried again, in seconds after what, and on which exceptions, as `class_name` has
+    them."""
+
+    times: int = 0
+    delay: float = 0.0
+    on: tuple[str, ...] = ()
+
+
+def class_name(cls: type) -> str:
+    """What a class is called where it cannot be had itself, as "module:qualname"."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+@frozen
 class Definition:
-    """A decorated function. `module` is where it was defined, `takes` which step feeds a parameter."""
+    """A decorated function. `module` is where it was defined, `takes` which step feeds a parameter.
+
+    `timeout` is in seconds, `slots` how much it takes of what.
+    """
 
     kind: Literal["step", "pipeline", "check", "resource"]
     name: str
@@ -278,9 +296,12 @@ class Definition:
     expires: float | None = None
     reads: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    retries: Retries = Retries()
+    timeout: float | None = None
     codec: str | None = None
     save_to: str | None = None
     outputs: tuple[str, ...] = ()
+    slots: Mapping[str, int] = Factory(dict)
     builds: tuple[str, ...] = ()
     params: Mapping[str, object] = Factory(dict)
     scope: Literal["run", "node"] = "run"
@@ -405,12 +426,16 @@ class Graph:
 
 @frozen
 class Failure:
-    """How a node failed: the exception, the traceback's text from the user's frame on, and its last line."""
+    """How a node failed: the exception, the traceback's text from the user's frame on, and its last line.
+
+    `kinds` names the exception's class and its bases, as `class_name` does.
+    """
 
     summary: str
     text: str
     location: str
     exception: BaseException | None = field(default=None, eq=False)
+    kinds: tuple[str, ...] = ()
 
 
 @frozen

@@ -82,7 +82,20 @@ def cache_folder(options: Options, configuration: Configuration, environ: Mappin
 def open_session(call: Call, environ: Mapping[str, str], cwd: Path) -> Session:
     """All that a run needs before it collects."""
     began = time.time_ns()
-    options, configuration, plugins = configure(call, environ, cwd)
+    return session_of(call, environ, cwd, *configure(call, environ, cwd), began=began)
+
+
+def session_of(
+    call: Call,
+    environ: Mapping[str, str],
+    cwd: Path,
+    options: Options,
+    configuration: Configuration,
+    plugins: Plugins,
+    *,
+    began: int,
+) -> Session:
+    """The store and the eyes of a run whose options and configuration are read; it *began* then, in ns."""
     folder = cache_folder(options, configuration, environ, cwd)
     warnings: list[str] = []
     codecs = Codecs()

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import asdict
 
-from stepcache.model import ExitCode, Miss, NodeReport, RunReport, Value
+from stepcache.model import ExitCode, Failure, Miss, NodeReport, RunReport, Value
 from stepcache.state import Session
+
+
+def describer(session: Session) -> Callable[[BaseException], Failure]:
+    """What tells how an exception is shown in this run."""
+    options, start = session.options, str(session.configuration.root)
+
+    def describe(error: BaseException) -> Failure:
+        from stepcache.report.traceback import failure_text
+
+        return failure_text(error, options.tb, showlocals=options.showlocals, start=start)
+
+    return describe
 
 
 def last_run(session: Session) -> dict[str, Any]:
@@ -78,7 +90,7 @@ def report_of(
     return RunReport(
         exit_code=code,
         seconds=time.perf_counter() - began,
-        nodes=tuple(rows.values()),
+        nodes=tuple(rows[node] for node in session.graph.nodes if node in rows),
         problems=tuple(session.collection.problems),
         warnings=tuple(dict.fromkeys([*session.warnings, *(f"cache: {p}" for p in problems)])),
         notices=tuple(notices),

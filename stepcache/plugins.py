@@ -21,6 +21,7 @@ GROUP = "stepcache"
 # What a stepconf.py, which is found only while files are collected, comes too late for.
 _TOO_LATE = {
     "stepcache_options": "the command line is read before a stepconf.py is found",
+    "stepcache_executors": "the executor is chosen before a stepconf.py is found",
     "stepcache_steps": "steps stand in a stepconf.py as they are",
     "stepcache_report_header": "the header is written before a stepconf.py is found",
 }
@@ -74,6 +75,15 @@ class Plugins:
         """Each plugin's name, with the names of the hooks that it has."""
         for name, plugin in self._manager.list_name_plugin():
             yield name, {caller.name for caller in self._manager.get_hookcallers(plugin) or ()}
+
+    def plugin(self, name: str) -> object:
+        """The plugin of that name."""
+        return self._manager.get_plugin(name)
+
+    @property
+    def installed(self) -> frozenset[str]:
+        """The names of those that installed distributions offer."""
+        return frozenset(self._distributions)
 
     @property
     def told(self) -> list[str]:

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from attrs import frozen
 
@@ -172,7 +172,7 @@ def run(
     values: Mapping[str, object] | None = None,
     enable_cache: bool | None = None,
     select: str | None = None,
-    workers: int | None = None,
+    workers: int | Literal["auto"] | None = None,
     executor: str | None = None,
     profile: str | None = None,
     cache_dir: str | Path | None = None,
@@ -187,15 +187,15 @@ def run(
         values: values in the place of steps'; nothing downstream of them is stored.
         enable_cache: False turns the cache off for every node, True turns it on whatever pipelines and steps say.
         select: an expression, as for `-k`.
-        workers: nodes are run one at a time by this version: 1 or None.
-        executor: "inline" or None.
+        workers: how many nodes run at once, each in a process of its own; "auto" is one for each processor.
+        executor: "inline" (this process), "process", or one that a plugin offers.
         profile: a profile of the configuration.
         cache_dir: the cache folder.
         plugins: more plugins: modules or objects with hooks.
         check: raise `StepFailed` or `CollectionFailed` where something went wrong.
     """
-    _one_at_a_time(workers, executor)
     arguments = [os.fspath(each) for each in args] + _cache_arguments(enable_cache, cache_dir)
+    arguments += _executor_arguments(workers, executor)
     if select is not None:
         arguments += ["-k", select]
     if profile is not None:
@@ -220,11 +220,13 @@ def _cache_arguments(enable_cache: bool | None, cache_dir: str | Path | None) ->
     return [*mode, f"--cache-dir={os.fspath(cache_dir)}"] if cache_dir is not None else mode
 
 
-def _one_at_a_time(workers: int | None, executor: str | None) -> None:
-    if workers not in (None, 1):
-        raise UsageError(f"workers={workers!r}: this version of stepcache runs nodes one at a time")
-    if executor not in (None, "inline"):
-        raise UsageError(f"executor={executor!r}: there is no such executor: the one there is, is 'inline'")
+def _executor_arguments(workers: int | Literal["auto"] | None, executor: str | None) -> list[str]:
+    """What the command would be told."""
+    fits = workers is None or workers == "auto" or (isinstance(workers, int) and not isinstance(workers, bool))
+    if not fits or (isinstance(workers, int) and workers < 1):
+        raise UsageError(f'workers= takes a number from 1 on, "auto" or None, not {workers!r}')
+    count = [] if workers is None else ["-n", str(workers)]
+    return count if executor is None else [*count, f"--executor={executor}"]
 
 
 def run_target(
@@ -234,12 +236,11 @@ def run_target(
     params: Mapping[str, object] | None,
     values: Mapping[str, object] | None,
     check: bool,
-    workers: int | None,
+    workers: int | Literal["auto"] | None,
     cache_dir: str | Path | None,
 ) -> Run:
     """`NAME.run()`."""
-    _one_at_a_time(workers, None)
-    arguments = _cache_arguments(enable_cache, cache_dir)
+    arguments = _cache_arguments(enable_cache, cache_dir) + _executor_arguments(workers, None)
     return _run(Call(tuple(arguments), _named("params", params), _named("values", values), (), target), check)
 
 

@@ -8,25 +8,23 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stepcache.binding import asked_files, file_rules, graph_of, notebook, offered, refuse_unknown_marks, scopes_of
 from stepcache.collect.collection import Collector
 from stepcache.collect.discover import is_pipeline_file
 from stepcache.errors import UsageError
-from stepcache.execution.body import Bodies
 from stepcache.execution.capture import Capture, LiveLog, add_warning_filter
 from stepcache.execution.debugging import Debugger
 from stepcache.execution.engine import Engine
-from stepcache.execution.inline import Inline
 from stepcache.execution.schedule import Limits, Schedule
-from stepcache.execution.work import Executor
+from stepcache.executors import open_executor
 from stepcache.model import ExitCode, NodeReport, RunReport
 from stepcache.opening import open_session
-from stepcache.outcome import exit_code_of, record, report_of
+from stepcache.outcome import describer, exit_code_of, record, report_of
 from stepcache.saving import save, saves_of
 from stepcache.state import Call, Session
 
@@ -108,7 +106,7 @@ def execute(session: Session) -> RunReport:
     engine = session.engine = Engine(session.graph, session.policy, session.shelf, session.sight)
     engine.products.update(session.replayed or {})
     debugger = Debugger(capture, hook.stepcache_debugger_opened)
-    executor = _executor(session, capture, debugger)
+    executor = open_executor(session, capture, debugger if options.pdb else None, here=options.pdb)
 
     def finished(row: NodeReport) -> None:
         save(session, row)
@@ -119,7 +117,7 @@ def execute(session: Session) -> RunReport:
     schedule = session.schedule = Schedule(
         engine,
         executor,
-        Limits(options.maxfail, options.plan, options.fail_on_miss),
+        Limits(options.maxfail, options.plan, options.fail_on_miss, dict(options.slots)),
         describer(session),
         started=lambda node: hook.stepcache_node_started(node=node, expected=engine.expected.get(node.id)),
         finished=finished,
@@ -137,7 +135,7 @@ def execute(session: Session) -> RunReport:
         schedule.stopped = "KeyboardInterrupt"  # it may have come when all rows were there
     if session.saves is not None and not interrupted:
         _save_lost(session, session.saves)
-    session.warnings.extend([*engine.warnings, *engine.wrong_ends])
+    session.warnings.extend([*engine.warnings, *executor.warnings, *engine.wrong_ends])
     code = ExitCode.INTERRUPTED if interrupted or debugger.left else exit_code_of(session, schedule.rows)
     return report_of(session, schedule.rows, code, began, schedule.stopped)
 
@@ -152,12 +150,6 @@ def _save_lost(session: Session, saves: Saves) -> None:
         saves.after(row)
     session.engine.warnings.extend(saves.warnings)
     session.engine.wrong_ends.extend(saves.failures)
-
-
-def _executor(session: Session, capture: Capture, debugger: Debugger | None = None) -> Executor:
-    assert session.engine is not None
-    opened = debugger if session.options.pdb else None
-    return Inline(Bodies(session.shelf, session.sight, capture, describer(session), opened), session.engine.settle)
 
 
 def _live_log(session: Session) -> LiveLog | None:
@@ -178,19 +170,6 @@ def _refuse_wrong_filters(filters: Sequence[str]) -> None:
                 raise UsageError(str(error)) from error
 
 
-def describer(session: Session) -> Callable[[BaseException], Any]:
-    """What tells failures as this session's options have it."""
-
-    def describe(error: BaseException) -> Any:
-        from stepcache.report.traceback import failure_text
-
-        return failure_text(
-            error, session.options.tb, showlocals=session.options.showlocals, start=str(session.configuration.root)
-        )
-
-    return describe
-
-
 def remake(session: Session, node_id: str) -> NodeReport:
     """Run a node again whose value is gone, outside the run."""
     assert session.engine is not None
@@ -198,7 +177,7 @@ def remake(session: Session, node_id: str) -> NodeReport:
     engine = session.engine
     engine.products.pop(node_id, None)
     capture = Capture(session.options.capture, session.options.log_level)
-    executor = _executor(session, capture)
+    executor = open_executor(session, capture, here=True)
     schedule = Schedule(engine, executor, Limits(), describer(session), rows=dict(session.schedule.rows))
     with capture.open():
         try:

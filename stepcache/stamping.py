@@ -28,11 +28,18 @@ PLAIN = frozenset(
         "args", "keyword", "markexpr", "deselect", "ignore", "no_checks", "continue_on_collection_errors", "params",
         "profile", "maxfail", "capture", "warnings", "log_level", "why", "cache_dir", "verbosity", "showlocals",
         "reportchars", "tb", "durations", "color", "no_header", "no_summary", "json", "config_file", "overrides",
-        "rootdir", "plugins", "strict_markers", "strict_config", "trace_config", "plugin_options",
+        "rootdir", "plugins", "strict_markers", "strict_config", "trace_config", "plugin_options", "workers",
+        "slots",
     }
 )  # fmt: skip
 # Hooks that only register: a plugin with any other is loaded and called in every run.
-_REGISTERING = {"stepcache_options", "stepcache_codecs", "stepcache_steps", "stepcache_markers"}
+_REGISTERING = {
+    "stepcache_options",
+    "stepcache_codecs",
+    "stepcache_executors",
+    "stepcache_steps",
+    "stepcache_markers",
+}
 
 
 @frozen

@@ -52,7 +52,8 @@ def taxed(taken, rate=0.07, verbose=False):
 
 
 # expires: older than that, and it is made anew. Here it would ask a server; the file stands for the answer.
-@step(expires="12h")
+# retries, timeout: a server may fail or hang. slots: and is asked by one node at a time, also under -n.
+@step(expires="12h", retries=2, timeout="1m", slots={"server": 1})
 def dollars(path=File("data/dollars.txt")):
     return float(path.read_text(encoding="utf-8"))
 

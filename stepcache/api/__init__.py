@@ -14,6 +14,7 @@ from stepcache.api.defined import Check, Defined, Pipeline, Resource, Step, set_
 from stepcache.api.marks import mark, param, parametrize
 from stepcache.api.paths import Dir, File
 from stepcache.api.record import importing, made, running_node
+from stepcache.api.retry import Retry
 from stepcache.api.skipping import Skipped, StepcacheWarning, skip
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "File",
     "Pipeline",
     "Resource",
+    "Retry",
     "Skipped",
     "Step",
     "StepcacheWarning",

@@ -11,6 +11,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 from stepcache.api.defined import Check, Defined, Pipeline, Resource, Step
 from stepcache.api.options import StepOptions, flag, options_of_step, step_names
 from stepcache.api.record import importing, made
+from stepcache.api.retry import Retry
 from stepcache.errors import UsageError
 from stepcache.model import Definition, Source
 from stepcache.signature import innermost, parameters_of, source_of
@@ -103,9 +104,12 @@ def step(
     expires: timedelta | float | str | None = None,
     reads: Collection[str | Path] = (),
     ignore: Collection[str] = (),
+    retries: int | Retry = 0,
+    timeout: timedelta | float | str | None = None,
     codec: str | None = None,
     save_to: str | Path | None = None,
     outputs: Collection[str] | None = None,
+    slots: Mapping[str, int] | None = None,
 ) -> Any:
     """Make a function a step: its return value is kept, and used again while nothing that matters changes.
 
@@ -117,11 +121,14 @@ def step(
         expires: a `timedelta`, or text such as "90s", "12h", "7d": how old a stored value may be.
         reads: more files, globs, or "env:NAME" that count.
         ignore: parameters, "env:NAME" or "file:GLOB" that do not count.
+        retries: how many more times it is tried when it fails, or `Retry(3, delay="10s", on=(OSError,))`.
+        timeout: how long it may run, in seconds or as "2h"; then it is ended, or killed, and has failed.
         codec: the name of the codec that stores the value.
         save_to: a file to which the value is also written, in the format that its suffix means; relative to the
             defining file, or to the root behind "//". `{variant}` and `{key}` may stand in it.
         outputs: the names of the values that the function returns: a tuple of that many, or a dict of those names.
             Each is asked for by its own name; the step's name gives the dict.
+        slots: what it takes of things that there are only so many of, as in `{"gpu": 1}` (see `--slots`).
     """
     recorded = options_of_step(
         StepOptions(
@@ -131,9 +138,12 @@ def step(
             expires=expires,
             reads=reads,
             ignore=ignore,
+            retries=retries,
+            timeout=timeout,
             codec=codec,
             save_to=save_to,
             outputs=outputs,
+            slots=slots,
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar
 
 from stepcache.api.record import running_node
 from stepcache.api.skipping import StepcacheWarning
@@ -70,7 +70,7 @@ class Runnable(Defined[P, R]):
         params: Mapping[str, object] | None = None,
         values: Mapping[str, object] | None = None,
         check: bool = True,
-        workers: int | None = None,
+        workers: int | Literal["auto"] | None = None,
         cache_dir: str | Path | None = None,
     ) -> Run:
         """Run it and what it needs; `enable_cache` False or True turns the cache off or on for every node.

@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
+from stepcache.api.retry import Retry
 from stepcache.errors import UsageError
+from stepcache.model import Retries, class_name
 from stepcache.signature import seconds_of
 
 
@@ -24,9 +26,12 @@ class StepOptions(TypedDict, total=False):
     expires: timedelta | float | str | None
     reads: Collection[str | Path]
     ignore: Collection[str]
+    retries: int | Retry
+    timeout: timedelta | float | str | None
     codec: str | None
     save_to: str | Path | None
     outputs: Collection[str] | None
+    slots: Mapping[str, int] | None
 
 
 def flag(decorator: str, value: object) -> bool:
@@ -70,6 +75,34 @@ def _expires(value: object) -> float | None:
     return None if value is None else seconds_of(value, f"@step(expires={value!r})")
 
 
+def _retries(value: object) -> Retries:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        value = Retry(value)
+    if not isinstance(value, Retry):
+        raise UsageError(f'@step(retries=…) takes a number, or Retry(3, delay="10s", on=(OSError,)), not {value!r}')
+    return Retries(value.times, value.delay, tuple(class_name(each) for each in value.on))
+
+
+def _timeout(value: object) -> float | None:
+    if value is None:
+        return None
+    seconds = seconds_of(value, f"@step(timeout={value!r})")
+    if seconds <= 0:
+        raise UsageError(f"@step(timeout={value!r}): a time limit is more than nothing")
+    return seconds
+
+
+def _slots(value: object) -> dict[str, int]:
+    if value is None:
+        return {}
+    fits = isinstance(value, Mapping) and all(
+        isinstance(k, str) and isinstance(v, int) and not isinstance(v, bool) and v > 0 for k, v in value.items()
+    )
+    if not fits:
+        raise UsageError(f'@step(slots=…) maps names to whole numbers, such as {{"gpu": 1}}, not {value!r}')
+    return dict(value)  # type: ignore[call-overload,no-any-return]
+
+
 def _codec(value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise UsageError(f"@step(codec=…) takes the name of a codec, not {value!r}")
@@ -104,7 +137,10 @@ _STEP_OPTIONS: dict[str, Callable[[object], object]] = {
     "expires": _expires,
     "reads": partial(texts, "step", "reads"),
     "ignore": partial(texts, "step", "ignore"),
+    "retries": _retries,
+    "timeout": _timeout,
     "codec": _codec,
     "save_to": _save_to,
     "outputs": _outputs,
+    "slots": _slots,
 }

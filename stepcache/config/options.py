@@ -19,10 +19,11 @@ class Options:
     """Every option of the command, with its default.
 
     `args` are the files, directories and node ids; `verbosity` counts each -v up and each -q down; `maxfail` is 0
-    without a limit; `durations` is 0 for all and None for no table; `log_level` and `log_cli_level` are numbers of
-    `logging`. `cache` is None where no flag was given, which tells `--cache=on` from the default. An option with an
-    optional value (`cache_refresh`, `cache_show`, `cache_gc`) is None when absent and True when it came without a
-    value. `plugin_options` holds the options of plugins by their `dest`.
+    without a limit; `workers` is how many nodes run at once, None where it was not said; `durations` is 0 for all and
+    None for no table; `log_level` and `log_cli_level` are numbers of `logging`. `cache` is None where no flag was
+    given, which tells `--cache=on` from the default. An option with an optional value (`cache_refresh`, `cache_show`,
+    `cache_gc`) is None when absent and True when it came without a value. `plugin_options` holds the options of
+    plugins by their `dest`.
     """
 
     args: tuple[str, ...] = ()
@@ -40,6 +41,9 @@ class Options:
     params: tuple[tuple[str, str], ...] = ()
     profile: str | None = None
     maxfail: int = 0
+    workers: int | None = None
+    executor: str | None = None
+    slots: tuple[tuple[str, int], ...] = ()
     capture: Capture = "fd"
     warnings: tuple[str, ...] = ()
     log_level: int | None = None

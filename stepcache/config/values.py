@@ -5,6 +5,7 @@ Each function raises ValueError with what was expected, to stand after "expects"
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 
@@ -106,3 +107,27 @@ def report_chars(text: str) -> str:
         elif char not in "xX":  # pytest's expected failures: accepted, as there are none here
             raise ValueError(f"characters among {REPORT_CHARS}aAN")
     return "".join(dict.fromkeys(chars + "w"))
+
+
+def workers(text: str) -> int:
+    """How many nodes run at once: a number, or "auto" for as many as there are processors for this process."""
+    if text == "auto":
+        return processors()
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise ValueError("a number from 1 on, or auto")
+    return int(text)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def slots(text: str) -> tuple[str, int]:
+    """A slot's name and how many there are."""
+    name, _, number = text.partition("=")
+    if not name.strip() or not (number.isascii() and number.isdigit()):
+        raise ValueError("NAME=NUM, such as gpu=2")
+    return name.strip(), int(number)

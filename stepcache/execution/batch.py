@@ -10,9 +10,10 @@ from attrs import define, evolve, field
 
 from stepcache.api import Skipped
 from stepcache.errors import Unstorable, ValueGone
-from stepcache.execution.body import Bodies
+from stepcache.execution.body import Bodies, may_be_tried_again
 from stepcache.execution.call import BuiltIns, arguments_of, call
 from stepcache.execution.debugging import is_quit
+from stepcache.execution.mapped import joined
 from stepcache.execution.sight import Watching
 from stepcache.execution.values import Held, Inputs
 from stepcache.execution.work import Batch, Done, Ended, Pieces, Work
@@ -141,7 +142,7 @@ class _Pass:
         """Run the body for elements as long as nothing is noted of it."""
         while len(self.ended) < len(self.batch.names):
             watching.renew()
-            self._add(self._one({parameter: next(each) for parameter, each in streams.items()}))
+            self._add(self._tried({parameter: next(each) for parameter, each in streams.items()}))
             if not watching.quiet or self.shared.afresh:
                 return
 
@@ -149,6 +150,26 @@ class _Pass:
         self.ended.append(ended)
 
     # --- one element
+
+    def _tried(self, given: dict[str, Any]) -> Ended:
+        """Run the body for an element, again if it fails and may be tried again."""
+        ended = self._one(given)
+        retries = self.node.definition.retries
+        for _ in range(retries.times):
+            if ended.failure is None or not may_be_tried_again(self.node, ended.failure):
+                break
+            time.sleep(retries.delay)
+            before = ended.output
+            ended = self._one(self._afresh(len(self.ended)))
+            ended = evolve(ended, output=joined([before, ended.output]))
+        return ended
+
+    def _afresh(self, number: int) -> dict[str, Any]:
+        """Fresh objects of the element of that number."""
+        return {
+            parameter: next(_fresh(evolve(pieces, places=(pieces.places[number],)), self.bodies.given))
+            for parameter, pieces in self.batch.given.items()
+        }
 
     def _one(self, given: dict[str, Any]) -> Ended:
         bodies = self.bodies

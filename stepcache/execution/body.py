@@ -15,13 +15,14 @@ from stepcache.errors import Unstorable, ValueGone, WrongOutputs
 from stepcache.execution.call import BuiltIns, arguments_of, call
 from stepcache.execution.capture import Capture
 from stepcache.execution.debugging import Debugger, is_quit
+from stepcache.execution.mapped import joined
 from stepcache.execution.resources import Resources
 from stepcache.execution.returned import held, stored, streamed
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight, Watching
 from stepcache.execution.values import Inputs
 from stepcache.execution.work import Done, Work
-from stepcache.model import Failure, Node, Observation, Output, Value
+from stepcache.model import Failure, Node, Observation, Output, Value, class_name
 from stepcache.store.content import Content
 from stepcache.store.objects import loaded
 from stepcache.store.vault import Vault
@@ -87,8 +88,20 @@ class Bodies:
         return loaded(value, self.given)
 
     def run(self, work: Work) -> Done:
-        """Run the body of a node. A KeyboardInterrupt goes upwards."""
+        """Run the body of a node, again if it fails and may be tried again. A KeyboardInterrupt goes upwards."""
         self.capture.begin()
+        retries = work.node.definition.retries
+        done = self._once(work)
+        for _ in range(retries.times):
+            if done.failure is None or not may_be_tried_again(work.node, done.failure):
+                break
+            time.sleep(retries.delay)
+            before = done.output
+            done = self._once(work)
+            done = evolve(done, output=joined([before, done.output]))
+        return done
+
+    def _once(self, work: Work) -> Done:
         self.given.gone = None
         built_in = BuiltIns(work.node)
         try:
@@ -181,3 +194,11 @@ class Bodies:
             f"{type(error).__name__}: {error}"
             for bound, error in self.resources.after_run()
         ]
+
+
+def may_be_tried_again(node: Node, failure: Failure) -> bool:
+    """Is that a failure for which the node has `retries`? Running out of time, which is one for all tries, is not."""
+    error = failure.exception
+    if error is None or (node.definition.timeout is not None and isinstance(error, TimeoutError)):
+        return False
+    return any(class_name(cls) in node.definition.retries.on for cls in type(error).__mro__)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
 
 from stepcache.api import running_node
+from stepcache.execution.streams import Stream, cut
 from stepcache.model import Output
 
 if TYPE_CHECKING:
     import logging
 
-# More than this of one stream is cut in the middle before it is stored.
-LONGEST = 1_000_000
+
+Mode = Literal["fd", "sys", "no", "own"]
 
 
 @frozen
@@ -35,12 +33,14 @@ class LiveLog:
 class Capture:
     """Catches output while nodes run: at the file descriptors, at `sys.stdout` and `sys.stderr`, or not at all.
 
+    "own" is for a process whose descriptors are files of the run's already.
+
     `terminal` is where the report goes: the standard output as it was before.
     """
 
     def __init__(
         self,
-        mode: Literal["fd", "sys", "no"],
+        mode: Mode,
         log_level: int | None,
         filters: Sequence[str] = (),
         live: LiveLog | None = None,
@@ -49,7 +49,7 @@ class Capture:
         self._log_level = log_level
         self._filters = filters
         self._live = live
-        self._streams: list[_Stream] = []
+        self._streams: list[Stream] = []
         self._log: _LogLines | None = None
         self._warned: list[str] = []
         self._has_let_go = False
@@ -61,7 +61,7 @@ class Capture:
             stack.callback(self._streams.clear)
             if self._mode != "no":
                 for name in ("stdout", "stderr"):
-                    stream = _Stream(name, self._mode == "fd")
+                    stream = Stream(name, self._mode)
                     stack.callback(stream.close)
                     self._streams.append(stream)
             stack.enter_context(self._warnings())
@@ -124,116 +124,6 @@ class Capture:
         return Output(texts.get("stdout", ""), texts.get("stderr", ""), log, warned)
 
 
-class _Stream:
-    """One caught stream, and the way back."""
-
-    def __init__(self, name: str, by_descriptor: bool) -> None:
-        self.name = name
-        self._number = {"stdout": 1, "stderr": 2}[name]
-        self._before: IO[str] | None = getattr(sys, name)
-        self._saved: int | None = None
-        self._file: IO[bytes] | None = None
-        self._is_open = True
-        self._text: Any = _Kept()
-        if by_descriptor:
-            self._redirect()
-        setattr(sys, name, self._text)
-
-    def _redirect(self) -> None:
-        if self._before is not None:
-            with contextlib.suppress(OSError, ValueError):  # it may be closed, or its reader have gone
-                self._before.flush()
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - close() closes it
-        try:
-            self._saved = os.dup(self._number)
-        except OSError:  # the descriptor is closed: nothing can be written to it
-            self._file.close()
-            self._file = None
-            return
-        os.dup2(self._file.fileno(), self._number)
-        self._text = self._writer()
-
-    def _writer(self) -> io.TextIOWrapper:
-        raw = _Unclosable(self._number)
-        return _Writer(raw, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
-
-    def suspend(self) -> None:
-        self._settle()
-        self._is_open = False
-        if self._saved is not None:
-            os.dup2(self._saved, self._number)
-        setattr(sys, self.name, self._before)
-
-    def resume(self) -> None:
-        if self._file is not None:
-            os.dup2(self._file.fileno(), self._number)
-        setattr(sys, self.name, self._text)
-        self._is_open = True
-
-    def _settle(self) -> None:
-        """Put the stream and its descriptor back: what ran may have closed or replaced them."""
-        if not self._is_open:
-            return
-        current = getattr(sys, self.name, None)
-        if current is not self._text and type(current) is io.TextIOWrapper:
-            with contextlib.suppress(OSError, ValueError):  # it is not ours: it may be closed, or its file be full
-                current.flush()
-        if self._file is not None:
-            os.dup2(self._file.fileno(), self._number)
-        try:
-            self._text.flush()
-        except ValueError:  # it was detached from its descriptor
-            self._text = self._writer()
-        setattr(sys, self.name, self._text)
-
-    def take(self) -> str:
-        self._settle()
-        if self._file is None:
-            text = self._text.getvalue()
-            if text:
-                self._text.seek(0)
-                self._text.truncate()
-            return _cut(text)
-        size = os.fstat(self._file.fileno()).st_size
-        if not size:
-            return ""
-        data = os.pread(self._file.fileno(), size, 0)
-        os.ftruncate(self._file.fileno(), 0)
-        os.lseek(self._file.fileno(), 0, os.SEEK_SET)
-        return _cut(data.decode("utf-8", "backslashreplace"))
-
-    def close(self) -> None:
-        self.suspend()
-        if self._saved is not None:
-            os.close(self._saved)
-        if self._file is not None:
-            self._file.close()
-
-
-class _Unclosable(io.FileIO):
-    """A descriptor that streams may close without its being closed."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number, "wb", closefd=False)
-
-    def close(self) -> None:
-        pass
-
-
-class _Writer(io.TextIOWrapper):
-    """Text for a descriptor; what runs may close it, and others go on writing."""
-
-    def close(self) -> None:
-        self.flush()
-
-
-class _Kept(io.StringIO):
-    """Text in memory, which is there after what runs has closed it."""
-
-    def close(self) -> None:
-        pass
-
-
 class _LogLines:
     """The records that reach the root logger, as text."""
 
@@ -259,7 +149,7 @@ class _LogLines:
         if text:
             self._lines.seek(0)
             self._lines.truncate()
-        return _cut(text)
+        return cut(text)
 
     def close(self) -> None:
         import logging
@@ -283,13 +173,6 @@ def _live_handler(live: LiveLog) -> logging.Handler:
             live.tell(running_node.get() or "", line)
 
     return Handler(live.level)
-
-
-def _cut(text: str) -> str:
-    if len(text) <= LONGEST:
-        return text
-    half = LONGEST // 2
-    return f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"
 
 
 def add_warning_filter(spec: str) -> None:

@@ -37,6 +37,10 @@ class Inline:
         done, self._done = self._done, []
         return done
 
+    def interrupt(self) -> list[Done]:
+        """Nothing is under way: the interrupt came through the body."""
+        return []
+
     def close(self) -> list[str]:
         """Tear down the resources."""
         return self.bodies.close()

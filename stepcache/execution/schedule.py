@@ -7,10 +7,10 @@ again when that has its row; nothing is parked as long as one node runs at a tim
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
-from attrs import define, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from stepcache.errors import ValueGone
 from stepcache.execution.engine import Engine
@@ -24,11 +24,15 @@ DONE = ("cached", "ran", "given", "passed", "warned")
 
 @frozen
 class Limits:
-    """When to stop: after so many failures; 0 is never. `plan` runs nothing, and `fail_on_miss` neither."""
+    """When to stop: after so many failures; 0 is never. `plan` runs nothing, and `fail_on_miss` neither.
+
+    `slots` is how much there is of what steps take by `slots=`; of what is not named there is 1.
+    """
 
     maxfail: int = 0
     plan: bool = False
     fail_on_miss: bool = False
+    slots: Mapping[str, int] = Factory(dict)
 
 
 @define(eq=False)
@@ -88,6 +92,8 @@ class Schedule:
             self._go(iter(every))
         except KeyboardInterrupt:
             self.stopped = "KeyboardInterrupt"
+            for done in self.executor.interrupt():
+                self._land(done)
             for flight in self._flights.values():
                 flight.let_go()
             for node in every:
@@ -209,11 +215,19 @@ class Schedule:
                 self._submit(flight, self.engine.batch(flight.node, flight.miss))
                 return True
         for at, (node, miss) in enumerate(self._queue):
-            if self.stopped or self.executor.takes(node):
+            if self.stopped or (self._has_slots(node) and self.executor.takes(node)):
                 del self._queue[at]
                 self._start(node, miss)
                 return True
         return False
+
+    def _has_slots(self, node: Node) -> bool:
+        """Is there enough of what the node takes? One that takes more than there is runs when nobody else takes any."""
+        for name, wanted in node.definition.slots.items():
+            taken = sum(flight.node.definition.slots.get(name, 0) for flight in self._flights.values())
+            if taken and taken + wanted > self.limits.slots.get(name, 1):
+                return False
+        return True
 
     def _start(self, node: Node, miss: Miss) -> None:
         if self.stopped:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from attrs import define
 
 from stepcache.model import Trace, Value
-from stepcache.store import Scratch, Store
+from stepcache.store import Parcel, Scratch, Store
+from stepcache.store.objects import saved
+from stepcache.store.packing import relaid
+from stepcache.store.vault import Vault
 
 
 @define
@@ -24,13 +27,13 @@ class Shelf:
     reads: bool = True
     writes: bool = True
 
-    def vault(self, keep: bool) -> Store | Scratch:
+    def vault(self, keep: bool) -> Vault:
         """Where a value goes: into the cache if it is to be kept there."""
         return self.store if keep and self.writes and self.store is not None else self.scratch
 
     def save(self, value: object, *, keep: bool, codec: str | None, tmp: Path | None) -> Value:
         """Store a value: in the cache if it is to be kept there. Raises `Unstorable`."""
-        return self.vault(keep).save(value, codec, tmp=tmp)
+        return saved(value, codec, tmp, self.vault(keep))
 
     def load(self, value: Value) -> Any:
         """A fresh copy of a value. Raises `ValueGone`."""
@@ -48,6 +51,24 @@ class Shelf:
     def lay(self, digest: str, data: bytes) -> None:
         """Put the bytes of another process's value into the scratch area."""
         self.scratch.lay(digest, data)
+
+    def parcels(self, value: Value) -> Iterator[Parcel]:
+        """What another process of the run does not find of a value in the cache."""
+        for each in value.contents:
+            parcel = self.all.parcel(each)
+            if parcel is not None:
+                yield parcel
+
+    def unpack(self, value: Value, parcels: Iterable[Parcel], *, keep: bool) -> Value:
+        """Take a value that another process of the run packed."""
+        kept = {parcel.value.digest: self._unpacked(parcel, keep) for parcel in parcels}
+        return relaid(value, kept)
+
+    def _unpacked(self, parcel: Parcel, keep: bool) -> Value:
+        if self.store is not None and (keep or parcel.in_cache):
+            return self.store.unpack(parcel)
+        self.scratch.adopt(parcel)
+        return parcel.value
 
     def held(self, value: Value) -> bool:
         """Is the value still there, as far as can be told cheaply?"""

@@ -61,12 +61,13 @@ class Sight:
     caches: tuple[str, ...] = ()
     handed: Callable[[], tuple[str, ...]] = tuple
     """The folders in which returned files lie when they are handed on: they are part of the values."""
-    import_reads: Mapping[str, tuple[Observation, ...]] = field(factory=dict)
+    import_reads: dict[str, tuple[Observation, ...]] = field(factory=dict)
     homes: Mapping[str, str] = field(factory=dict)
     """The modules of the files in which nodes are bound, by the files' portable names."""
     _world: str | None = None
     _classes: dict[tuple[str, ...], bytes] = field(factory=dict)
     _rules: dict[tuple[tuple[str, ...], tuple[str, ...]], Rules] = field(factory=dict)
+    _sources: dict[int, tuple[Mapping[str, tuple[str, str]], Facts]] = field(factory=dict)
     _facts: dict[tuple[int, ...], tuple[Facts, object]] = field(factory=dict)
     _reached: dict[str, tuple[Node, Reach]] = field(factory=dict)
 
@@ -133,6 +134,34 @@ class Sight:
         if other:
             self.forget(other)
         return bool(other)
+
+    def sources(self, facts: Facts) -> Mapping[str, tuple[str, str]]:
+        """What a node's key was made of: for each module the digests of its source and of what its import read.
+
+        The second is "" where the module is not imported here.
+        """
+        known = self._sources.get(id(facts))
+        if known is None:
+            found = {name: self._source(name) for name in facts.modules if name != "__main__"}
+            known = self._sources[id(facts)] = ({name: each for name, each in found.items() if each[0]}, facts)
+        return known[0]
+
+    def _source(self, name: str) -> tuple[str, str]:
+        if name in self.loaded.loaded:
+            reads = self.import_reads.get(name, ())
+            told = (part for o in reads for part in (o.kind, o.name, o.digest))
+            return digest_all("source", [self.loaded.loaded[name].source]), digest_all("reads", told)
+        source = self.reader.source_of(name)
+        return ("" if source is None else digest_all("source", [source])), ""
+
+    def other_than(self, sources: Mapping[str, tuple[str, str]]) -> str | None:
+        """A module that is imported here from something else than what *sources* says, if there is one."""
+        for name, (source, reads) in sources.items():
+            if name in self.loaded.loaded:
+                here = self._source(name)
+                if here[0] != source or (reads and here[1] != reads):
+                    return name
+        return None
 
     def world(self) -> str:
         """The digest of all project sources that were loaded when collection ended."""

@@ -85,13 +85,14 @@ class Work:
 class Done:
     """What came of the work of that id.
 
-    `outcome` is "ran" (a check: it passed), "failed", "skipped" by its own body (`message` says why), or "gone":
-    an input could not be had, and nothing ran. `product` is the value's place; `unstorable` says why it has none.
-    `standing` is what the set-ups of its resources read.
+    `outcome` is "ran" (a check: it passed), "failed", "skipped" by its own body (`message` says why), "gone" (an input
+    could not be had, and nothing ran), "interrupted", or "refused" (it cannot run there; `message` says why).
+    `product` is the value's place; `unstorable` says why it has none. `standing` is what the set-ups of its resources
+    read.
     """
 
     work: str
-    outcome: Literal["ran", "failed", "skipped", "gone"]
+    outcome: Literal["ran", "failed", "skipped", "gone", "interrupted", "refused"]
     product: Product | None = None
     seconds: float = 0.0
     seen: Seen = _NOTHING_SEEN
@@ -120,6 +121,10 @@ class Executor(Protocol):
 
     def finished(self, wait: bool) -> list[Done]:
         """What has come to its end since the last time; with *wait*, at least one as long as any is under way."""
+        ...
+
+    def interrupt(self) -> list[Done]:
+        """End what is under way, as Ctrl-C does; what had come to its end before."""
         ...
 
     def close(self) -> list[str]:

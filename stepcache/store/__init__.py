@@ -5,7 +5,8 @@ In reading order: `frame` (the bytes around all that is stored), `seal` (the key
 `chunks`, `streams` and `objects` (values put together from others); `folder` (the cache
 folder, made or refused), `blobs` (large values), `rows`, `batch`, `schema`, `salvage` and `database` (all else),
 `ledger` (what the parts share); `values`, `traces`, `memos`, `inventory`, `gc`, `claims` (one concern each),
-`scratch` (values that are not kept), `settings`, and `store`, which puts them together.
+`scratch` (values that are not kept), `parcel` (values between processes), `settings`, and `store`, which puts them
+together.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from stepcache.store.codecs import Codec, Declined, Encoded
     from stepcache.store.compression import Packer
     from stepcache.store.folder import Refused
+    from stepcache.store.parcel import Parcel
     from stepcache.store.registry import Codecs, builtin_codecs
     from stepcache.store.scratch import Scratch
     from stepcache.store.seal import NoSeal, Seal, load_seal
@@ -31,6 +33,7 @@ _HOMES = {
     "EntryRow": "settings",
     "NoSeal": "seal",
     "Packer": "compression",
+    "Parcel": "parcel",
     "Refused": "folder",
     "Scratch": "scratch",
     "Seal": "seal",
@@ -53,6 +56,7 @@ __all__ = [
     "EntryRow",
     "NoSeal",
     "Packer",
+    "Parcel",
     "Refused",
     "Scratch",
     "Seal",

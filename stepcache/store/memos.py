@@ -9,7 +9,7 @@ from stepcache.store.frame import MEMO, Damaged, Foreign
 from stepcache.store.rows import opened, sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from stepcache.store.ledger import Ledger
 
@@ -25,6 +25,7 @@ class Memos:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._known: dict[bytes, bytes] = {}
+        self._unwritten: dict[bytes, bytes] = {}
 
     def get(self, kind: str, names: Iterable[bytes]) -> dict[bytes, bytes]:
         """What is known under *names*, by name."""
@@ -55,8 +56,21 @@ class Memos:
         stored_name = self._name(kind, name)
         self._known[stored_name] = data
         if self._ledger.readonly:
+            self._unwritten[stored_name] = data
             return
         self._write(stored_name, sealed(MEMO, stored_name, data, self._ledger.seal, long=_LONG))
+
+    def take_unwritten(self) -> dict[bytes, bytes]:
+        """What was remembered here since the last time and could not be written, for a process that can write it."""
+        taken, self._unwritten = self._unwritten, {}
+        return taken
+
+    def enter(self, unwritten: Mapping[bytes, bytes]) -> None:
+        """Write what another process of this run, with the same sealing key, remembered."""
+        for stored_name, data in unwritten.items():
+            self._known[stored_name] = data
+            if not self._ledger.readonly:
+                self._write(stored_name, sealed(MEMO, stored_name, data, self._ledger.seal, long=_LONG))
 
     def _name(self, kind: str, name: bytes) -> bytes:
         return self._ledger.seal.name(kind.encode(), name)

@@ -17,13 +17,15 @@ from stepcache.model import Value
 from stepcache.store.content import Content, inline_data, inlined, measured
 from stepcache.store.folder import write_all
 from stepcache.store.objects import loaded, saved
+from stepcache.store.parcel import Parcel
 from stepcache.store.paths import NAME as PATHS
 from stepcache.store.paths import PathCodec, holds_paths
 
 if TYPE_CHECKING:
     from stepcache.store.registry import Codecs
 
-_SMALL = 1 << 16
+# Smaller values stay in memory, and cross between processes as they are.
+SMALL = 1 << 16
 
 
 class Scratch:
@@ -31,7 +33,7 @@ class Scratch:
 
     def __init__(self, codecs: Codecs, *, formats: str = "any") -> None:
         self.codecs = codecs
-        self._formats = formats
+        self.formats = formats
         self._folder: str | None = None
         self._owner = os.getpid()
         self._lock = RLock()
@@ -45,13 +47,13 @@ class Scratch:
         """*value* as bytes. Raises Unstorable."""
         if tmp is not None and codec is None and holds_paths(value, tmp):
             return measured(PATHS, self._paths.encode(value, tmp))
-        taken, encoded = self.codecs.encode(value, codec, self._formats)
+        taken, encoded = self.codecs.encode(value, codec, self.formats)
         return measured(taken.name, encoded)
 
     def decoded(self, codec_name: str, data: memoryview, digest: str) -> object:
         """The object that *data* is, a value of that digest or an element of one. Raises ValueGone."""
         codec = self._paths if codec_name == PATHS else self.codecs.by_name(codec_name)
-        if codec is None or (self._formats == "safe" and not codec.safe):
+        if codec is None or (self.formats == "safe" and not codec.safe):
             raise ValueGone(digest, "foreign")
         try:
             return codec.decode(data)
@@ -113,6 +115,39 @@ class Scratch:
         """Whether a value of that digest, with bytes of its own, is kept here."""
         return digest in self._held
 
+    def parcel(self, value: Value) -> Parcel | None:
+        """A value that is kept here, for another process of the run; None if it is not."""
+        with self._lock:
+            held = self._held.get(value.digest)
+        if held is None:
+            return None
+        return Parcel(value, data=held) if isinstance(held, bytes) else Parcel(value, path=held)
+
+    def adopt(self, parcel: Parcel) -> None:
+        """Keep a value that another process of the run sent; a file of its stays where it is."""
+        held = parcel.data if parcel.data is not None else parcel.path
+        assert held is not None
+        with self._lock:
+            self._held.setdefault(parcel.value.digest, held)
+
+    def drop(self, digest: str) -> None:
+        """Forget a value; its file stays."""
+        with self._lock:
+            self._held.pop(digest, None)
+
+    def pack(self, content: Content) -> Parcel:
+        """A value for another process of the run: its bytes if they are few, else a file of them."""
+        value = Value(content.digest, content.codec, content.size, content.size, content.classes)
+        put = self._put(content)
+        if isinstance(put, bytes):
+            return Parcel(value, content.hash, data=put)
+        return Parcel(value, content.hash, path=put)
+
+    def live_in(self, folder: str) -> None:
+        """Keep all files below *folder*, which somebody else removes."""
+        self._folder, self._owner = folder, -1
+        self._folders.append(folder)
+
     def fresh_folder(self) -> Path:
         """An empty private folder that lasts as long as this object is open."""
         with self._lock:
@@ -154,7 +189,7 @@ class Scratch:
             _remove(folder, self._owner)
 
     def _put(self, content: Content) -> bytes | str:
-        if content.size >= _SMALL:
+        if content.size >= SMALL:
             try:
                 return self._write(content)
             except OSError:

@@ -9,7 +9,7 @@ from stepcache.errors import ValueGone
 from stepcache.store import gc
 from stepcache.store.blobs import TooLarge
 from stepcache.store.claims import claim
-from stepcache.store.content import inlined
+from stepcache.store.content import Content, inlined
 from stepcache.store.counters import REMOVALS, counted
 from stepcache.store.database import Unusable
 from stepcache.store.folder import Refused, prepare
@@ -17,7 +17,8 @@ from stepcache.store.inventory import Inventory
 from stepcache.store.ledger import Ledger
 from stepcache.store.memos import Memos
 from stepcache.store.objects import loaded, saved
-from stepcache.store.scratch import Scratch
+from stepcache.store.parcel import Parcel
+from stepcache.store.scratch import SMALL, Scratch
 from stepcache.store.settings import Dropped, StoreSettings
 from stepcache.store.stamps import Stamps
 from stepcache.store.traces import Traces, key_bytes
@@ -25,13 +26,12 @@ from stepcache.store.values import Values
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import Literal
 
     from stepcache.model import Ingredient, Trace, Value
     from stepcache.store.batch import EntryName
-    from stepcache.store.content import Content
     from stepcache.store.evict import Order
     from stepcache.store.registry import Codecs
     from stepcache.store.seal import Seal
@@ -163,6 +163,40 @@ class Store:
         """The object that *data* is, a value of that digest or an element of one. Raises ValueGone."""
         return self.scratch.decoded(codec_name, data, digest)
 
+    # --- values that cross between the processes of a run
+
+    def parcel(self, value: Value) -> Parcel | None:
+        """A value with bytes of its own that another process does not find in the cache; None if it does."""
+        kept = self.scratch.parcel(value)
+        if kept is not None:
+            return kept
+        pending = self._values.pending(value)
+        return Parcel(value, data=pending) if pending is not None else None
+
+    def pack(self, content: Content) -> Parcel:
+        """What is encoded, for the process that stores it; if it is large, it is written to the cache already."""
+        if content.size >= SMALL:
+            try:
+                return Parcel(self._values.keep_aside(content))
+            except OSError as error:
+                self._ledger.note("write", error.strerror or str(error))
+            except TooLarge:
+                self._ledger.note("large", f"{self._settings.max_size} bytes")
+        return self.scratch.pack(content)
+
+    def unpack(self, parcel: Parcel) -> Value:
+        """Store the value that another process packed to be kept."""
+        value = parcel.value
+        if parcel.data is not None:
+            digest = bytes.fromhex(value.digest)
+            return self.keep(Content(value.codec, (parcel.data,), value.classes, value.size, parcel.hash, digest))
+        if parcel.path is not None:
+            self.scratch.adopt(parcel)
+        else:
+            self._wrote = True
+            self._values.enter_blob(self._values.name(value.digest), value.stored)
+        return value
+
     def holds(self, value: Value) -> bool:
         """Whether the value is stored, and not only kept for this run."""
         return self._values.holds(value)
@@ -180,6 +214,14 @@ class Store:
     def remember(self, kind: str, name: bytes, data: bytes) -> None:
         """Keep a small fact that can be derived again; written with the next results."""
         self._memos.put(kind, name, data)
+
+    def take_unwritten(self) -> dict[bytes, bytes]:
+        """The facts that this object, opened for reading, was to remember since the last time."""
+        return self._memos.take_unwritten()
+
+    def enter_unwritten(self, unwritten: Mapping[bytes, bytes]) -> None:
+        """Keep the facts of another process of this run."""
+        self._memos.enter(unwritten)
 
     def last_run(self) -> bytes | None:
         """What this project recorded of its last run."""

@@ -50,11 +50,25 @@ class Values:
             payload = data if packed is None else packed
             if len(payload) <= _ROW:
                 return self._keep_row(content, payload, RAW if packed is None else ZSTD)
-        ledger = self._ledger
-        name, stored = ledger.blobs.write(content, self._max_size)
-        with ledger.lock:
-            ledger.batch.blobs[name] = stored
+        name, stored = self._ledger.blobs.write(content, self._max_size)
+        self.enter_blob(name, stored)
         return stored
+
+    def keep_aside(self, content: Content) -> Value:
+        """Write a value as a blob that another process enters. Raises OSError, or TooLarge."""
+        _, stored = self._ledger.blobs.write(content, self._max_size)
+        return Value(content.digest, content.codec, content.size, stored, content.classes)
+
+    def enter_blob(self, name: bytes, stored: int) -> None:
+        """Note that a blob of that name is written."""
+        with self._ledger.lock:
+            self._ledger.batch.blobs[name] = stored
+
+    def pending(self, value: Value) -> bytes | None:
+        """The bytes of a value that only waits to be written: no other process can see it yet."""
+        with self._ledger.lock:
+            row = self._ledger.batch.values.get(self.name(value.digest))
+        return b"".join(row.content.parts) if row is not None else None
 
     def _keep_row(self, content: Content, payload: bytes, packing: int) -> int:
         ledger = self._ledger

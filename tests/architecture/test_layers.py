@@ -30,12 +30,12 @@ ROOMS = (
     ("project", "builtin"),
     ("state",),
     ("opening", "levels", "outcome"),
-    ("binding", "saving"),
+    ("binding", "saving", "executors"),
     ("replaying",),
     ("session", "grounds", "stamping"),
     ("introspect", "served", "watched"),
     ("watching",),
-    ("runs", "command"),
+    ("runs", "command", "worker"),
     (
         "pytest_rewriting",
         "pytest_registered",
@@ -54,7 +54,7 @@ HOMES = {
     "pytest": ("pytest_", "testing.py"),
     "zstandard": ("store/",),
     "sqlite3": ("store/", "stamp.py", "key/wrappers.py"),  # the last sees what steps open
-    "pickle": ("store/",),
+    "pickle": ("store/", "execution/channel.py", "execution/crossing.py", "execution/site.py", "worker.py"),
 }
 
 # What a distribution in plugins/ may import of stepcache.

@@ -201,8 +201,8 @@ def test_cache_dir(project: Project) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"workers": 2}, "workers=2: this version of stepcache runs nodes one at a time"),
-        ({"executor": "dask"}, "executor='dask': there is no such executor: the one there is, is 'inline'"),
+        ({"workers": 0}, 'workers= takes a number from 1 on, "auto" or None, not 0'),
+        ({"executor": "dask"}, "--executor=dask: there is no such executor: there are inline, process"),
         ({"enable_cache": "no"}, "enable_cache= takes True, False or None, not 'no'"),
     ],
 )

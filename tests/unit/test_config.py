@@ -207,7 +207,7 @@ class TestCommandErrors:
 
     @pytest.mark.parametrize(
         "option",
-        ["-n", "--executor", "--slots", "--check-determinism"],
+        ["--check-determinism"],
     )
     def test_what_is_not_there_is_refused(self, option: str):
         assert wrong(option).startswith(f"unknown option '{option}'")

@@ -1,0 +1,98 @@
+"""Messages between a run and its worker processes: each a tuple, pickled, with its length before it."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+Message = tuple[Any, ...]
+
+_HEAD = 8
+_CHUNK = 1 << 16
+
+
+class Channel:
+    """One end of a connection to another process of the run.
+
+    The run's end never waits: what cannot be sent yet is kept for `flush`, so that two processes which send at once do
+    not wait for one another. A worker's end waits.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._sending: deque[memoryview] = deque()
+        self._received = bytearray()
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def send(self, *message: Any) -> None:
+        """Send a message. Raises OSError where the other end is gone."""
+        data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        self._sending.append(memoryview(len(data).to_bytes(_HEAD, "little") + data))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send as much of what is left as can be sent now."""
+        while self._sending:
+            part = self._sending[0]
+            try:
+                sent = self._connection.send(part)
+            except BlockingIOError:
+                return
+            if sent < len(part):
+                self._sending[0] = part[sent:]
+            else:
+                self._sending.popleft()
+
+    @property
+    def unsent(self) -> bool:
+        """Is there something left to send?"""
+        return bool(self._sending)
+
+    def received(self) -> tuple[list[Message], bool]:
+        """The messages that have come, and whether more can: False when the other end is closed."""
+        more = True
+        while True:
+            try:
+                piece = self._connection.recv(_CHUNK)
+            except BlockingIOError:
+                break
+            except OSError:
+                piece = b""
+            if not piece:
+                more = False
+                break
+            self._received += piece
+        return list(self._complete()), more
+
+    def receive(self) -> Message | None:
+        """The next message, waited for; None when the other end is closed."""
+        while True:
+            for message in self._complete():
+                return message
+            try:
+                piece = self._connection.recv(_CHUNK)
+            except OSError:
+                return None
+            if not piece:
+                return None
+            self._received += piece
+
+    def _complete(self) -> Iterator[Message]:
+        buffer = self._received
+        while len(buffer) >= _HEAD:
+            end = _HEAD + int.from_bytes(buffer[:_HEAD], "little")
+            if len(buffer) < end:
+                return
+            with memoryview(buffer) as whole:
+                message: Message = pickle.loads(whole[_HEAD:end])
+            del buffer[:end]
+            yield message
+
+    def close(self) -> None:
+        """Close this end."""
+        self._connection.close()

@@ -1,0 +1,184 @@
+"""Works and what came of them as bytes, for an executor whose bodies run in other processes.
+
+A definition crosses by where it stands, since the other process imports the same files, and so does a setting's value
+that stands in it; a value crosses by its digest (store/parcel.py); all else is plain data and pickled.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from stepcache.execution.shelf import Shelf
+from stepcache.execution.sight import Sight
+from stepcache.execution.work import Done, Work
+from stepcache.key.ingredients import Facts, resource_functions
+from stepcache.model import ABSENT, BoundResource, Definition, Failure, Node, Observation, Value
+from stepcache.store import Parcel
+
+
+@frozen
+class Place:
+    """Where a definition stands."""
+
+    path: str
+    module: str
+    kind: str
+    name: str
+    line: int
+
+
+@frozen(eq=False)
+class WorkData:
+    """A work as it crosses. `sources` is what the modules that its code reaches are made of (see `Sight.sources`)."""
+
+    node: Node
+    key: str
+    facts: Facts
+    sources: Mapping[str, tuple[str, str]]
+    inputs: Mapping[str, Value]
+    parcels: tuple[Parcel, ...]
+    resources: Mapping[str, BoundResource]
+    keeps: bool
+
+
+@frozen(eq=False)
+class DoneData:
+    """What came of a work, as it crosses: its value in parcels, its exception pickled by itself.
+
+    `memos` and `reads` are what it learnt on the way: small facts
+    for the cache, and what modules read while they were imported.
+    """
+
+    done: Done
+    parcels: tuple[Parcel, ...] = ()
+    exception: bytes = b""
+    memos: Mapping[bytes, bytes] = field(factory=dict)
+    reads: Mapping[str, tuple[Observation, ...]] = field(factory=dict)
+
+
+class Failed(Exception):
+    """Stands for the exception of a step that is of no use outside the process that raised it."""
+
+
+class _Pickler(pickle.Pickler):
+    """Names definitions, and the values in the definition of the work's own node, instead of copying them."""
+
+    def __init__(self, file: io.BytesIO, definitions: Iterator[Definition]) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self._inside = {id(value): (d, at) for d in definitions for at, value in _values_in(d)}
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is Definition:
+            return _defined, (_place(obj),)
+        inside = self._inside.get(id(obj))
+        return NotImplemented if inside is None else (_value_in, inside)
+
+
+def _place(definition: Definition) -> Place:
+    source = definition.source
+    return Place(source.path, definition.module, definition.kind, definition.name, source.line)
+
+
+def _values_in(definition: Definition) -> Iterator[tuple[tuple[Any, ...], object]]:
+    """The defaults and choices that stand in a definition, each with where it stands there."""
+    for each in definition.parameters:
+        if each.default is not ABSENT:
+            yield (each.name,), each.default
+    for number, sets in enumerate(definition.parametrize):
+        for choice, values in enumerate(sets.choices):
+            for name, value in values.values:
+                yield (name, number, choice), value
+
+
+def _value_in(definition: Definition, at: tuple[Any, ...]) -> object:
+    return next(value for where, value in _values_in(definition) if where == at)
+
+
+_finder: list[Callable[[Place], Definition]] = []
+
+
+def _defined(place: Place) -> Definition:
+    return _finder[-1](place)
+
+
+def find_definitions(finder: Callable[[Place], Definition]) -> None:
+    """Say how this process finds a definition by its place. *finder* raises LookupError."""
+    _finder[:] = [finder]
+
+
+# --- towards the other process
+
+
+def pack_work(work: Work, shelf: Shelf, sight: Sight) -> bytes:
+    """*work* as bytes. Raises whatever pickling a setting's value raises."""
+    node = work.node
+    inputs = {n: v for n, v in work.inputs.items() if isinstance(v, Value)}
+    bound = {each.id: each for each in resource_functions(node, work.resources)}
+    data = WorkData(
+        node=node,
+        key=work.key,
+        facts=work.facts,
+        sources=sight.sources(work.facts),
+        inputs=inputs,
+        parcels=tuple(parcel for value in inputs.values() for parcel in shelf.parcels(value)),
+        resources=bound,
+        keeps=work.keeps,
+    )
+    file = io.BytesIO()
+    definitions = iter([node.definition, *(each.definition for each in bound.values())])
+    _Pickler(file, definitions).dump(data)
+    return file.getvalue()
+
+
+def read_work(data: bytes) -> WorkData:
+    """The work that *data* is. Raises whatever importing what it names raises."""
+    found: WorkData = pickle.loads(data)
+    return found
+
+
+# --- back
+
+
+def pack_done(data: DoneData) -> bytes:
+    """What came of a work as bytes."""
+    failure = data.done.failure
+    if failure is not None and failure.exception is not None:
+        data = evolve(
+            data,
+            done=evolve(data.done, failure=evolve(failure, exception=None)),
+            exception=_pickled(failure.exception),
+        )
+    return pickle.dumps(data, pickle.HIGHEST_PROTOCOL)
+
+
+def _pickled(exception: BaseException) -> bytes:
+    try:
+        return pickle.dumps(exception, pickle.HIGHEST_PROTOCOL)
+    except Exception:  # noqa: BLE001 - an exception's own methods may raise anything
+        return b""
+
+
+def read_done(data: bytes) -> DoneData:
+    """What came of a work."""
+    found: DoneData = pickle.loads(data)
+    failure = found.done.failure
+    if failure is None:
+        return found
+    return evolve(found, done=evolve(found.done, failure=_with_exception(failure, found.exception)))
+
+
+def _with_exception(failure: Failure, pickled: bytes) -> Failure:
+    exception: Any = None
+    if pickled:
+        try:
+            exception = pickle.loads(pickled)
+        except Exception:  # noqa: BLE001 - many exceptions cannot be made again from their arguments
+            exception = None
+    if not isinstance(exception, BaseException):
+        exception = Failed(failure.summary)
+    return evolve(failure, exception=exception)

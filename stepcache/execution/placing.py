@@ -1,0 +1,115 @@
+"""Where a node runs: in this process, or by the executor that was asked for.
+
+A node runs in this process although another executor was asked for, where it is made of what only this process has: its
+function, or the class of a value that it takes, is a notebook's or a prompt's; a value that it takes could not be
+stored; a setting of its cannot be pickled; or the other process finds its sources changed meanwhile. The elements of
+mapped steps run in this process, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field
+
+from stepcache.execution.inline import Inline
+from stepcache.execution.values import Held
+from stepcache.execution.work import Done, Executor, Work
+from stepcache.key.ingredients import resource_functions
+from stepcache.model import Node, Value
+
+
+@define
+class Placing:
+    """An executor made of two.
+
+    *other* is the one that was asked for, None for this process. *limited* makes the one for nodes with a time limit,
+    which must be where they can be killed.
+    """
+
+    inline: Inline
+    other: Executor | None
+    limited: Callable[[], Executor] | None
+    warnings: list[str] = field(factory=list)
+    _works: dict[str, Work] = field(factory=dict)
+
+    def takes(self, node: Node) -> bool:
+        """Is there room where the node would run?"""
+        place = self._place(node)
+        return place is None or place.takes(node)
+
+    def _place(self, node: Node) -> Executor | None:
+        if node.mapped:
+            return None
+        if self.other is None and node.definition.timeout is not None and self.limited is not None:
+            self.other, self.limited = self.limited(), None
+            self._only_limited = True
+        if self.other is None or (self._only_limited and node.definition.timeout is None):
+            return None
+        return self.other
+
+    _only_limited: bool = False
+
+    def submit(self, work: Work) -> None:
+        """Run the work here, or hand it over."""
+        place = self._place(work.node)
+        if work.node.mapped:
+            self._here(work, "it is a mapped step")
+            return
+        if place is None:
+            self.inline.submit(work)
+            return
+        obstacle = _obstacle(work)
+        if obstacle is not None:
+            self._here(work, obstacle)
+            return
+        self._works[work.id] = work
+        place.submit(work)
+
+    def _here(self, work: Work, why: str) -> None:
+        limit = work.node.definition.timeout
+        if limit is not None:
+            told = (
+                f"{work.node.id}: its timeout of {limit:g} seconds is not kept, since it must run in this process: "
+                f"{why}"
+            )
+            self.warnings += [] if told in self.warnings else [told]
+        self.inline.submit(work)
+
+    def finished(self, wait: bool) -> list[Done]:
+        """What has come to its end since the last time."""
+        done = self.inline.finished(wait=False)
+        if self.other is not None:
+            for each in self.other.finished(wait and not done):
+                work = self._works.pop(each.work)
+                if each.outcome == "refused":
+                    self._here(work, each.message)
+                    done += self.inline.finished(wait=False)
+                else:
+                    done.append(each)
+        return done
+
+    def interrupt(self) -> list[Done]:
+        """End what is under way; what had come to its end before."""
+        return [] if self.other is None else [*self.inline.finished(wait=False), *self.other.interrupt()]
+
+    def close(self) -> list[str]:
+        """Tear down everywhere."""
+        try:
+            wrong = [] if self.other is None else self.other.close()
+        finally:
+            here = self.inline.close()
+        return [*wrong, *here]
+
+
+def _obstacle(work: Work) -> str | None:
+    """Why a work cannot leave this process, if it cannot."""
+    functions = [work.node.definition, *(r.definition for r in resource_functions(work.node, work.resources))]
+    if any(each.module == "__main__" for each in functions):
+        return "it is defined in __main__"
+    for node, product in work.inputs.items():
+        if isinstance(product, Held):
+            return f"the value of {node} cannot be stored"
+        if isinstance(product, Value) and any(each.startswith("__main__:") for each in product.classes):
+            return f"the value of {node} holds instances of a class of __main__"
+    return None

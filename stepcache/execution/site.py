@@ -1,0 +1,105 @@
+"""What an executor is given to work with, by the run that opens it."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from attrs import define, evolve, frozen
+
+from stepcache.config import Configuration, Options
+from stepcache.execution.crossing import pack_work, read_done
+from stepcache.execution.engine import Engine
+from stepcache.execution.inline import Inline
+from stepcache.execution.work import Done, Executor, Work
+from stepcache.model import Value
+
+
+@frozen
+class Hello:
+    """What another process has to know before it can run works of this run.
+
+    `folder` is where its files that do not outlive the run go; `homes` are the paths of the files in which nodes are
+    bound, by their portable names; `plugins` are the modules of plugins, by name.
+    """
+
+    argv: tuple[str, ...]
+    cwd: str
+    folder: str
+    options: Options
+    configuration: Configuration
+    homes: Mapping[str, str]
+    plugins: tuple[str, ...]
+    blocked: tuple[str, ...]
+
+
+@define
+class Site:
+    """One run, as its executor sees it.
+
+    `workers` is how many works may be under way at once, None where it was not said. `captured` is false under -s.
+    """
+
+    workers: int | None
+    captured: bool
+    engine: Engine
+    inline: Inline
+    make_hello: Callable[[], Hello]
+
+    def hello(self) -> bytes:
+        """The `Hello` of another process, each with a folder of its own."""
+        return pickle.dumps(self.make_hello(), pickle.HIGHEST_PROTOCOL)
+
+    def pack(self, work: Work) -> bytes | str:
+        """A work for `stepcache.worker.Worker.answer` in another process, or why it cannot go there."""
+        try:
+            return pack_work(work, self.engine.shelf, self.engine.sight)
+        except Exception as error:  # noqa: BLE001 - a setting's own methods may raise anything
+            return f"a setting of its cannot be pickled ({type(error).__name__}: {error})"
+
+    def unpack(self, work: Work, data: bytes) -> Done:
+        """Take what the other process answered: its value, if it has one, is stored here."""
+        shelf, sight = self.engine.shelf, self.engine.sight
+        with sight.loaded.importing():
+            answer = read_done(data)
+        if shelf.store is not None:
+            shelf.store.enter_unwritten(answer.memos)
+        for name, reads in answer.reads.items():
+            sight.import_reads.setdefault(name, reads)
+        done = answer.done
+        if isinstance(done.product, Value):
+            keep = work.keeps and not done.seen.changed
+            done = evolve(done, product=shelf.unpack(done.product, answer.parcels, keep=keep))
+        return done
+
+
+class ExecutorKind(Protocol):
+    """What a plugin offers: an executor by name (see the hook `stepcache_executors`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open(self, site: Site) -> Executor:
+        """The executor for one run."""
+        ...
+
+
+class InlineKind:
+    """`--executor=inline`: in this process, one at a time."""
+
+    name = "inline"
+
+    def open(self, site: Site) -> Executor:
+        return site.inline
+
+
+class ProcessKind:
+    """`--executor=process`, and `-n`: in worker processes."""
+
+    name = "process"
+
+    def open(self, site: Site) -> Executor:
+        from stepcache.execution.pool import Pool
+
+        return Pool(site.workers or 1, site.hello, site.pack, site.unpack, site.captured)

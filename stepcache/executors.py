@@ -1,0 +1,65 @@
+"""The executor of a run: the one that was asked for, found among those that plugins offer."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+from attrs import evolve
+
+from stepcache.config import did_you_mean
+from stepcache.errors import UsageError
+from stepcache.execution.body import Bodies
+from stepcache.execution.capture import Capture
+from stepcache.execution.debugging import Debugger
+from stepcache.execution.inline import Inline
+from stepcache.execution.placing import Placing
+from stepcache.execution.site import ExecutorKind, Hello, ProcessKind, Site
+from stepcache.outcome import describer
+from stepcache.state import Session
+
+
+def open_executor(
+    session: Session, capture: Capture, debugger: Debugger | None = None, *, here: bool = False
+) -> Placing:
+    """What runs the nodes of a session; only in this process if *here*. Failures open the *debugger*."""
+    engine, options = session.engine, session.options
+    assert engine is not None
+    inline = Inline(Bodies(session.shelf, session.sight, capture, describer(session), debugger), engine.settle)
+    site = Site(options.workers, options.capture != "no", engine, inline, lambda: hello_of(session))
+    if here:
+        return Placing(inline, None, None)
+    name = options.executor or ("process" if (options.workers or 1) > 1 else "inline")
+    opened = _kind(session, name).open(site)
+    return Placing(inline, None if opened is inline else opened, lambda: ProcessKind().open(site))
+
+
+def _kind(session: Session, name: str) -> ExecutorKind:
+    kinds = {each.name: each for own in reversed(session.plugins.hook.stepcache_executors()) for each in own}
+    if name not in kinds:
+        known = f": there are {', '.join(sorted(kinds))}"
+        raise UsageError(f"--executor={name}: there is no such executor{did_you_mean(name, kinds) or known}")
+    found: ExecutorKind = kinds[name]
+    return found
+
+
+def hello_of(session: Session) -> Hello:
+    """What another process has to know."""
+    shelf = session.shelf
+    options = evolve(session.options, cache="off" if shelf.store is None else "readonly", cache_dir=str(session.folder))
+    return Hello(
+        argv=tuple(sys.argv),
+        cwd=str(session.cwd),
+        folder=str(shelf.scratch.fresh_folder()),
+        options=options,
+        configuration=session.configuration,
+        homes={level.file: level.path for level in session.collection.levels.values()},
+        plugins=tuple(name for name in session.plugins.names if _by_name(session, name)),
+        blocked=tuple(session.plugins.blocked),
+    )
+
+
+def _by_name(session: Session, name: str) -> bool:
+    """Is the plugin one that another process finds by that name?"""
+    plugin = session.plugins.plugin(name)
+    return (isinstance(plugin, ModuleType) and sys.modules.get(name) is plugin) or name in session.plugins.installed
