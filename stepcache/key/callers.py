@@ -34,6 +34,9 @@ TESTING = frozenset(
      "getmtime", "getatime", "getctime", "which", "_access_check", "is_junction"}
 )  # fmt: skip
 
+# Functions of the import system through which every import by a name goes.
+_FINDING = {"_find_and_load", "_gcd_import", "_handle_fromlist"}
+
 
 class Callers:
     """Tells project code from installed code by the file it stands in, each file once."""
@@ -47,6 +50,7 @@ class Callers:
         """NOBODY, INSTALLED or PROJECT for what the code in *frame* does; *quiet* names kinds whose asking is idle."""
         kinds = self._kinds
         who = NOBODY
+        reads = False
         for _ in range(DEEPEST):
             if frame is None:
                 return who or INSTALLED
@@ -58,8 +62,10 @@ class Callers:
                 return who if code.co_filename not in _LOADERS else NOBODY
             if not who and (kind & quiet or (kind & _STANDARD and code.co_name in QUIET_FUNCTIONS)):
                 return NOBODY
-            if kind & _IMPORTING and not who and not _is_data_read(frame):
-                return NOBODY
+            if kind & _IMPORTING and not who and not reads:
+                reads = _is_data_read(frame)
+                if not reads:
+                    return NOBODY
             if (
                 code.co_name == "<module>"
                 and kind & (_STANDARD | _OTHERS)
@@ -131,7 +137,8 @@ def _quiet(name: str) -> int:
 
 
 def _is_data_read(frame: FrameType) -> bool:
-    """Whether the import system reads for somebody: `pkgutil.get_data`, a loader's `get_data`, `inspect.getsource`."""
+    """Whether the import system reads for somebody: a loader's `get_data`, `inspect.getsource`, a module that is made
+    from a file's path (`spec_from_file_location`)."""
     name = frame.f_code.co_name
     before = frame.f_back
     if before is None:
@@ -140,6 +147,8 @@ def _is_data_read(frame: FrameType) -> bool:
         while before.f_code.co_filename.endswith("linecache.py") and before.f_back:
             before = before.f_back
         return before.f_code.co_filename.endswith("inspect.py")
-    if frame.f_code.co_filename.endswith("pkgutil.py"):
-        return name == "get_data"
-    return name == "get_data" and not before.f_code.co_filename.startswith("<frozen importlib")
+    while before is not None and before.f_code.co_filename.startswith("<frozen importlib"):
+        if before.f_code.co_name in _FINDING:
+            return False
+        before = before.f_back
+    return name == "get_data"

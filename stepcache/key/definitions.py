@@ -109,6 +109,7 @@ def write_class(walker: Walker, node: ast.ClassDef) -> None:
     outer, depth = walker.scope, walker.scope.depth + 1
     bases = bases_of(node) if outer.kind == "module" else None
     unit.bases = bases or []
+    unit.has_effect = bases is None and outer.kind == "module"  # a metaclass may do what it likes
     walker.notes.append(unit)
     try:
         unit.body = walker.part(

@@ -1,6 +1,9 @@
-"""What importing the project's modules does besides binding names: statements that change installed code."""
+"""What importing the project's modules does besides binding names: statements that change installed code, and those
+that change what other names stand for where modules are looked at by their source."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from stepcache.key.spaces import Space
 from stepcache.key.table import Binding, Chain, Unit, registers
@@ -13,13 +16,20 @@ _INERT = {
     "importlib", "pkgutil",
 }  # fmt: skip
 
+# Built-in functions that change what they are given, or give what is changed.
+_CHANGING = {"setattr", "delattr", "exec", "eval", "globals", "vars"}
+
 
 class Effects:
-    """Finds the statements and definitions that count for every step, since they change what libraries do."""
+    """Finds the statements and definitions that count though no name leads to them."""
 
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
         self._found: list[tuple[str, Vertex]] | None = None
+        self._imports: dict[str, list[Vertex]] = {}
+        self._own: dict[int, dict[str, list[int]]] = {}
+
+    # --- installed code
 
     def vertices(self) -> list[tuple[str, Vertex]]:
         """The statements of the loaded modules that change installed code: seeds, precisions, registrations."""
@@ -55,18 +65,22 @@ class Effects:
                 if unit.kind != "statement" and any(self._touches(space, c, seen) for c in _effects_of(space, unit)):
                     return True
                 continue
-            if self._is_foreign(space, chain) or self._touches_imported(space, binding, chain[1:], seen):
+            if self._is_foreign(space, chain):
+                return True
+            there = self._imported(space, binding, chain[1:])
+            if there is not None and self._touches(*there, seen):
                 return True
         return False
 
-    def _touches_imported(self, space: Space, binding: Binding, rest: Chain, seen: set[tuple[str, str]]) -> bool:
+    def _imported(self, space: Space, binding: Binding, rest: Chain) -> tuple[Space, Chain] | None:
+        """The project's namespace, and the names in it, that an imported name with *rest* means."""
         modules, module = self._walk.modules, space.absolute(binding.module, binding.level)
         if binding.attribute is not None:
             rest = (binding.attribute, *rest)
         while rest and modules.kind(f"{module}.{rest[0]}") == "project":
             module, rest = f"{module}.{rest[0]}", rest[1:]
         target = self._walk.space(module) if modules.kind(module) == "project" else None
-        return target is not None and bool(rest) and self._touches(target, rest, seen)
+        return (target, rest) if target is not None and rest else None
 
     def _is_foreign(self, space: Space, chain: Chain) -> bool:
         bindings = space.table.bindings.get(chain[0], ()) if chain else ()
@@ -74,6 +88,97 @@ class Effects:
 
     def _is_foreign_module(self, module: str) -> bool:
         return module.split(".")[0] not in _INERT and self._walk.modules.kind(module) in ("package", "stdlib")
+
+    # --- modules that are looked at by their source
+
+    def of_import(self, module: str) -> list[Vertex]:
+        """What importing *module* in a body changes elsewhere: registries, classes, installed code."""
+        known = self._imports.get(module)
+        if known is None:
+            found: dict[str, Vertex] = {}
+            for name in self._walk.spaces.closure(module):
+                space = self._walk.space(name)
+                if space is not None and space.names is None:
+                    for index in self._on_names(space).get("", ()):
+                        unit = space.table.units[index]
+                        found.setdefault(f"{unit.signature} {unit.body.digest}", self._walk.unit(space, index))
+            known = self._imports[module] = [vertex for _, vertex in sorted(found.items())]
+        return known
+
+    def on_name(self, space: Space, name: str) -> list[Vertex]:
+        """What else its module does to what a name stands for: items stored, methods called, decorated with it."""
+        return [self._walk.unit(space, index) for index in self._on_names(space).get(name, ())]
+
+    def _on_names(self, space: Space) -> dict[str, list[int]]:
+        """The numbers of a module's units that change something, by the name that they change; "" is elsewhere."""
+        known = self._own.get(id(space))
+        if known is None:
+            known = self._own[id(space)] = {}
+            for index, unit in enumerate(space.table.units):
+                for name in dict.fromkeys(self._changed(space, index, unit)):
+                    known.setdefault(name, []).append(index)
+        return known
+
+    def _changed(self, space: Space, index: int, unit: Unit) -> Iterator[str]:
+        if unit.kind == "statement":
+            for chain in unit.body.uses.effects if unit.has_effect else ():
+                yield from self._changed_by(space, chain)
+        elif index == unit.top and unit.kind in ("function", "class"):
+            for chain in unit.decorated_by:
+                yield from self._changed_by(space, chain) if chain else ("",)
+            if unit.kind == "class" and (unit.has_effect or self._has_hook(space, unit, set())):
+                yield ""
+
+    def _changed_by(self, space: Space, chain: Chain) -> Iterator[str]:
+        """The own name that calling or storing into *chain* changes; "" for another module's, or who knows what."""
+        found = [space.table.units[b.unit].kind for b in space.table.bindings.get(chain[0], ()) if b.unit >= 0]
+        if "statement" in found or (found and len(chain) > 1):
+            yield chain[0]
+        elif self._stores(space, chain, set()) or self._touches(space, chain, set()):
+            yield ""
+
+    def _stores(self, space: Space, chain: Chain, seen: set[tuple[str, str]]) -> bool:
+        """Does calling or storing into *chain* change a name of the project, itself or through functions?"""
+        bindings = space.table.bindings.get(chain[0], ())
+        if not bindings:
+            return chain[0] in _CHANGING
+        if (space.name, chain[0]) in seen:
+            return False
+        seen.add((space.name, chain[0]))
+        for binding in bindings:
+            if binding.unit >= 0:
+                unit = space.table.units[binding.unit]
+                if unit.kind == "statement" or len(chain) > 1 or any(part.uses.assigns for part in unit.parts):
+                    return True
+                if any(self._stores(space, c, seen) for c in _effects_of(space, unit) if c[0]):
+                    return True
+            else:
+                there = self._imported(space, binding, chain[1:])
+                if there is not None and self._stores(*there, seen):
+                    return True
+        return False
+
+    def _has_hook(self, space: Space, unit: Unit, seen: set[tuple[str, str]]) -> bool:
+        """Does a base of a class do something when a class is made of it?"""
+        for chain in unit.bases:
+            for binding in space.table.bindings.get(chain[0], ()):
+                there = (space, chain) if binding.unit >= 0 else self._imported(space, binding, chain[1:])
+                if there is not None and there[1] and self._is_hooked(*there, seen):
+                    return True
+        return False
+
+    def _is_hooked(self, space: Space, chain: Chain, seen: set[tuple[str, str]]) -> bool:
+        name = ".".join(chain)
+        if (space.name, name) in seen:
+            return False
+        seen.add((space.name, name))
+        units = [space.table.units[index] for index in space.table.named(name)]
+        if not units:  # handed on from another module
+            targets = [self._imported(space, b, chain[1:]) for b in space.table.bindings.get(chain[0], ()) if b.unit < 0]
+            return any(target is not None and self._is_hooked(*target, seen) for target in targets)
+        return bool(space.table.named(f"{name}.__init_subclass__")) or any(
+            unit.has_effect or self._has_hook(space, unit, seen) for unit in units
+        )
 
 
 def _effects_of(space: Space, unit: Unit) -> list[Chain]:

@@ -14,13 +14,15 @@ _MARKS = {
     "signature": "annotations", "getfullargspec": "annotations", "__doc__": "doc", "getdoc": "doc",
     "getsource": "source", "getsourcelines": "source", "__subclasses__": "subclasses",
     "__dict__": "attributes", "__getattribute__": "attributes", "getmembers": "attributes", "vars": "attributes",
-    "dir": "attributes",
+    "dir": "attributes", "co_firstlineno": "source", "f_lineno": "source", "tb_lineno": "source",
+    "co_lines": "source", "co_positions": "source", "getframeinfo": "source",
 }  # fmt: skip
 _ANY_NAME = {"eval", "exec", "globals", "compile"}
 # Methods that look up names of the caller in the text they are given (pandas, Polars, DuckDB).
 _QUERIES = {"query", "eval", "sql", "execute"}
 # Functions whose further arguments name attributes.
 _NAMING = {"getattr": 1, "hasattr": 1, "setattr": 1, "delattr": 1, "attrgetter": 0, "methodcaller": 0}
+_IMPORTS = {"import_module", "__import__", "run_module"}
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -109,7 +111,7 @@ def write_call(walker: Walker, node: ast.Call) -> None:
     if chain is not None and len(chain) == 1 and (last in _ANY_NAME or (last == "vars" and not node.args)):
         walker.collector.dynamic.append((walker.scope, Dynamic("names", node.lineno, last)))
         walker.collector.marks.add("attributes")
-    elif last in ("import_module", "__import__") and node.args:
+    elif last in _IMPORTS and node.args:
         _note_module(walker, node.args[0], node.lineno, last)
     elif chain == ("sys", "modules", "get") and node.args:
         _note_module(walker, node.args[0], node.lineno, "sys.modules.get")

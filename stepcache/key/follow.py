@@ -23,7 +23,7 @@ from stepcache.key.vertex import Vertex
 
 # Names that Python gives every module: what they hold says where the module lies, not what it does.
 _MODULE_NAMES = {
-    "__name__", "__file__", "__doc__", "__package__", "__spec__", "__path__", "__loader__", "__cached__",
+    "__name__", "__file__", "__package__", "__spec__", "__path__", "__loader__", "__cached__",
     "__builtins__",
 }  # fmt: skip
 
@@ -82,8 +82,10 @@ class Walk:
         if target is None:
             return self.of_module(module, one.chain)
         found = not one.chain or self._offers(target, one.chain[0], set())
-        found = found or self.modules.kind(f"{module}.{one.chain[0]}") == "project"
-        return [self.leaf("present" if found else "absent", "")]
+        inner = f"{module}.{one.chain[0]}" if one.chain else ""
+        if inner and self.modules.kind(inner) == "project":
+            return [self.leaf("present", ""), *self.effects.of_import(inner)]
+        return [self.leaf("present" if found else "absent", ""), *self.effects.of_import(module)]
 
     def of_module(self, module: str, chain: Chain) -> list[Vertex]:
         """What *chain* leads to in a module; the module itself, if there is no chain."""
@@ -139,6 +141,8 @@ class Walk:
         name = chain[0]
         if name == "__dict__":
             return [self.whole(space)]
+        if name == "__doc__":
+            return [self.leaf("doc", space.table.doc)]
         if name in _MODULE_NAMES:
             return [self.leaf("module attribute", name)]
         if space.table.broken:
@@ -218,6 +222,7 @@ class Walk:
         found = found or self._follow_stars(space, name, rest)
         if not found and name in space.table.assigners:
             found.append(self.source_of(space, name))
+        found += [vertex for vertex in self.effects.on_name(space, name) if vertex not in found]
         return found
 
     def _follow_stars(self, space: Space, name: str, rest: Chain) -> list[Vertex]:
@@ -229,6 +234,8 @@ class Walk:
             target = self.space(full) if kind == "project" else None
             if target is not None and self._offers(target, name, {space.name}):
                 found += self.follow(target, (name, *rest))
+                if "__all__" in target.table.bindings:
+                    found += self.follow(target, ("__all__",))
             elif kind == "package":
                 found.append(self.leaf("package", f"{full}.{name}", full))
         return found
@@ -313,6 +320,9 @@ class Walk:
         for label, target in list(vertex.edges):
             if isinstance(target.keep, type):
                 vertex.link(f"{label} subclasses", self.objects.subclasses(target.keep))
+            elif target.kind == "class":
+                vertex.link(f"{label} subclasses", [self.everything()])
+                vertex.uncertain.append(f"{target.name}: __subclasses__: all project modules are taken in")
 
     def _fill_dynamic(
         self, vertex: Vertex, space: Space, one: Dynamic, prefix: str, settings: Mapping[str, object]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from _abc import _get_dump  # type: ignore[attr-defined]
+from abc import ABCMeta
 from collections.abc import Mapping
 from types import CellType, FunctionType, ModuleType
 from typing import Any
@@ -328,6 +330,8 @@ class Objects:
             if not generated and not stands_in(function.__code__, space, unit) and self.is_code(function):
                 vertex.link(f"attribute {name}", [self.function(function)])
         values.update(self._class_values(cls, unit))
+        if is_a(cls, ABCMeta) and (registered := _registered(cls)):
+            values["registered"] = registered
         if values:
             self.hold(vertex, self.settled(cls, "", values), space.folder)
 
@@ -353,6 +357,12 @@ class Objects:
             return [self.class_(cls)]
         kind = self.modules.kind(cls.__module__)
         return [self.walk.leaf(kind, type_name(cls), cls.__module__ if kind == "package" else "")]
+
+
+def _registered(cls: Any) -> frozenset[type]:
+    """The classes that were registered with an abstract one."""
+    registry: set[Any] = _get_dump(cls)[0]
+    return frozenset(one for one in (reference() for reference in registry) if one is not None)
 
 
 def _methods_ask_for_subclasses(space: Space, unit: Unit) -> bool:

@@ -59,8 +59,8 @@ TEMPORARY_VARIABLES = ("TMPDIR", "TEMP", "TMP", "JOBLIB_TEMP_FOLDER")
 TEMPORARY = ("/tmp", "/var/tmp", "/usr/tmp", "/dev/shm")
 
 # Parts of the standard library (a file below its folder, or a folder) that import, or that show source lines.
-IMPORTING = ("importlib/_bootstrap.py", "importlib/_bootstrap_external.py", "importlib/metadata/", "pkgutil.py",
-             "zipimport.py", "modulefinder.py", "runpy.py", "zipfile/_path/", "linecache.py")  # fmt: skip
+IMPORTING = ("importlib/_bootstrap.py", "importlib/_bootstrap_external.py", "importlib/metadata/", "zipimport.py",
+             "zipfile/_path/", "linecache.py")  # fmt: skip
 # Those that look variables up only to find programs and folders or to lay out their own output.
 QUIET_LOOKUPS = ("subprocess.py", "argparse.py", "optparse.py", "gettext.py", "_colorize.py", "traceback.py",
                  "tempfile.py", "logging/", "multiprocessing/", "concurrent/", "asyncio/", "pdb.py", "cmd.py",

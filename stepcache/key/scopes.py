@@ -90,6 +90,10 @@ class Collector:
         for scope, word in self.words:
             if word in module_names and scope.binder(word) is None:
                 chains.add((word,))
+        for scope, one in self.dynamic:
+            binder = scope.binder(one.chain[0]) if one.feature == "getattr" else None
+            if binder is not None and one.chain[0] in binder.imports:
+                imports.update(taken_of(one.chain, binder.imports[one.chain[0]]))
         effects: set[Chain] = set()
         for scope, chain in self.effects:
             binder = scope.binder(chain[0])

@@ -90,6 +90,7 @@ class _ModuleWalk:
             stars=tuple(self.stars),
             assigners=_assigners(units),
             impure=_impure(units, self.bindings),
+            doc=digest("doc", ast.get_docstring(tree, clean=False) or ""),
         )
 
     def statements(self, body: Sequence[ast.stmt]) -> None:

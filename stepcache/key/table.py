@@ -11,7 +11,7 @@ Chain = tuple[str, ...]
 """A name and the attributes taken of it: `settings.CFG.x` is ("settings", "CFG", "x")."""
 
 # Part of the name under which tables are remembered: raise it when tables or the digests in them change.
-TABLE_FORMAT = 2
+TABLE_FORMAT = 3
 
 
 @frozen
@@ -82,7 +82,8 @@ class Unit:
     where a lambda's expression begins and ends. `methods` are the methods of a class that nobody calls without naming
     them, with the numbers of their units, and `bases` its bases. `decorated_by` names the decorators. `signature`
     digests the parameters in their order. `annotations` and `doc` digest what counts only for code that looks at it.
-    `binds` are the names that a statement assigns.
+    `binds` are the names that a statement assigns. `has_effect` is true of a statement that calls something for effect
+    or stores into something, and of a class whose bases or metaclass are not plain names.
     """
 
     kind: str
@@ -134,7 +135,7 @@ class SourceTable:
 
     `imports` are the modules that its import imports, as (module, level, names taken). `stars` are those of
     `from … import *`. `assigners` are, for each global that a function assigns, the units that do. `impure` are
-    the variables whose values depend on the clock, chance, the process or the machine.
+    the variables whose values depend on the clock, chance, the process or the machine. `doc` digests the docstring.
     """
 
     digest: str
@@ -146,6 +147,7 @@ class SourceTable:
     assigners: dict[str, tuple[int, ...]] = field(factory=dict)
     impure: frozenset[str] = frozenset()
     broken: bool = False
+    doc: str = ""
     effective: tuple[int, ...] = field(eq=False, init=False, repr=False)
     """The units that may change installed code when they are imported: few, while many ask for them."""
     _by_name: dict[str, list[int]] = field(factory=dict, eq=False, init=False, repr=False)
@@ -176,7 +178,7 @@ class SourceTable:
                     name: [[b.unit, b.module, b.level, b.attribute] for b in found]
                     for name, found in self.bindings.items()
                 },
-                self.imports, self.stars, self.assigners, sorted(self.impure), self.broken,
+                self.imports, self.stars, self.assigners, sorted(self.impure), self.broken, self.doc,
             ],
             separators=(",", ":"),
         ).encode()  # fmt: skip
@@ -184,7 +186,7 @@ class SourceTable:
     @classmethod
     def from_json(cls, data: bytes) -> SourceTable:
         """The table that `to_json` wrote."""
-        digest, source, units, bindings, imports, stars, assigners, impure, broken = json.loads(data)
+        digest, source, units, bindings, imports, stars, assigners, impure, broken, doc = json.loads(data)
         return cls(
             digest,
             source,
@@ -195,6 +197,7 @@ class SourceTable:
             {name: tuple(units) for name, units in assigners.items()},
             frozenset(impure),
             broken,
+            doc,
         )
 
 

@@ -110,7 +110,7 @@ class Watch:
 
     def opened(self, path: object, flags: int, frame: FrameType) -> None:
         """A file is about to be opened."""
-        if isinstance(path, int) or (place := self.place(path)) is None:
+        if isinstance(path, int) or (place := self.place(_source_of(path))) is None:
             return
         who = self._callers.asked(frame)
         access = flags & os.O_ACCMODE
@@ -379,6 +379,14 @@ class Watch:
         )
         with paused():
             return conclude(self._events, look, rules, context)
+
+
+def _source_of(path: object) -> object:
+    """The source of a bytecode file, which stands for it; any other path as it is."""
+    if type(path) is str and path.endswith(".pyc") and "/__pycache__/" in path:
+        folder, _, name = path.rpartition("/__pycache__/")
+        return f"{folder}/{name.partition('.')[0]}.py"
+    return path
 
 
 def _path_of_uri(uri: str) -> str:
