@@ -10,10 +10,11 @@ from types import ModuleType
 from attrs import define, evolve, field
 
 from stepcache import api
+from stepcache.collect.again import forget_changed
 from stepcache.collect.broken import assertless_problem, import_problem
 from stepcache.collect.discover import STEPCONF, Asked, stepconf_chain
 from stepcache.collect.harvest import Level, harvest, placed, portable_name, replaced_problems, signature_problems
-from stepcache.collect.imports import hidden_siblings, importers, replaced_definitions
+from stepcache.collect.imports import hidden_siblings, replaced_definitions
 from stepcache.collect.load import ProjectModules, has_asserts, look_anew, same_file
 from stepcache.model import Definition, Problem, Source
 
@@ -55,7 +56,7 @@ class Collector:
         own = {d.name: placed(d, self._modules.root) for d in offered}
         found.plugins = Level("", "", "", own)
         look_anew()
-        self._forget_changed()
+        forget_changed(self._modules)
         for each in asked:
             found.asked[each.path] = each
             self._file(each.path)
@@ -77,12 +78,6 @@ class Collector:
         paths = [p for p in self._collection.levels if os.path.basename(p) == STEPCONF]
         names = [self._modules.register(p) for p in sorted(paths, key=lambda p: p.count(os.sep))]
         return [sys.modules[n] for n in names if n in sys.modules]
-
-    def _forget_changed(self) -> None:
-        changed = self._modules.changed()
-        if changed:
-            by = importers(self._modules.loaded, {})
-            self._modules.forget(changed, lambda name: by.get(name, ()))
 
     def _file(self, path: str) -> None:
         if path in self._collection.chains:

@@ -39,14 +39,14 @@ def replaced_definitions(loaded: Loaded, module: ModuleType) -> Iterator[tuple[D
     for node in body:
         if not isinstance(node, ast.ImportFrom):
             continue
-        other = sys.modules.get(_absolute(loaded, node.level, node.module or ""))
+        other = sys.modules.get(absolute(loaded, node.level, node.module or ""))
         for alias in node.names:
             first, last = getattr(other, alias.name, None), getattr(module, alias.asname or alias.name, None)
             if first is not last and isinstance(first, Defined) and isinstance(last, Defined):
                 yield first.definition, last.definition
 
 
-def _absolute(loaded: Loaded, level: int, module: str) -> str:
+def absolute(loaded: Loaded, level: int, module: str) -> str:
     """The full name of a module that an import statement names."""
     if not level:
         return module
@@ -59,7 +59,7 @@ def _absolute(loaded: Loaded, level: int, module: str) -> str:
 def imported(loaded: Loaded) -> Iterator[str]:
     """The full names of all modules that a loaded module may import, parents and submodules included."""
     for level, module, names, _ in statements(loaded.source):
-        base = _absolute(loaded, level, module)
+        base = absolute(loaded, level, module)
         yield base
         for name in names:
             yield f"{base}.{name}"
@@ -68,12 +68,12 @@ def imported(loaded: Loaded) -> Iterator[str]:
             yield base
 
 
-def importers(loaded: Mapping[str, Loaded], alias: Mapping[str, str]) -> dict[str, list[str]]:
-    """For each module the loaded ones that import it; *alias* gives the proper names of modules."""
+def importers(loaded: Mapping[str, Loaded]) -> dict[str, list[str]]:
+    """For each module the loaded ones that import it."""
     found: dict[str, list[str]] = {}
     for name, each in loaded.items():
         for target in set(imported(each)):
-            found.setdefault(alias.get(target, target), []).append(name)
+            found.setdefault(target, []).append(name)
     return found
 
 

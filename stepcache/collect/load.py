@@ -82,7 +82,7 @@ class Loader(SourceFileLoader):
             return
         if module.__spec__ is not None:
             self._modules.specs[name] = module.__spec__
-        before = len(api.made)
+        before, path = len(api.made), set(sys.path)
         api.importing.append(name)
         try:
             with self._modules.watch(name):
@@ -92,7 +92,7 @@ class Loader(SourceFileLoader):
                     self._rewritten(module, name, self._modules.rewriter)
         finally:
             api.importing.pop()
-        self._modules.finished(name, tuple(api.made[before:]))
+        self._modules.finished(name, tuple(api.made[before:]), tuple(entry for entry in sys.path if entry not in path))
 
     def _rewritten(self, module: ModuleType, name: str, rewriter: Executes) -> None:
         """Have *rewriter* run the module; it reads the file itself, which must be the same before and after."""
@@ -136,6 +136,8 @@ class Finder:
             if spec is not None:
                 self._adopt(spec)
                 return spec
+        if api.importing:
+            self.modules.missing[api.importing[-1], name] = None
         return None
 
     def _adopt(self, spec: ModuleSpec) -> None:
@@ -160,6 +162,10 @@ class ProjectModules:
         """Runs a module in our loader's place: pytest's, which rewrites assertions."""
         self.reads_hold: Callable[[str], bool] = lambda name: True
         """Does what a module read while it was imported say what it said then?"""
+        self.missing: dict[tuple[str, str], None] = {}
+        """The modules that imports asked for and that were not there, each after the module whose import it was."""
+        self.entries: dict[str, tuple[str, ...]] = {}
+        """What modules put into `sys.path` while they were imported."""
         self._finder = Finder(self)
 
     # --- names
@@ -232,7 +238,7 @@ class ProjectModules:
         name = self.register(path)
         present = sys.modules.get(name)
         if present is not None and getattr(present, "__file__", None) != path:
-            self._forget(name)
+            self.forget(name)
         with self.importing():
             module = importlib.import_module(name)
         found = getattr(module, "__file__", None)
@@ -248,10 +254,13 @@ class ProjectModules:
         stamp = stamp_of(path)
         self.loaded[name] = Loaded(name, path, source, stamp, _fresh(stamp))
 
-    def finished(self, name: str, made: tuple[Definition, ...]) -> None:
-        """Remember the definitions that the module's import made."""
+    def finished(self, name: str, made: tuple[Definition, ...], entries: tuple[str, ...]) -> None:
+        """Remember the definitions that the module's import made, and the entries that it put into `sys.path`."""
         if name in self.loaded:
             self.loaded[name].made = made
+        inner = {entry for added in self.entries.values() for entry in added}
+        if own := tuple(entry for entry in entries if entry not in inner):
+            self.entries[name] = own
 
     def source_of(self, name: str) -> bytes | None:
         """The source that the loaded module was made from; for one imported by others, its file at first sight."""
@@ -294,22 +303,12 @@ class ProjectModules:
                 found.append(name)
         return found
 
-    def forget(self, names: Sequence[str], importers: Callable[[str], Sequence[str]]) -> None:
-        """Drop modules and all that import them, so that the next import runs them again."""
-        todo, seen = list(names), set()
-        while todo:
-            name = todo.pop()
-            if name in seen or name == "__main__":
-                continue
-            seen.add(name)
-            todo.extend(importers(name))
-        for name in seen:
-            self._forget(name)
-
-    def _forget(self, name: str) -> None:
+    def forget(self, name: str) -> None:
+        """Drop a module, so that the next import runs it again."""
         module = sys.modules.pop(name, None)
         self.loaded.pop(name, None)
         self.specs.pop(name, None)
+        self.missing = {pair: None for pair in self.missing if pair[0] != name}
         for other in [n for n, m in sys.modules.items() if m is module and module is not None]:
             sys.modules.pop(other, None)
         parent, _, child = name.rpartition(".")

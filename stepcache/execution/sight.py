@@ -164,10 +164,12 @@ class Sight:
         return None
 
     def world(self) -> str:
-        """The digest of all project sources that were loaded when collection ended."""
+        """The digest of what the values of module variables are made from: all project sources that were loaded when
+        collection ended, the project's compiled modules, and the distributions that these import."""
         if self._world is None:
             known = sorted(each.source for each in self.loaded.loaded.values())
-            self._world = digest_all("world", known)
+            compiled = sorted(self.files.content(path) for path in self.modules.compiled())
+            self._world = digest_all("world", [*known, *compiled, *self.reader.installed(self.loaded.loaded)])
         return self._world
 
     # --- reads
@@ -181,7 +183,9 @@ class Sight:
         look = self._look(made)
         return lambda observation: now(observation, look) == observation.digest
 
-    def unshaken(self, node: Node, traces: tuple[Trace, ...]) -> tuple[Trace, ...]:
+    def unshaken(
+        self, node: Node, traces: tuple[Trace, ...], holds: Callable[[Observation], bool]
+    ) -> tuple[Trace, ...]:
         """*traces* without the module variables where they are the node's own and no project source has changed.
 
         A variable that differs all the same differs between two imports of the same sources: it counts by its source,
@@ -189,6 +193,8 @@ class Sight:
         variables have no such source: any cell may set them.
         """
         if node.definition.module == "__main__" and not hasattr(sys.modules["__main__"], "__file__"):
+            return traces
+        if all(holds(o) for trace in traces for o in trace.observations if o.kind == "variable"):
             return traces
         world = self.world()
         return tuple(
@@ -223,18 +229,24 @@ class Sight:
     @contextmanager
     def watching(self, node: Node, facts: Facts) -> Iterator[Watching]:
         """Watch what runs in the block."""
-        with self.observer.watch() as watch, self.loaded.importing():
-            watching = Watching(watch)
-            watching.conclude = lambda: watch.conclude(
-                self._look(None),
-                self._rules_of(node.definition.ignore),
-                literals=facts.literals,
-                env_names=facts.names,
-                settings={s.name: s.value for s in node.settings},
-                reached=facts.modules,
-                is_project=self.modules.is_project,
-            )
-            yield watching
+        path = list(sys.path)
+        try:
+            with self.observer.watch() as watch, self.loaded.importing():
+                watching = Watching(watch)
+                watching.conclude = lambda: watch.conclude(
+                    self._look(None),
+                    self._rules_of(node.definition.ignore),
+                    literals=facts.literals,
+                    env_names=facts.names,
+                    settings={s.name: s.value for s in node.settings},
+                    reached=facts.modules,
+                    ambient=facts.ambient,
+                    is_project=self.modules.is_project,
+                )
+                yield watching
+        finally:
+            if sys.path != path:  # what one step puts there must not decide what the next one's imports mean
+                sys.path[:] = path
 
     def set_up(self, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
         """Run a resource's set-up and see what it reads."""

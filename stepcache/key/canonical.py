@@ -20,6 +20,9 @@ from stepcache.key.vertex import Vertex
 from stepcache.model import Ingredient, Observation
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What the C library looks up in the environment for a caller: nothing tells of it but the caller's code.
+_TIME_ZONE = frozenset({"localtime", "mktime", "ctime", "fromtimestamp", "timestamp", "astimezone", "tzset", "tzname"})
+_LOCALE = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
 _DOLLAR = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 
 
@@ -30,7 +33,8 @@ class Reach:
     `digest` is of the code alone; `variables` are the module variables in it, by value. `ingredients` are for
     explanations. `literals` are texts that may name files, each with the folder of the file it stands in, `names`
     those that may name environment variables. `modules` are the project modules in which names were reached.
-    `uncertain` says what made it take in more than was named.
+    `uncertain` says what made it take in more than was named. `ambient` are the environment variables that the C
+    library looks up for what the code calls.
     """
 
     digest: str
@@ -40,6 +44,7 @@ class Reach:
     names: frozenset[str] = frozenset()
     modules: tuple[str, ...] = ()
     uncertain: tuple[str, ...] = ()
+    ambient: tuple[str, ...] = ()
 
 
 def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) -> Reach:
@@ -75,7 +80,14 @@ def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) 
         names=_variable_names(text for text, _ in texts),
         modules=tuple(sorted({vertex.module for vertex in order if vertex.module})),
         uncertain=tuple(dict.fromkeys(sentence for vertex in order for sentence in vertex.uncertain)),
+        ambient=_ambient(order),
     )
+
+
+def _ambient(order: list[Vertex]) -> tuple[str, ...]:
+    names = {vertex.content.rpartition(".")[2] for vertex in order if vertex.kind == "stdlib"}
+    local = any(vertex.mentions & _TIME_ZONE for vertex in order) or names & _TIME_ZONE
+    return (("TZ",) if local else ()) + (_LOCALE if "setlocale" in names else ())
 
 
 def _numbered(root: Vertex, opened: dict[int, list[tuple[str, Vertex]]]) -> list[Vertex]:

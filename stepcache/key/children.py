@@ -40,6 +40,17 @@ class Command(NamedTuple):
             found = stamp_of(path)
             if found and kind_of(found[0]) == FILE:
                 yield path
+        yield from self._module()
+
+    def _module(self) -> Iterator[str]:
+        """The file of a module that Python is told to run, where it lies in the child's working directory."""
+        name = next((after for word, after in pairwise(self.words) if word == "-m"), "")
+        if os.path.basename(self.executable).startswith(("python", "pypy")) and name.replace(".", "").isidentifier():
+            base = os.path.join(self.cwd, *name.split("."))
+            for path in (base + ".py", os.path.join(base, "__init__.py"), os.path.join(base, "__main__.py")):
+                found = stamp_of(path)
+                if found and kind_of(found[0]) == FILE:
+                    yield path
 
     def _outputs(self) -> set[str]:
         found = {after for word, after in pairwise(self.words) if word in _OUTPUT_WORDS}

@@ -48,6 +48,7 @@ class Context:
     env_names: frozenset[str] = frozenset()
     settings: Mapping[str, object] = field(factory=dict)
     reached: frozenset[str] = frozenset()
+    ambient: tuple[str, ...] = ()
     is_project: Callable[[str], bool] = lambda _: True
 
 
@@ -298,6 +299,9 @@ class _Conclusion:
             at = self.set.get(event.path)
             if (at is None or event.at < at) and (event.asked not in sweeps or event.path in self.context.env_names):
                 self._variable(event.path, event.what)
+        for name in self.context.ambient:
+            if name not in self.set:
+                self._variable(name, self.look.environ.get(name))
         if self.whole:
             for name in sorted(self.context.env_names - self.set.keys()):
                 self._variable(name, self.look.environ.get(name))

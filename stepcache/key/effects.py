@@ -3,8 +3,11 @@ that change what other names stand for where modules are looked at by their sour
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from types import BuiltinFunctionType, FunctionType, ModuleType
 
+from stepcache.key.introspect import is_a
 from stepcache.key.spaces import Space
 from stepcache.key.table import Binding, Chain, Unit, registers
 from stepcache.key.vertex import Vertex
@@ -62,7 +65,10 @@ class Effects:
         for binding in space.table.bindings.get(chain[0], ()):
             if binding.unit >= 0:
                 unit = space.table.units[binding.unit]
-                if unit.kind != "statement" and any(self._touches(space, c, seen) for c in _effects_of(space, unit)):
+                if unit.kind == "statement":
+                    if self._is_shared(space, chain[0], unit):
+                        return True
+                elif any(self._touches(space, c, seen) for c in _effects_of(space, unit)):
                     return True
                 continue
             if self._is_foreign(space, chain):
@@ -71,6 +77,27 @@ class Effects:
             if there is not None and self._touches(*there, seen):
                 return True
         return False
+
+    def _is_shared(self, space: Space, name: str, unit: Unit) -> bool:
+        """Does a variable hold installed code, or an object that an installed module holds as well?"""
+        value = (space.names or {}).get(name)
+        owner = value if is_a(value, (FunctionType, BuiltinFunctionType, type, ModuleType)) else None
+        if owner is not None:
+            module = getattr(owner, "__module__", None) or getattr(owner, "__name__", "")
+            return self._is_foreign_module(str(module))
+        context = getattr(sys.modules.get("decimal"), "getcontext", lambda: None)()
+        return value is not None and (
+            value is context or any(value is self._held(space, chain) for chain in unit.body.uses.chains)
+        )
+
+    def _held(self, space: Space, chain: Chain) -> object:
+        """What a chain through an imported installed module leads to."""
+        if not self._is_foreign(space, chain):
+            return None
+        found = (space.names or {}).get(chain[0])
+        for name in chain[1:]:
+            found = getattr(found, "__dict__", {}).get(name)
+        return found
 
     def _imported(self, space: Space, binding: Binding, rest: Chain) -> tuple[Space, Chain] | None:
         """The project's namespace, and the names in it, that an imported name with *rest* means."""

@@ -42,6 +42,7 @@ class Walk:
         self._sources: dict[tuple[int, str], Vertex] = {}
         self._wholes: dict[int, Vertex] = {}
         self._all: Vertex | None = None
+        self._stems: frozenset[str] | None = None
         self.effects = Effects(self)
         self._todo: list[tuple[Vertex, Any]] = []
 
@@ -73,34 +74,53 @@ class Walk:
             return self.spaces.live(loaded)
         return self.spaces.static(module)
 
+    def kind(self, module: str) -> str:
+        """What a module is, whatever a step of this process may have loaded by a path of its own."""
+        found = self.modules.kind(module)
+        if found == "project" and module in sys.modules and module not in self._live and module != "__main__":
+            return found if self.modules.find(module) is not None else "missing"
+        return found
+
     # --- a module, and what is taken of it
 
     def imported(self, space: Space, one: Import) -> list[Vertex]:
         """What an import in a body leads to."""
         module = space.absolute(one.module, one.level)
-        target = self.space(module) if one.present and self.modules.kind(module) == "project" else None
+        target = self.space(module) if one.present and self.kind(module) == "project" else None
         if target is None:
             return self.of_module(module, one.chain)
         found = not one.chain or self._offers(target, one.chain[0], set())
         inner = f"{module}.{one.chain[0]}" if one.chain else ""
-        if inner and self.modules.kind(inner) == "project":
+        if inner and self.kind(inner) == "project":
             return [self.leaf("present", ""), *self.effects.of_import(inner)]
         return [self.leaf("present" if found else "absent", ""), *self.effects.of_import(module)]
 
     def of_module(self, module: str, chain: Chain) -> list[Vertex]:
         """What *chain* leads to in a module; the module itself, if there is no chain."""
-        kind = self.modules.kind(module)
+        kind = self.kind(module)
         if kind == "project":
             space = self.space(module)
             if space is None:
                 return [self.leaf("absent", "")]
             return self.follow(space, chain) if chain else [self.whole(space)]
         if kind == "missing":
-            return [self.leaf("absent", "")]
+            return [self.leaf("absent", ""), *self._unplaced(module)]
         if kind == "stepcache":
             return [self.leaf("stepcache", "")]
         dotted = ".".join((module, *chain)).rstrip(".")
         return [self.leaf(kind, dotted, module if kind == "package" else "")]
+
+    def _unplaced(self, module: str) -> list[Vertex]:
+        """All project modules, where a file that no folder of `sys.path` holds could be a module by a step's doing."""
+        if self._stems is None:
+            names = (path.removesuffix("/__init__.py").removesuffix(".py") for path in self.modules.project_files())
+            self._stems = frozenset(map(os.path.basename, names))
+        if "." in module or module not in self._stems:
+            return []
+        everything = self.everything()
+        sentence = f"{module}: no folder of sys.path has such a module: all project modules are taken in"
+        everything.uncertain += [sentence] if sentence not in everything.uncertain else []
+        return [everything]
 
     def whole(self, space: Space) -> Vertex:
         """A module with all its names."""
@@ -162,7 +182,7 @@ class Walk:
         name = chain[0]
         if space.path is None or os.path.basename(space.path).startswith("__init__."):
             inner = f"{space.name}.{name}"
-            if self.modules.kind(inner) == "project":
+            if self.kind(inner) == "project":
                 return self.of_module(inner, chain[1:])
         if hasattr(builtins, name):
             return [self.leaf("builtin", name)]
@@ -196,7 +216,7 @@ class Walk:
             loaded = sys.modules.get(module)
             if loaded is None or getattr(loaded, "__dict__", {}).get(attribute, _NOTHING) is not value:
                 continue
-            if self.modules.kind(module) == "project":
+            if self.kind(module) == "project":
                 if module in self._live:
                     return module, attribute
             elif not self.objects.is_code(value):
@@ -230,7 +250,7 @@ class Walk:
         found: list[Vertex] = []
         for module, level in space.table.stars:
             full = space.absolute(module, level)
-            kind = self.modules.kind(full)
+            kind = self.kind(full)
             target = self.space(full) if kind == "project" else None
             if target is not None and self._offers(target, name, {space.name}):
                 found += self.follow(target, (name, *rest))
@@ -247,7 +267,7 @@ class Walk:
         seen.add(space.name)
         for module, level in space.table.stars:
             full = space.absolute(module, level)
-            inner = self.space(full) if full not in seen and self.modules.kind(full) == "project" else None
+            inner = self.space(full) if full not in seen and self.kind(full) == "project" else None
             if inner is not None and self._offers(inner, name, seen):
                 return True
         return False
@@ -369,7 +389,7 @@ class Walk:
                 if name.isidentifier() and name.startswith(start) and name != "__init__":
                     names.add(name)
         for name in sorted(names):
-            if self.modules.kind(f"{package}.{name}") == "project":
+            if self.kind(f"{package}.{name}") == "project":
                 vertex.link(f"{prefix}import {name}", self.of_module(f"{package}.{name}", ()))
         vertex.uncertain.append(
             f"{space.shown}:{one.line}: an import by a name made at run time: {package} is taken in"

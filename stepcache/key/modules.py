@@ -17,6 +17,7 @@ Kind = Literal["project", "package", "stdlib", "stepcache", "missing"]
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__))
 _PACKAGE_FOLDERS = ("site-packages", "dist-packages")
+_COMPILED = tuple(EXTENSION_SUFFIXES)
 # pytest's, and the folders that hold no sources of the project.
 NO_RECURSE = ("*.egg", ".*", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}", "__pycache__")
 
@@ -205,6 +206,11 @@ class Modules:
             )
             found += [os.path.join(folder, name) for name in sorted(files) if name.endswith(".py")]
         return [path for path in found if self.kind_of_file(path) == "project"]
+
+    def compiled(self) -> list[str]:
+        """The files of the loaded modules of the project that have no source."""
+        files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+        return sorted({f for f in files if isinstance(f, str) and f.endswith(_COMPILED) and self.is_project(f)})
 
     def portable(self, path: str) -> str:
         """The path relative to the root, with `/`, where it lies below it."""

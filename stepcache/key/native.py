@@ -36,6 +36,17 @@ READERS: dict[str, tuple[str, ...]] = {
     "lxml.etree": ("parse", "iterparse"),
 }  # fmt: skip
 
+# Methods that take them.
+METHODS: dict[str, dict[str, tuple[str, ...]]] = {
+    "pyarrow.parquet.core": {"ParquetFile": ("__init__",), "ParquetDataset": ("__init__",)},
+    "h5py._hl.files": {"File": ("__init__",)},
+    "duckdb": {
+        "DuckDBPyConnection": (
+            "execute", "sql", "query", "read_csv", "read_parquet", "read_json", "from_csv_auto", "from_parquet",
+        ),
+    },
+}  # fmt: skip
+
 
 def _telling(module: str, name: str, original: Any) -> Callable[..., Any]:
     """A stand-in for a reader's function that tells what it is given, and does the same."""
@@ -53,10 +64,22 @@ def _telling(module: str, name: str, original: Any) -> Callable[..., Any]:
 
 
 _in_place: dict[tuple[str, str], tuple[Any, Any]] = {}
+_methods: list[tuple[type, str, Any]] = []
+
+
+def _wrap_methods(module: ModuleType) -> None:
+    for kind, names in METHODS.get(module.__name__, {}).items():
+        owner = getattr(module, kind, None)
+        for name in names if isinstance(owner, type) else ():
+            original = vars(owner).get(name)
+            if original is not None:
+                _methods.append((owner, name, original))
+                setattr(owner, name, _telling(module.__name__, f"{kind}.{name}", original))
 
 
 def _wrap_module(module: ModuleType) -> None:
-    for name in READERS[module.__name__]:
+    _wrap_methods(module)
+    for name in READERS.get(module.__name__, ()):
         original = getattr(module, name, None)
         if original is not None and not isinstance(original, type) and callable(original):
             known = _in_place.get((module.__name__, name))
@@ -72,7 +95,7 @@ class _Finder:
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> Any:
-        if name not in READERS:
+        if name not in READERS and name not in METHODS:
             return None
         finders = (finder for finder in sys.meta_path if finder is not _finder)
         specs = (finder.find_spec(name, path, target) for finder in finders if hasattr(finder, "find_spec"))
@@ -94,7 +117,7 @@ _finder: Any = _Finder()
 
 def wrap() -> None:
     sys.meta_path.insert(0, _finder)
-    for name in READERS.keys() & sys.modules.keys():
+    for name in (READERS.keys() | METHODS.keys()) & sys.modules.keys():
         if isinstance(module := sys.modules[name], ModuleType):
             _wrap_module(module)
 
@@ -102,6 +125,9 @@ def wrap() -> None:
 def unwrap() -> None:
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+    while _methods:
+        owner, name, original = _methods.pop()
+        setattr(owner, name, original)
     for (module, name), (original, wrapper) in _in_place.items():
         holder = sys.modules.get(module)
         if holder is not None and getattr(holder, name, None) is wrapper:

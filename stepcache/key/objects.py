@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _abc import _get_dump  # type: ignore[attr-defined]
+from _abc import _get_dump  # type: ignore[import-not-found]
 from abc import ABCMeta
 from collections.abc import Mapping
 from types import CellType, FunctionType, ModuleType

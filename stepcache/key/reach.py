@@ -161,6 +161,17 @@ class CodeReader:
         for function in roots:
             self.reach([function], settings={}, home=home)
 
+    def installed(self, names: Iterable[str]) -> list[str]:
+        """The distributions that modules of the project import, with their versions and builds."""
+        found = set()
+        for name in list(names):
+            space = self._spaces.static(name)
+            for module, level, _ in space.table.imports if space is not None else ():
+                if not level and self.modules.kind(module.partition(".")[0]) == "package":
+                    found.add(module.partition(".")[0])
+        owners = {one for module in found for one in self._owners_of(module)}
+        return sorted(f"{one.name} {one.version} {one.build}" for one in owners)
+
     def _owners_of(self, module: str) -> tuple[Distribution, ...]:
         """The distribution that owns an installed module, and its requirements."""
         known = self._owners.get(module)

@@ -110,9 +110,9 @@ class Spaces:
         return self._static[module]
 
     def _make_static(self, module: str) -> Space | None:
-        loaded = getattr(sys.modules.get(module), "__file__", None)
         place = self.modules.find(module)
-        path = os.path.abspath(loaded) if isinstance(loaded, str) else place.path if place else None
+        loaded = getattr(sys.modules.get(module), "__file__", None) if place is None else place.path
+        path = os.path.abspath(loaded) if isinstance(loaded, str) else None
         if path is None and place is None:
             return None
         is_package = path is None or os.path.basename(path).startswith("__init__.")

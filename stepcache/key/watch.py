@@ -15,6 +15,7 @@ from pathlib import PurePath
 from types import FrameType
 from typing import Any
 
+from stepcache.key.bytecode import bytecode_names
 from stepcache.key.callers import NOBODY, PROJECT, Callers
 from stepcache.key.children import command_of
 from stepcache.key.conclude import Context, Seen, conclude
@@ -168,6 +169,15 @@ class Watch:
             self._note("list", *place, who, found)
             if found and racy(found[1], time.time_ns(), _TICK_NS):
                 self._keep(place[0])
+        if who == PROJECT and "stat" in bytecode_names(frame.f_code):
+            self._sized(place[0], who)
+
+    def _sized(self, folder: str, who: int) -> None:
+        """The entries of a listing are asked for their status, which no event tells of: their sizes count."""
+        for name in self._files.names(folder) or ():
+            path = os.path.join(folder, name.rstrip("/"))
+            if self._first("size", path, who):
+                self._note("test", path, "", who, ("size", self._files.size(path)))
 
     def removed(self, path: object, descriptor: int) -> None:
         """A file or folder is about to be removed, or cut short."""
@@ -361,12 +371,14 @@ class Watch:
         env_names: Collection[str] = (),
         settings: Mapping[str, object] | None = None,
         reached: Collection[str] = (),
+        ambient: tuple[str, ...] = (),
         is_project: Callable[[str], bool] = lambda _: True,
     ) -> Seen:
         """What the watch saw, as observations, after its end.
 
         *literals* are texts of the reached code, each with the folder of its file, *env_names* those that may name
-        variables, *reached* the modules whose code is in the key, *is_project* tells project files.
+        variables, *reached* the modules whose code is in the key, *ambient* the variables that the C library looks up for
+        it, *is_project* tells project files.
         """
         context = Context(
             started=self.started,
@@ -375,6 +387,7 @@ class Watch:
             env_names=frozenset(env_names),
             settings=settings or {},
             reached=frozenset(reached),
+            ambient=ambient,
             is_project=is_project,
         )
         with paused():
