@@ -103,7 +103,8 @@ class Engine:
         if node.id in self.policy.off or node.id in self.policy.refresh:
             self._expect(node, self.shelf.latest(node.id))
             return Miss(key, (Reason("off" if node.id in self.policy.off else "refresh"),))
-        traces = self.sight.counted(node, self.sight.unshaken(node, self.shelf.traces(key)))
+        holds = self.sight.holds(recipe)
+        traces = self.sight.counted(node, self.sight.unshaken(node, self.shelf.traces(key), holds))
         if node.definition.reads:
             traces = tuple(t for t in traces if self.sight.lacks(node, t) is None) or traces
         latest = self._latest(node) if not traces else None
@@ -111,7 +112,7 @@ class Engine:
             key,
             recipe.told,
             traces,
-            self.sight.holds(recipe),
+            holds,
             latest=latest,
             objection=lambda trace: self._objection(node, trace),
         )

@@ -201,7 +201,9 @@ class Effects:
         seen.add((space.name, name))
         units = [space.table.units[index] for index in space.table.named(name)]
         if not units:  # handed on from another module
-            targets = [self._imported(space, b, chain[1:]) for b in space.table.bindings.get(chain[0], ()) if b.unit < 0]
+            targets = [
+                self._imported(space, b, chain[1:]) for b in space.table.bindings.get(chain[0], ()) if b.unit < 0
+            ]
             return any(target is not None and self._is_hooked(*target, seen) for target in targets)
         return bool(space.table.named(f"{name}.__init_subclass__")) or any(
             unit.has_effect or self._has_hook(space, unit, seen) for unit in units

@@ -70,7 +70,9 @@ _methods: list[tuple[type, str, Any]] = []
 def _wrap_methods(module: ModuleType) -> None:
     for kind, names in METHODS.get(module.__name__, {}).items():
         owner = getattr(module, kind, None)
-        for name in names if isinstance(owner, type) else ():
+        if not isinstance(owner, type):
+            continue
+        for name in names:
             original = vars(owner).get(name)
             if original is not None:
                 _methods.append((owner, name, original))

@@ -377,8 +377,8 @@ class Watch:
         """What the watch saw, as observations, after its end.
 
         *literals* are texts of the reached code, each with the folder of its file, *env_names* those that may name
-        variables, *reached* the modules whose code is in the key, *ambient* the variables that the C library looks up for
-        it, *is_project* tells project files.
+        variables, *reached* the modules whose code is in the key, *ambient* the variables that the C library looks up
+        for it, *is_project* tells project files.
         """
         context = Context(
             started=self.started,
