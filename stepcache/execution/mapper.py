@@ -260,7 +260,7 @@ class _LookUp:
         assert base.recipe is not None
         holds = _remembered(sight.holds(base.recipe))
         covered: set[str] = set()
-        for trace in sight.counted(base.node, sight.unshaken(base.node, shelf.traces(base.key))):
+        for trace in sight.counted(base.node, sight.unshaken(base.node, shelf.traces(base.key), holds)):
             if trace.value is None or trace.value.digest in covered:
                 continue
             if not all(map(holds, trace.observations)) or sight.lacks(base.node, trace) is not None:

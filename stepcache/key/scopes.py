@@ -94,13 +94,6 @@ class Collector:
             binder = scope.binder(one.chain[0]) if one.feature == "getattr" else None
             if binder is not None and one.chain[0] in binder.imports:
                 imports.update(taken_of(one.chain, binder.imports[one.chain[0]]))
-        effects: set[Chain] = set()
-        for scope, chain in self.effects:
-            binder = scope.binder(chain[0])
-            if binder is None:
-                effects.add(chain)
-            elif chain[0] in binder.imports:
-                effects.update(("", one.module, *one.chain) for one in taken_of(chain, binder.imports[chain[0]]))
         return Uses(
             tuple(sorted(_widest(chains))),
             tuple(sorted(_widest(free))),
@@ -109,10 +102,21 @@ class Collector:
             tuple(sorted(_telling(self.strings))),
             tuple(sorted(self.assigns)),
             tuple(sorted(self.nonlocals)),
-            tuple(sorted(effects)),
+            tuple(sorted(self._outer_effects())),
             tuple(sorted(self.marks)),
             tuple(sorted(self.names)),
         )
+
+    def _outer_effects(self) -> set[Chain]:
+        """What is called for effect or stored into; what the piece itself imports stands after "" and its module."""
+        found: set[Chain] = set()
+        for scope, chain in self.effects:
+            binder = scope.binder(chain[0])
+            if binder is None:
+                found.add(chain)
+            elif chain[0] in binder.imports:
+                found.update(("", one.module, *one.chain) for one in taken_of(chain, binder.imports[chain[0]]))
+        return found
 
     def _outer_dynamic(self) -> set[Dynamic]:
         """The dynamic features; of a `getattr`, only one on a name that is not local."""
