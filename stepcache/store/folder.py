@@ -5,6 +5,7 @@ It is refused when it is a link, belongs to someone else or can be written by ot
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from contextlib import contextmanager
@@ -97,9 +98,12 @@ def make_private(folder: str) -> None:
     except FileExistsError:
         return
     except FileNotFoundError:
-        make_private(os.path.dirname(folder))
-        make_private(folder)
-        return
+        above = os.path.dirname(folder)
+        if os.path.lexists(above):  # a link to nothing, or a place such as /proc where no folder can be made
+            raise
+        make_private(above)
+        with contextlib.suppress(FileExistsError):  # another run was faster
+            os.mkdir(folder, 0o700)
     os.chmod(folder, 0o700)
 
 

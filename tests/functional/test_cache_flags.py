@@ -393,6 +393,11 @@ def test_a_folder_that_cannot_be_made(project: Project) -> None:
         project.run("--cache-dir=file/below"),
         f"the cache folder {project.path / 'file/below'} cannot be used: Not a directory",
     )
+    (project.path / "leads").symlink_to("nowhere")
+    for folder in (project.path / "leads/deep/below", "/proc/stepcache"):
+        off_with(
+            project.run(f"--cache-dir={folder}"), f"the cache folder {folder} cannot be used: No such file or directory"
+        )
 
 
 def test_without_a_usable_key_the_cache_is_off(project: Project) -> None:
