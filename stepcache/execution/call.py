@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
@@ -77,8 +79,12 @@ def arguments_of(work: Work, inputs: Inputs, resources: Resources) -> dict[str, 
 
 
 def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[Any]], Any]) -> Any:
-    """Run the body: awaited where it is asynchronous; *drained* goes through the elements of a generator."""
+    """Run the body: awaited where it is asynchronous; *drained* goes through the elements of a generator.
+
+    Afterwards the working directory is what it was: no node depends on where another has gone.
+    """
     token = running_node.set(node.id)
+    folder = _working_directory()
     try:
         result = node.definition.function(**arguments)
         if isinstance(result, CoroutineType):
@@ -90,6 +96,17 @@ def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[A
         return result
     finally:
         running_node.reset(token)
+        if folder is not None and _working_directory() != folder:
+            with suppress(OSError):  # the body has removed it
+                os.chdir(folder)
+
+
+def _working_directory() -> str | None:
+    """None where it was removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
 
 
 def _elements(generator: AsyncGenerator[Any, None]) -> Iterator[Any]:

@@ -224,3 +224,43 @@ def test_rng_seed_depends_on_the_settings(stepcache_project: Project) -> None:
     project.write("pipeline_x.py", SEED)
     seeds = {stepcache.run(params={"lr": lr})["part[1]"] for lr in (0.1, 0.2)}
     assert len(seeds) == 2
+
+
+def test_where_a_step_goes_the_next_is_not(stepcache_project: Project) -> None:
+    project = stepcache_project
+    project.write("data.txt", "here")
+    project.write(
+        "pipeline_x.py",
+        """
+        import os
+        from stepcache import Each, step
+
+        @step(enable_cache=False)
+        def goes(tmp_path):
+            (tmp_path / "data.txt").write_text("there")
+            os.chdir(tmp_path)
+            return [1, 2]
+
+        @step(takes={"n": "goes"})
+        def each_goes(n: Each, tmp_path):
+            os.chdir(tmp_path)
+            return n
+
+        @step
+        def reads(each_goes):
+            return open("data.txt").read()
+
+        @step(enable_cache=False)
+        def goes_and_fails(reads, tmp_path):
+            os.chdir(tmp_path)
+            raise ValueError(reads)
+
+        @step
+        def last():
+            return open("data.txt").read()
+        """,
+    )
+    result = project.run()
+    assert [row["error"] for row in result.nodes if row["error"]] == ["ValueError: here"]
+    assert project.run().outcomes["pipeline_x.py::reads"] == "cached"
+    assert project.run().outcomes["pipeline_x.py::last"] == "cached"
