@@ -72,18 +72,20 @@ def elements(work: Path, python: str, count: int, rounds: int) -> None:
     cases = {"cold": count, "nothing to do": count, "one new": count + 1, "all as before": count}
     times: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
-        shutil.rmtree(project, ignore_errors=True)
-        project.mkdir(parents=True)
+        peer = work / "joblib"  # its 100,000 folders are not to be searched for pipelines
+        for folder in (project, peer):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
         (project / "stepcache.toml").touch()
         (project / "pipeline_x.py").write_text(PIPELINE)
-        (project / "by_joblib.py").write_text(JOBLIB)
+        (peer / "by_joblib.py").write_text(JOBLIB)
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         environment["STEPCACHE_DIR"] = str(project / "cache")
         for case, n in cases.items():
             ours = [python, "-m", "stepcache", "-q", "-P", f"docs.n={n}"]
-            theirs = [python, "by_joblib.py", str(project / "joblib"), str(n)]
+            theirs = [python, "by_joblib.py", str(peer / "cache"), str(n)]
             times.setdefault((case, "stepcache"), []).append(measured(ours, project, environment)[0])
-            times.setdefault((case, "joblib"), []).append(measured(theirs, project, environment)[0])
+            times.setdefault((case, "joblib"), []).append(measured(theirs, peer, environment)[0])
     print(f"{count:,} elements, CPU seconds, medians of {rounds}")
     for case in cases:
         ours, theirs = (statistics.median(times[case, who]) for who in ("stepcache", "joblib"))

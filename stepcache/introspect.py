@@ -62,7 +62,9 @@ def _retold(row: NodeReport, told: Mapping[str, str] | None, style: str) -> Node
         element, more = row.failure.text.partition("\n")[0], _MORE.search(row.failure.summary)
         text = element + text
         summary = f"{element} {summary}{more.group() if more else ''}"
-    if style == "line":
+    if style == "line" and row.elements is not None:
+        text = row.failure.text
+    elif style == "line":
         text = row.failure.text.removesuffix(row.failure.summary) + summary
     return evolve(row, failure=evolve(row.failure, text=text, summary=summary))
 

