@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
+import traceback
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
@@ -86,19 +88,45 @@ def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[A
     token = running_node.set(node.id)
     folder = _working_directory()
     try:
-        result = node.definition.function(**arguments)
-        if isinstance(result, CoroutineType):
-            result = _awaited(result)
-        if isinstance(result, GeneratorType):
-            return drained(result)
-        if isinstance(result, AsyncGeneratorType):
-            return drained(_elements(result))
-        return result
+        with _ends_in_children():
+            result = node.definition.function(**arguments)
+            if isinstance(result, CoroutineType):
+                result = _awaited(result)
+            if isinstance(result, GeneratorType):
+                return drained(result)
+            if isinstance(result, AsyncGeneratorType):
+                return drained(_elements(result))
+            return result
     finally:
         running_node.reset(token)
         if folder is not None and _working_directory() != folder:
             with suppress(OSError):  # the body has removed it
                 os.chdir(folder)
+
+
+@contextmanager
+def _ends_in_children() -> Iterator[None]:
+    """A child that the body has forked ends where it leaves the body, as a process ends: it is no second run."""
+    process = os.getpid()
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as raised:
+        if os.getpid() == process:
+            raise
+        error = raised
+    if os.getpid() != process:
+        status = 0
+        if isinstance(error, SystemExit):
+            status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        elif error is not None:
+            ours = error.__traceback__ and error.__traceback__.tb_next
+            traceback.print_exception(error.with_traceback(ours and ours.tb_next))
+            status = 1
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status & 0xFF)
 
 
 def _working_directory() -> str | None:

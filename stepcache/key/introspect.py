@@ -56,6 +56,15 @@ def unit_of(space: Space, code: CodeType) -> Unit | None:
     return max(inside or units, key=lambda unit: unit.body_at[:2])
 
 
+def home_of(cls: type) -> str:
+    """The name of the module that a class says it is of; where it says none, the one in which its methods are."""
+    named = getattr(cls, "__module__", None)
+    if isinstance(named, str):
+        return named
+    found = (function.__globals__.get("__name__") for _, function in functions_in(cls))
+    return next((name for name in found if isinstance(name, str)), "builtins")
+
+
 def functions_in(cls: type) -> Iterator[tuple[str, FunctionType]]:
     """The functions that a class holds, out of their wrappings, by name."""
     for name, value in sorted(cls.__dict__.items(), key=lambda item: item[0]):

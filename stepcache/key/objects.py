@@ -16,6 +16,7 @@ from stepcache.key.introspect import (
     EMPTY,
     cells_of,
     functions_in,
+    home_of,
     inside,
     is_a,
     is_defined,
@@ -60,7 +61,7 @@ class Objects:
         if is_a(value, FunctionType):
             return self._is_own(value)
         if is_a(value, type):
-            return self.modules.is_project(value.__module__)
+            return self.modules.is_project(home_of(value))
         if is_a(value, ModuleType):
             return self.modules.is_project(value.__name__)
         return is_defined(value)
@@ -304,15 +305,14 @@ class Objects:
         return space, next(iter(exact or within or units[-1:]), None)
 
     def _class_space(self, cls: type) -> Space:
-        module = sys.modules.get(cls.__module__)
+        home = home_of(cls)
+        module = sys.modules.get(home)
         for _, function in functions_in(cls):
-            if function.__globals__.get("__name__") == cls.__module__ and not function.__code__.co_filename.startswith(
-                "<"
-            ):
+            if function.__globals__.get("__name__") == home and not function.__code__.co_filename.startswith("<"):
                 return self.space_of(function)
         if module is not None and is_a(module, ModuleType):
             return self.walk.spaces.live(module)
-        return self.walk.spaces.static(cls.__module__) or self.walk.spaces.of_globals({"__name__": cls.__module__}, "")
+        return self.walk.spaces.static(home) or self.walk.spaces.of_globals({"__name__": home}, "")
 
     def _fill_class(self, vertex: Vertex, cls: type, space: Space, unit: Unit | None) -> None:
         values: dict[str, object] = {}
@@ -355,8 +355,9 @@ class Objects:
     def _class_or_leaf(self, cls: type) -> list[Vertex]:
         if self.is_code(cls):
             return [self.class_(cls)]
-        kind = self.modules.kind(cls.__module__)
-        return [self.walk.leaf(kind, type_name(cls), cls.__module__ if kind == "package" else "")]
+        home = home_of(cls)
+        kind = self.modules.kind(home)
+        return [self.walk.leaf(kind, type_name(cls), home if kind == "package" else "")]
 
 
 def _registered(cls: Any) -> frozenset[type]:

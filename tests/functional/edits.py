@@ -72,6 +72,13 @@ class Meta(type):
 class Thing(metaclass=Meta):
     pass
 """), "return 1", "return 2", BOTH)
+row("method of a class without a module", body("return Thing().made()", """
+class Thing:
+    __module__ = None
+
+    def made(self):
+        return 1
+"""), "return 1", "return 2", BOTH)
 row("descriptor", body("return Thing().size", """
 class Doubled:
     def __get__(self, owner, kind):

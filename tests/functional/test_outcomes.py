@@ -416,16 +416,33 @@ def test_a_child_that_returns_into_the_run_does_not_report(project: Project) -> 
     project.write(
         "pipeline_x.py",
         """
-        import os
+        import os, sys
         from stepcache import step
 
         @step
         def forks():
-            child = os.fork()
-            if child == 0:
-                os._exit(0)
-            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            ends = []
+            for way in range(4):
+                child = os.fork()
+                if child == 0:
+                    if way == 0:
+                        os._exit(5)
+                    elif way == 1:
+                        sys.exit(3)
+                    elif way == 2:
+                        raise ValueError("in the child")
+                    return "the child's"
+                ends.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            return ends
+
+        @step
+        def after(forks):
+            open("after.txt", "a").write(f"{forks}\\n")
         """,
     )
-    result = project.run()
-    assert (result.exit_code, names(result)) == (0, {"forks": "ran"})
+    result = project.command("-rA")
+    assert result.exit_code == 0, result.stdout
+    assert (project.path / "after.txt").read_text() == "[5, 3, 1, 0]\n"
+    assert "ValueError: in the child" in result.stdout
+    assert "execution/call.py" not in result.stdout
+    assert result.stdout.count("= 2 ran") == 1
