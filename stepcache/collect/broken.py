@@ -82,13 +82,15 @@ def _syntax(path: str, shown: str, root: str, error: SyntaxError) -> str:
     if encoding:
         return f"{at}:{encoding}"
     lines = [f"{at}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"]
-    if (error.text and error.text.isprintable()) or (error.text or "").rstrip("\n").isprintable():
-        text = (error.text or "").rstrip()
-        if text.strip():
-            lines.append(f"    {text.strip()}")
-            caret = (error.offset or 1) - 1 - (len(text) - len(text.lstrip()))
-            if 0 <= caret <= len(text):
-                lines.append(f"    {' ' * caret}^")
+    # Python shows the line with its byte order mark, and counts the mark's three bytes as one column.
+    text = (error.text or "").rstrip()
+    marked = text.startswith("\ufeff")
+    text = text.removeprefix("\ufeff")
+    if text.isprintable() and text.strip():
+        lines.append(f"    {text.strip()}")
+        caret = (error.offset or 1) - 1 - (len(text) - len(text.lstrip())) + (2 if marked else 0)
+        if 0 <= caret <= len(text):
+            lines.append(f"    {' ' * caret}^")
     return "\n".join(lines)
 
 

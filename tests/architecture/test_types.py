@@ -134,7 +134,7 @@ def mypy(folder: Path, text: str, *options: str) -> str:
 
 
 def mypy_of(folder: Path, *files: str, options: Sequence[str]) -> str:
-    (folder / "mypy.ini").write_text(f"[mypy]\nmypy_path = {REPOSITORY}\n", encoding="utf-8")
+    (folder / "mypy.ini").write_text("[mypy]\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--cache-dir", str(folder.parent / "cache"), *options, *files],
         cwd=folder,
