@@ -173,13 +173,16 @@ class _Pass:
 
     def _one(self, given: dict[str, Any]) -> Ended:
         bodies = self.bodies
-        built_in = BuiltIns(self.node, self.batch.names[len(self.ended)])
+        name = self.batch.names[len(self.ended)]
+        built_in = BuiltIns(self.node, name, self.bodies.shelf.checkpoint(self.work.key, name))
         began = time.perf_counter()
         try:
             result = call(self.node, {**(self.common or {}), **given, **built_in.made()}, list)
             if bodies.given.gone is not None:  # the body has swallowed it
                 raise bodies.given.gone
-            return self._kept(result, time.perf_counter() - began, built_in)
+            ended = self._kept(result, time.perf_counter() - began, built_in)
+            built_in.ended_well()
+            return ended
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - the user's code may raise anything

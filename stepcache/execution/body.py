@@ -103,9 +103,11 @@ class Bodies:
 
     def _once(self, work: Work) -> Done:
         self.given.gone = None
-        built_in = BuiltIns(work.node)
+        built_in = BuiltIns(work.node, checkpoint=self.shelf.checkpoint(work.key))
         try:
             done = self._run(work, built_in)
+            if done.outcome == "ran":
+                built_in.ended_well()
             # What a failed body has read counts too: once that is changed, it may do.
             return evolve(done, seen=self._watching.seen()) if done.outcome == "failed" and self._watching else done
         finally:

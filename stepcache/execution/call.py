@@ -40,11 +40,16 @@ def seed_of(node: Node, settings_digest: str, element: bytes = b"") -> int:
 
 
 class BuiltIns:
-    """The built-in resources of one execution, of an element's if it is named. `tmp` is the step's own folder."""
+    """The built-in resources of one execution, of an element's if it is named. `tmp` is the step's own folder.
 
-    def __init__(self, node: Node, element: bytes = b"") -> None:
+    *checkpoint* is the folder that outlives an execution that does not end well; without one, it does not.
+    """
+
+    def __init__(self, node: Node, element: bytes = b"", checkpoint: Path | None = None) -> None:
         self._node = node
         self._element = element
+        self._checkpoint = checkpoint
+        self._own: list[Path] = []
         self.tmp: Path | None = None
 
     def made(self) -> dict[str, Any]:
@@ -53,17 +58,29 @@ class BuiltIns:
         found: dict[str, Any] = {}
         for name in node.builtins:
             if name == "tmp_path":
-                found[name] = self.tmp = Path(tempfile.mkdtemp(prefix="stepcache-"))
+                found[name] = self.tmp = self._temporary()
+            elif name == "checkpoint_path":
+                found[name] = self._checkpoint = self._checkpoint or self._temporary()
+                self._checkpoint.mkdir(mode=0o700, parents=True, exist_ok=True)
             elif name == "request":
                 found[name] = Request(node.name, node.variant, {s.name: s.value for s in node.settings})
             else:
                 found[name] = seed_of(node, settings_digest(node), self._element)
         return found
 
+    def ended_well(self) -> None:
+        """Nobody needs the checkpoint any more."""
+        if self._checkpoint is not None:
+            shutil.rmtree(self._checkpoint, ignore_errors=True)
+
     def close(self) -> None:
-        """Remove the folder."""
-        if self.tmp is not None:
-            shutil.rmtree(self.tmp, ignore_errors=True)
+        """Remove the temporary folders."""
+        for folder in self._own:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _temporary(self) -> Path:
+        self._own.append(Path(tempfile.mkdtemp(prefix="stepcache-")))
+        return self._own[-1]
 
 
 def arguments_of(work: Work, inputs: Inputs, resources: Resources) -> dict[str, Any]:

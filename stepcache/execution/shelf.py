@@ -44,6 +44,12 @@ class Shelf:
         """What holds the values of the cache, and those that are not kept."""
         return self.scratch if self.store is None else self.store
 
+    def checkpoint(self, key: str, element: bytes = b"") -> Path | None:
+        """The folder of `checkpoint_path` for a key, of one element if given; None where none can be kept."""
+        if self.store is None or not self.writes or not key:
+            return None
+        return self.store.checkpoints.folder(key, element)
+
     def loose(self, value: Value) -> bytes | None:
         """The bytes of a value that lies in the scratch area, for another process."""
         return self.scratch.kept(value.digest)

@@ -27,7 +27,7 @@ from stepcache.graph.settings import (
 from stepcache.model import ABSENT, Definition, Parameter, Problem, Setting
 from stepcache.nodeid import NodeId
 
-BUILTINS = ("tmp_path", "request", "rng_seed")
+BUILTINS = ("tmp_path", "checkpoint_path", "request", "rng_seed")
 
 # What is bound: a definition, the file in whose scope, and the pipeline whose params hold.
 Wanted = tuple[tuple[str, str, int, str], str, str]

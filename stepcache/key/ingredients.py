@@ -15,6 +15,9 @@ from stepcache.key.reach import Reach
 from stepcache.key.value import value_digest
 from stepcache.model import BoundResource, Ingredient, Need, Node, Observation, Setting, Value, shown_scalar
 
+# The built-in resources that say nothing: only where the step may put something.
+FOLDERS = ("tmp_path", "checkpoint_path")
+
 
 @frozen
 class Recipe:
@@ -104,7 +107,7 @@ def recipe(
             found.extend(_inputs(need, "", around))
             found.extend(_resource(need, resources, around))
     built_in = digest("built-in", node.name, node.variant or "", _all(settings))
-    found += [Ingredient("setting", name, built_in) for name in node.builtins if name != "tmp_path"]
+    found += [Ingredient("setting", name, built_in) for name in node.builtins if name not in FOLDERS]
     every = (reach, *classes)
     found.extend(i for each in every for i in each.ingredients)
     unique = tuple(dict.fromkeys(found))

@@ -22,7 +22,9 @@ _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 """
 _IGNORE = b"# Made by stepcache.\n*\n"
 _TAG_NAME, _IGNORE_NAME = "CACHEDIR.TAG", ".gitignore"
-_OWN_NAMES = ("blobs", "damaged", "entries-", "lock", ".new-", _IGNORE_NAME)
+CHECKPOINTS = "checkpoints"
+"""The folder of what unfinished executions keep."""
+_OWN_NAMES = (CHECKPOINTS, "blobs", "damaged", "entries-", "lock", ".new-", _IGNORE_NAME)
 # Where a folder holds other things too, the cache lies one below: its tag would hide them from backups.
 _INNER = ".stepcache"
 

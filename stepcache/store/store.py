@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stepcache.errors import ValueGone
 from stepcache.store import gc
 from stepcache.store.blobs import TooLarge
+from stepcache.store.checkpoints import Checkpoints
 from stepcache.store.claims import claim
 from stepcache.store.content import Content, inlined
 from stepcache.store.counters import REMOVALS, counted
@@ -79,6 +80,7 @@ class Store:
         self._memos = Memos(self._ledger)
         self.stamps = Stamps(self._ledger, self._traces.project)
         self._project = project.encode("utf-8", "surrogatepass")
+        self.checkpoints = Checkpoints(folder, self._project)
         self._lost: set[str] = set()
         self._wrote = False
 
@@ -247,6 +249,8 @@ class Store:
 
         What another project uses too stays, and is not read again by this object.
         """
+        if node_ids is None and not self.readonly:
+            self.checkpoints.clear()
         return self._inventory.clear(node_ids)
 
     def gc(self, limit: int | None = None) -> Dropped:
@@ -260,6 +264,7 @@ class Store:
         )
         if dropped is None:
             return Dropped()
+        self.checkpoints.drop_old()
         ledger.change_outside("PRAGMA incremental_vacuum")
         return dropped
 
