@@ -3,6 +3,10 @@
 Each worker holds one end of a connection on which nothing is ever sent; the run holds the other, and the system closes
 it with the run. On Linux the kernel answers that itself, by killing the worker's process group: neither a thread that
 waits (steps may fork, and a fork beside a thread is a trap) nor the worker's cooperation (it may hang in C) is needed.
+
+The run keeps the worker's end open as well: what the worker has started is to end with the run even if the worker
+itself has ended just before it. Of a process that ends Linux (since 4.3) lets go of the highest descriptor first: that
+is to be the run's own end.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ class Worker:
 
     process: subprocess.Popen[bytes]
     channel: Channel
-    lifeline: socket.socket
+    lifeline: tuple[socket.socket, socket.socket]
+    """Both ends: see `lifeline.py` for why, and for their order."""
     streams: tuple[IO[bytes], ...]
     death: int
     """A descriptor that can be read once the process has ended, -1 where the system has none."""
@@ -51,10 +52,10 @@ class Worker:
     def start(cls, hello: bytes, captured: bool) -> Worker:
         """Start a process; *captured* output goes to files, which are still there when the process is not."""
         ours, theirs = socket.socketpair()
-        life, their_life = socket.socketpair()
+        their_life, life = sorted(socket.socketpair(), key=socket.socket.fileno)
         # Closed by close().
         streams = tuple(tempfile.TemporaryFile(buffering=0) for _ in range(2)) if captured else ()  # noqa: SIM115
-        with theirs, their_life:
+        with theirs:
             descriptors = (theirs.fileno(), their_life.fileno())
             code = (
                 f"import sys; sys.path[:] = {sys.path!r}; from stepcache.worker import main; "
@@ -72,7 +73,7 @@ class Worker:
         channel = Channel(ours)
         channel.send("hello", hello, captured)
         death = _death_of(process.pid)
-        return cls(process, channel, life, streams, death)
+        return cls(process, channel, (life, their_life), streams, death)
 
     def begin(self, work: Work, data: bytes) -> None:
         """Hand it a work."""
@@ -137,7 +138,8 @@ class Worker:
     def close(self) -> None:
         """Let go of all that belongs to it."""
         self.channel.close()
-        self.lifeline.close()
+        for end in self.lifeline:
+            end.close()
         for stream in self.streams:
             stream.close()
         if self.death >= 0:
