@@ -200,37 +200,6 @@ def test_nothing_is_left_when_the_run_is_killed(stepcache_project: Project, pids
     assert all(gone(pid) for pid in groups)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="is told by Linux alone")
-def test_what_a_worker_started_ends_with_the_run_though_the_worker_has_ended(
-    stepcache_project: Project, pids: Path
-) -> None:
-    stepcache_project.write(
-        "pipeline_x.py",
-        HEAD
-        + f"""
-    import subprocess
-
-    @step
-    @parametrize("n", [1, 2])
-    def part(n):
-        child = subprocess.Popen(["sleep", "60"])
-        open(os.path.join({str(pids)!r}, str(os.getpid())), "w").close()
-        child.wait()
-    """,
-    )
-    run = start(stepcache_project, "-n", "2")
-    workers = pids_in(pids, 2)
-    groups = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _group(pid) in workers]
-    assert len(groups) == 4
-    run.send_signal(signal.SIGSTOP)  # it cannot notice
-    for pid in workers:
-        os.kill(pid, signal.SIGKILL)
-    run.kill()
-    with run:
-        run.wait()
-    assert all(gone(pid) for pid in groups)
-
-
 def _group(pid: int) -> int:
     try:
         return os.getpgid(pid)
