@@ -65,6 +65,10 @@ class Stream:
     def _settle(self) -> None:
         """Put the stream and its descriptor back: what ran may have closed or replaced them."""
         if not self._is_open:
+            # A debugger had the terminal: what was written since comes before what the report says next.
+            if self._before is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    self._before.flush()
             return
         current = getattr(sys, self.name, None)
         if current is not self._text and type(current) is io.TextIOWrapper:
