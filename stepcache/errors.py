@@ -5,6 +5,7 @@
     ├── CollectionFailed  pipeline files that cannot be used (exit status 2)
     ├── StepFailed        a step or check failed, raised by `run(check=True)` and `NAME.run()`
     ├── WrongOutputs      a step with `outputs` returned other values than those
+    ├── NoElements        a value has no elements that a mapped step could run for
     ├── WorkerDied        the process that ran a step ended under it: the cause of its StepFailed
     ├── NotCached         `load()` found no stored value
     ├── Unstorable        no codec takes a value

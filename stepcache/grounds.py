@@ -152,7 +152,7 @@ class Grounds:
         arguments = [split_argument(each)[0] for each in options.args]
         starts = [self._cwd, self._root, *(os.path.dirname(os.path.join(self._cwd, each)) for each in arguments)]
         for start in dict.fromkeys(os.path.normpath(each) for each in starts):
-            for folder in _upwards(start):
+            for folder in upwards(start):
                 for name in _CONFIGURATION:
                     self.path(os.path.join(folder, name))
         saved = self._session.saves.files if self._session.saves is not None else ()
@@ -171,7 +171,7 @@ class Grounds:
         for path in self._session.collection.levels:
             self.path(path)
             self.folder(os.path.dirname(path))
-            for folder in _upwards(os.path.dirname(path)):
+            for folder in upwards(os.path.dirname(path)):
                 self.path(os.path.join(folder, "stepconf.py"))
                 self.path(os.path.join(folder, "__init__.py"))
 
@@ -302,7 +302,8 @@ def _package_folders(module: object) -> list[str]:
         return []
 
 
-def _upwards(folder: str) -> Iterator[str]:
+def upwards(folder: str) -> Iterator[str]:
+    """The path, and those of the folders above it."""
     while True:
         yield folder
         above = os.path.dirname(folder)

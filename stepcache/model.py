@@ -426,16 +426,12 @@ class Graph:
 
 @frozen
 class Failure:
-    """How a node failed: the exception, the traceback's text from the user's frame on, and its last line.
-
-    `kinds` names the exception's class and its bases, as `class_name` does.
-    """
+    """How a node failed: the exception, the traceback's text from the user's frame on, and its last line."""
 
     summary: str
     text: str
     location: str
     exception: BaseException | None = field(default=None, eq=False)
-    kinds: tuple[str, ...] = ()
 
 
 @frozen

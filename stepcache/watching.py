@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from stepcache.errors import UsageError
+from stepcache.grounds import upwards
 from stepcache.watched import VARIABLE, Depends, heard
 
 if TYPE_CHECKING:
@@ -151,14 +152,14 @@ class _Watched:
 
         self._paths = _real(depends.files)
         self._folders, self._searched = _real(depends.folders), _real(depends.searched)
-        self._above = {above for path in self._paths | self._folders for above in _upwards(path)}
+        self._above = {above for path in self._paths | self._folders for above in upwards(path)}
         self._hidden = depends.hidden
         self._is_told = DefaultFilter()
 
     def places(self) -> list[str]:
         """The folders to watch: for each path the nearest one above it that is there."""
         starts = {*self._folders, *self._searched, *(os.path.dirname(path) for path in self._paths)}
-        return sorted({next((each for each in _upwards(start) if os.path.isdir(each)), os.sep) for start in starts})
+        return sorted({next((each for each in upwards(start) if os.path.isdir(each)), os.sep) for start in starts})
 
     def concerns(self, change: Change, path: str) -> bool:
         if change.name == "modified":
@@ -189,15 +190,6 @@ def _real(paths: Iterable[str]) -> set[str]:
     """*paths*, and where those lead that are links or lie behind one."""
     every = set(paths)
     return every | {os.path.realpath(path) for path in every}
-
-
-def _upwards(path: str) -> Iterator[str]:
-    while True:
-        yield path
-        above = os.path.dirname(path)
-        if above == path:
-            return
-        path = above
 
 
 def _changed(path: str, there: bool, began: int) -> bool:

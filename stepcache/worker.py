@@ -67,7 +67,7 @@ def serve(channel: Channel, worker: Worker) -> None:
 
 
 @define
-class _Counter(Shelf):
+class _PackingShelf(Shelf):
     """A shelf that keeps nothing: what is saved is packed for the run, which stores it."""
 
     packed: dict[str, Parcel] = field(factory=dict)
@@ -93,7 +93,7 @@ class Worker:
             Call(), os.environ, Path(hello.cwd), hello.options, hello.configuration, plugins, began=time.time_ns()
         )
         self.session.shelf.scratch.live_in(hello.folder)
-        self._shelf = _Counter(self.session.shelf.store, self.session.shelf.scratch)
+        self._shelf = _PackingShelf(self.session.shelf.store, self.session.shelf.scratch)
         options = hello.options
         filters = (*hello.configuration.filterwarnings, *options.warnings)
         self.capture = Capture(capture, options.log_level, filters)
@@ -236,6 +236,3 @@ class _Definitions:
         level, _ = harvest(module, place.path, root)
         yield from level.own.values()
         yield from level.checks
-
-
-__all__ = ["Worker", "main", "serve"]

@@ -10,10 +10,9 @@ from attrs import define, evolve, field
 
 from stepcache.api import Skipped
 from stepcache.errors import Unstorable, ValueGone
-from stepcache.execution.body import Bodies, may_be_tried_again
+from stepcache.execution.body import Bodies, tried
 from stepcache.execution.call import BuiltIns, arguments_of, call
 from stepcache.execution.debugging import is_quit
-from stepcache.execution.mapped import joined
 from stepcache.execution.sight import Watching
 from stepcache.execution.values import Held, Inputs
 from stepcache.execution.work import Batch, Done, Ended, Pieces, Work
@@ -134,7 +133,7 @@ class _Pass:
         except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
             for each in streams.values():
                 next(each)
-            self._add(self._wrong(error, 0.0))
+            self.ended.append(self._wrong(error, 0.0))
             return False
         return True
 
@@ -142,27 +141,15 @@ class _Pass:
         """Run the body for elements as long as nothing is noted of it."""
         while len(self.ended) < len(self.batch.names):
             watching.renew()
-            self._add(self._tried({parameter: next(each) for parameter, each in streams.items()}))
+            self.ended.append(self._tried({parameter: next(each) for parameter, each in streams.items()}))
             if not watching.quiet or self.shared.afresh:
                 return
-
-    def _add(self, ended: Ended) -> None:
-        self.ended.append(ended)
 
     # --- one element
 
     def _tried(self, given: dict[str, Any]) -> Ended:
         """Run the body for an element, again if it fails and may be tried again."""
-        ended = self._one(given)
-        retries = self.node.definition.retries
-        for _ in range(retries.times):
-            if ended.failure is None or not may_be_tried_again(self.node, ended.failure):
-                break
-            time.sleep(retries.delay)
-            before = ended.output
-            ended = self._one(self._afresh(len(self.ended)))
-            ended = evolve(ended, output=joined([before, ended.output]))
-        return ended
+        return tried(self.node, lambda: self._one(given), lambda: self._one(self._afresh(len(self.ended))))
 
     def _afresh(self, number: int) -> dict[str, Any]:
         """Fresh objects of the element of that number."""
@@ -174,7 +161,7 @@ class _Pass:
     def _one(self, given: dict[str, Any]) -> Ended:
         bodies = self.bodies
         name = self.batch.names[len(self.ended)]
-        built_in = BuiltIns(self.node, name, self.bodies.shelf.checkpoint(self.work.key, name))
+        built_in = BuiltIns(self.node, name, lambda: bodies.shelf.checkpoint(self.work.key, name))
         began = time.perf_counter()
         try:
             result = call(self.node, {**(self.common or {}), **given, **built_in.made()}, list)

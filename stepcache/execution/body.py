@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
@@ -21,13 +21,14 @@ from stepcache.execution.returned import held, stored, streamed
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight, Watching
 from stepcache.execution.values import Inputs
-from stepcache.execution.work import Done, Work
+from stepcache.execution.work import Done, Ended, Work
 from stepcache.model import Failure, Node, Observation, Output, Value, class_name
 from stepcache.store.content import Content
 from stepcache.store.objects import loaded
 from stepcache.store.vault import Vault
 
 Describe = Callable[[BaseException], Failure]
+Outcome = TypeVar("Outcome", Done, Ended)
 
 
 @define
@@ -90,20 +91,11 @@ class Bodies:
     def run(self, work: Work) -> Done:
         """Run the body of a node, again if it fails and may be tried again. A KeyboardInterrupt goes upwards."""
         self.capture.begin()
-        retries = work.node.definition.retries
-        done = self._once(work)
-        for _ in range(retries.times):
-            if done.failure is None or not may_be_tried_again(work.node, done.failure):
-                break
-            time.sleep(retries.delay)
-            before = done.output
-            done = self._once(work)
-            done = evolve(done, output=joined([before, done.output]))
-        return done
+        return tried(work.node, lambda: self._once(work), lambda: self._once(work))
 
     def _once(self, work: Work) -> Done:
         self.given.gone = None
-        built_in = BuiltIns(work.node, checkpoint=self.shelf.checkpoint(work.key))
+        built_in = BuiltIns(work.node, checkpoint=lambda: self.shelf.checkpoint(work.key))
         try:
             done = self._run(work, built_in)
             if done.outcome == "ran":
@@ -198,7 +190,21 @@ class Bodies:
         ]
 
 
-def may_be_tried_again(node: Node, failure: Failure) -> bool:
+def tried(node: Node, first: Callable[[], Outcome], again: Callable[[], Outcome]) -> Outcome:
+    """What *first* comes to, or *again* where that fails and the node may be tried again; with the output of all."""
+    retries = node.definition.retries
+    ended = first()
+    for _ in range(retries.times):
+        if ended.failure is None or not _may_be_tried_again(node, ended.failure):
+            break
+        time.sleep(retries.delay)
+        before = ended.output
+        ended = again()
+        ended = evolve(ended, output=joined([before, ended.output]))
+    return ended
+
+
+def _may_be_tried_again(node: Node, failure: Failure) -> bool:
     """Is that a failure for which the node has `retries`? Running out of time, which is one for all tries, is not."""
     error = failure.exception
     if error is None or (node.definition.timeout is not None and isinstance(error, TimeoutError)):

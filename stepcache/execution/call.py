@@ -42,13 +42,14 @@ def seed_of(node: Node, settings_digest: str, element: bytes = b"") -> int:
 class BuiltIns:
     """The built-in resources of one execution, of an element's if it is named. `tmp` is the step's own folder.
 
-    *checkpoint* is the folder that outlives an execution that does not end well; without one, it does not.
+    *checkpoint* gives the folder that outlives an execution that does not end well, None where none can.
     """
 
-    def __init__(self, node: Node, element: bytes = b"", checkpoint: Path | None = None) -> None:
+    def __init__(self, node: Node, element: bytes = b"", checkpoint: Callable[[], Path | None] = lambda: None) -> None:
         self._node = node
         self._element = element
-        self._checkpoint = checkpoint
+        self._checkpoint_of = checkpoint
+        self._checkpoint: Path | None = None
         self._own: list[Path] = []
         self.tmp: Path | None = None
 
@@ -60,7 +61,7 @@ class BuiltIns:
             if name == "tmp_path":
                 found[name] = self.tmp = self._temporary()
             elif name == "checkpoint_path":
-                found[name] = self._checkpoint = self._checkpoint or self._temporary()
+                found[name] = self._checkpoint = self._checkpoint_of() or self._temporary()
                 self._checkpoint.mkdir(mode=0o700, parents=True, exist_ok=True)
             elif name == "request":
                 found[name] = Request(node.name, node.variant, {s.name: s.value for s in node.settings})

@@ -50,8 +50,8 @@ class WorkData:
 class DoneData:
     """What came of a work, as it crosses: its value in parcels, its exception pickled by itself.
 
-    `memos` and `reads` are what it learnt on the way: small facts
-    for the cache, and what modules read while they were imported.
+    `memos` and `reads` are what it learnt on the way: small facts for the cache, and what modules read while they were
+    imported.
     """
 
     done: Done

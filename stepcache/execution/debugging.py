@@ -79,6 +79,3 @@ def _pdb() -> pdb.Pdb:
     import pdb
 
     return pdb.Pdb(nosigint=True)
-
-
-__all__ = ["Debugger", "is_quit"]

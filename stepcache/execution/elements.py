@@ -80,7 +80,8 @@ def together(sources: Mapping[str, Source]) -> dict[str, Source]:
     first, *others = sources.values()
     if all(list(other.ids) == list(first.ids) for other in others):
         return dict(sources)
-    shared = [each for each in first.ids if all(each in set(other.ids) for other in others)]
+    also = [set(other.ids) for other in others]
+    shared = [each for each in first.ids if all(each in ids for ids in also)]
     found = {}
     for parameter, source in sources.items():
         numbers = {each: number for number, each in enumerate(source.ids)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -216,8 +216,7 @@ class Engine:
         if done.outcome == "failed":
             return self._failed(node, miss, done.failure, observations=done.seen.observations, **told)
         seen, keeps = done.seen, work.keeps and not done.seen.changed
-        if seen.notices and not node.definition.reads and node.definition.expires is None and work.keeps:
-            self.notices[node.id] = list(seen.notices)
+        self._notice(node, seen.notices, work.keeps)
         if done.product is not None:
             self.products[node.id] = done.product
         if isinstance(done.product, Held):
@@ -228,14 +227,22 @@ class Engine:
             return self._row(node, "ran", key=miss.key or None, **told)
         for each in done.product.contents if done.product is not None else ():
             self.gone.pop(each.digest, None)
-        if seen.changed:
-            self.warnings.append(
-                f"{node.id}: {', '.join(seen.changed)} changed while it ran: its result is used and not stored"
-            )
+        self._warn_of_changed(node, seen.changed)
         key = self._store(node, done) if keeps and self.shelf.store is not None else miss.key
         outcome = "passed" if node.kind == "check" else "ran"
         observations = (*seen.observations, *done.standing)
         return self._row(node, outcome, key=key or None, value=done.product, observations=observations, **told)
+
+    def _notice(self, node: Node, notices: Collection[str], keeps: bool) -> None:
+        """Tell what could not be seen, unless the author has said what there is to it, or nothing is kept."""
+        if notices and keeps and not node.definition.reads and node.definition.expires is None:
+            self.notices[node.id] = list(notices)
+
+    def _warn_of_changed(self, node: Node, changed: Collection[str]) -> None:
+        if changed:
+            self.warnings.append(
+                f"{node.id}: {', '.join(changed)} changed while it ran: its result is used and not stored"
+            )
 
     def _store(self, node: Node, done: Done) -> str:
         """Keep the result, under the key of the sources that ran."""
@@ -297,12 +304,8 @@ class Engine:
             return self._failed(node, miss, mapped.trouble or mapped.failure(), **told)
         if mapped.skipped and len(mapped.skipped) == len(set(mapped.names)):
             return self._row(node, "skipped", message=next(iter(mapped.skipped.values())), elements=mapped.counts)
-        if mapped.notices and not node.definition.reads and node.definition.expires is None and self.keeps(node):
-            self.notices[node.id] = list(mapped.notices)
-        if mapped.changed:
-            self.warnings.append(
-                f"{node.id}: {', '.join(mapped.changed)} changed while it ran: its result is used and not stored"
-            )
+        self._notice(node, mapped.notices, self.keeps(node))
+        self._warn_of_changed(node, mapped.changed)
         if mapped.held:
             self.products[node.id] = self.mapper.held(mapped)
             self.warnings.append(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 from blake3 import blake3
 
 from stepcache.digest import frame
@@ -243,6 +243,11 @@ class _LookUp:
     mapper: Mapper
     mapped: Mapped
     first: Mapping[bytes, int]
+    _holds: Callable[[Observation], bool] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        assert self.mapped.base.recipe is not None
+        self._holds = _remembered(self.mapper.sight.holds(self.mapped.base.recipe))
 
     def missing(self) -> dict[bytes, Reason]:
         """Why results that are not found are not; nothing at all where no element of that key was ever stored."""
@@ -256,9 +261,7 @@ class _LookUp:
 
     def _packs(self) -> Iterator[Pack]:
         """The packs that may be used, the newest first; those whose elements all lie in another one are left out."""
-        sight, shelf, base = self.mapper.sight, self.mapper.shelf, self.mapped.base
-        assert base.recipe is not None
-        holds = _remembered(sight.holds(base.recipe))
+        sight, shelf, base, holds = self.mapper.sight, self.mapper.shelf, self.mapped.base, self._holds
         covered: set[str] = set()
         for trace in sight.counted(base.node, sight.unshaken(base.node, shelf.traces(base.key), holds)):
             if trace.value is None or trace.value.digest in covered:
@@ -274,11 +277,9 @@ class _LookUp:
             yield pack
 
     def _look_into(self, pack: Pack, lapses: dict[bytes, Reason]) -> None:
-        sight, base, found = self.mapper.sight, self.mapped.base, self.mapped.found
-        assert base.recipe is not None
-        holds = _remembered(sight.holds(base.recipe))
-        lapsed = [next((o for o in self._counted(each) if not holds(o)), None) for each in pack.seen]
-        expires, now = base.node.definition.expires, time.time()
+        found = self.mapped.found
+        lapsed = [next((o for o in self._counted(each) if not self._holds(o)), None) for each in pack.seen]
+        expires, now = self.mapped.base.node.definition.expires, time.time()
         lost: dict[str, str | None] = {}
         for at, name in enumerate(pack.names):
             if name not in self.first or name in found:

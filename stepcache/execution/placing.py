@@ -32,6 +32,8 @@ class Placing:
     limited: Callable[[], Executor] | None
     warnings: list[str] = field(factory=list)
     _works: dict[str, Work] = field(factory=dict)
+    _only_limited: bool = False
+    """The other executor was opened for nodes with a time limit alone."""
 
     def takes(self, node: Node) -> bool:
         """Is there room where the node would run?"""
@@ -48,14 +50,12 @@ class Placing:
             return None
         return self.other
 
-    _only_limited: bool = False
-
     def submit(self, work: Work) -> None:
         """Run the work here, or hand it over."""
-        place = self._place(work.node)
         if work.node.mapped:
             self._here(work, "it is a mapped step")
             return
+        place = self._place(work.node)
         if place is None:
             self.inline.submit(work)
             return

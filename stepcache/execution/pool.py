@@ -109,10 +109,12 @@ class Pool:
 
     def _patience(self, seconds: float | None) -> float | None:
         """How long to wait, in milliseconds, until something has to be done."""
+        if seconds == 0:
+            return 0
         limits = [each.deadline - time.monotonic() for each in self._workers if each.deadline is not None]
         limits += [seconds] if seconds is not None else []
         limits += [_LOOK_SECONDS] if any(each.death < 0 for each in self._workers) else []
-        return max(0.0, min(limits) * 1000 + 1) if limits and seconds != 0 else 0 if seconds == 0 else None
+        return max(0.0, min(limits) * 1000 + 1) if limits else None
 
     def _hear(self, worker: Worker) -> None:
         dead = worker.dead()

@@ -17,6 +17,7 @@ from stepcache.key.objects import forget_values
 from stepcache.key.restless import restless
 from stepcache.key.spaces import LoadedSource, Memo, Spaces
 from stepcache.key.vertex import Vertex
+from stepcache.model import class_name
 
 __all__ = ["CodeReader", "Reach"]
 
@@ -132,7 +133,7 @@ class CodeReader:
 
         A class may be given as "module:qualname". It is the same whether or not its module is loaded.
         """
-        name = cls if isinstance(cls, str) else f"{cls.__module__}:{cls.__qualname__}"
+        name = cls if isinstance(cls, str) else class_name(cls)
         known = self._reached.get((name,))
         if known is None:
             known = self._reached[name,] = (reach_from(self._class_root(name), self._owners_of), None)

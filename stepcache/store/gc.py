@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from stepcache.store.batch import names_in
-from stepcache.store.counters import REMOVALS, VOLUME, count, counted
+from stepcache.store.counters import REMOVALS, VOLUME, count
 from stepcache.store.evict import Candidate, chosen
 from stepcache.store.folder import remove
 from stepcache.store.frame import MAGIC, VERSION
@@ -123,11 +123,6 @@ def drop_value(connection: sqlite3.Connection, blobs: Blobs, name: bytes) -> int
 def count_removal(connection: sqlite3.Connection) -> None:
     """Tell those who rest on an earlier answer that something was removed."""
     count(connection, REMOVALS)
-
-
-def removals(connection: sqlite3.Connection) -> int:
-    """A number that changes whenever something is removed; no two databases begin with the same."""
-    return counted(connection, REMOVALS)
 
 
 def _evict(

@@ -54,11 +54,9 @@ class Memos:
     def put(self, kind: str, name: bytes, data: bytes) -> None:
         """Remember *data* under *name*."""
         stored_name = self._name(kind, name)
-        self._known[stored_name] = data
         if self._ledger.readonly:
             self._unwritten[stored_name] = data
-            return
-        self._write(stored_name, sealed(MEMO, stored_name, data, self._ledger.seal, long=_LONG))
+        self.enter({stored_name: data})
 
     def take_unwritten(self) -> dict[bytes, bytes]:
         """What was remembered here since the last time and could not be written, for a process that can write it."""
