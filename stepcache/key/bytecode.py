@@ -1,4 +1,4 @@
-"""Functions that have no source, such as those made by `exec`: told by what they were compiled to."""
+"""Functions whose source is not known, such as those made by `exec`: told by what they were compiled to."""
 
 from __future__ import annotations
 

@@ -40,20 +40,20 @@ def is_defined(value: object) -> bool:
 
 
 def unit_of(space: Space, code: CodeType) -> Unit | None:
-    """The definition that a code object was made from."""
+    """The definition that a code object was made from; None where it cannot be told from others."""
     units = [space.table.units[i] for i in space.table.named(code.co_qualname)]
     units = [unit for unit in units if unit.line == code.co_firstlineno and unit.kind != "class"]
     if len(units) < 2:
         return units[0] if units else None
-    # Several lambdas on one line: the one that the code's own positions lie in.
+    # Several lambdas on one line: the one that the code's own positions lie in. There are none where Python was told to
+    # keep none (PYTHONNODEBUGRANGES), and in Python 3.12 for a lambda that gives a constant.
     places = [
         (line, column)
         for line, end_line, column, end_column in code.co_positions()
         if line is not None and column is not None and (line, end_line, end_column) != (code.co_firstlineno, line, 0)
     ]
-    first = min(places, default=(0, 0))
-    inside = [unit for unit in units if unit.body_at[:2] <= first <= unit.body_at[2:]]
-    return max(inside or units, key=lambda unit: unit.body_at[:2])
+    inside = [unit for unit in units if places and unit.body_at[:2] <= min(places) <= unit.body_at[2:]]
+    return max(inside, key=lambda unit: unit.body_at[:2], default=None)
 
 
 def home_of(cls: type) -> str:

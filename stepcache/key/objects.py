@@ -258,7 +258,7 @@ class Objects:
             vertex.link("made by", [target] if target is not None else [])
 
     def _compiled(self, function: FunctionType, space: Space) -> Vertex:
-        """A function without source: by what it was compiled to."""
+        """A function whose source is not to be had, or is one of several: by what it was compiled to."""
         code = function.__code__
         vertex = Vertex("compiled", bytecode_digest(code), f"{space.shown}::{code.co_qualname}", space.name)
         vertex.keep = function

@@ -244,8 +244,17 @@ class C(B):
     def f(self):
         return super().f() + 1
 """), "return 1", "return 2", BOTH)
-row("lambda on a line with another", body("return f(1), g(1)", "f, g = (lambda x: x + 1), (lambda x: x + 2)\n"),
-    "x + 1", "x + 5", BOTH)
+for of, env in (("", {}), (", with no positions kept", {"PYTHONNODEBUGRANGES": "1"})):
+    row("one of the lambdas on a line" + of, body("return f(1), g(1)", "f, g = (lambda x: x + 1), (lambda x: x + 2)\n"),
+        "x + 1", "x + 5", BOTH, env=env, alone=bool(env))
+    row("a lambda that gives a constant" + of, body("return f(), g()", "f, g = (lambda: 'one'), (lambda: 'two')\n"),
+        "'one'", "'three'", BOTH, env=env, alone=bool(env))
+    row("name behind one of the lambdas on a line" + of,
+        body("return f(), g()", "def one():\n    return 1\n\nf, g = (lambda: one()), (lambda: 2)\n"),
+        "return 1", "return 5", BOTH, env=env, alone=bool(env))
+    row("variants told by lambdas on a line" + of,
+        f"{HEAD}\n@step\n@parametrize('f', [lambda: 'a', lambda: 'b'], ids=['a', 'b'])\ndef made(f):\n    return f()\n",
+        "lambda: 'b'", "lambda: 'c'", ("made[b]",), env=env, alone=bool(env))
 row("match statement", body("match 1:\n    case 1:\n        return 'one'\n    case _:\n        return 'more'"), "case 1", "case 2", BOTH)
 row("walrus", body("return (n := 1) + n"), "n := 1", "n := 2", BOTH)
 row("global rebinding by a function counts by its source", body("bump()\nreturn COUNT", """
