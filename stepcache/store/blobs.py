@@ -29,6 +29,7 @@ from stepcache.store.frame import (
     payload_of,
     read_header,
 )
+from stepcache.store.schema import FORMAT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from stepcache.store.content import Content
     from stepcache.store.seal import Seal
 
-VALUE_NAMES = b"value"
-"""What the names of values are made with."""
+VALUE_NAMES = f"value {FORMAT_NAME}".encode()
+"""What the names of values are made with: those of another format have other names."""
 _MAPPED = 1 << 18
 _MOST_DAMAGED = 10
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

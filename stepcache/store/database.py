@@ -1,6 +1,6 @@
 """The SQLite file: opened, made, replaced when it is damaged, and closed around every fork.
 
-`entries-1.N.db` holds format 1 in its N-th generation: a damaged file is left as it is and its readable rows are
+`entries-FORMAT.N.db` holds a format in its N-th generation: a damaged file is left as it is and its readable rows are
 copied into the next generation. A name is never used twice, because a process that still has the old file open
 removes that name's write-ahead log when it closes.
 """
@@ -17,10 +17,11 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
+from stepcache.store.connection import ERRORS, connect
 from stepcache.store.counters import REMOVALS
 from stepcache.store.folder import make_private, remove
 from stepcache.store.salvage import salvage
-from stepcache.store.schema import ERRORS, FORMAT, SCHEMA, connect
+from stepcache.store.schema import FORMAT, FORMAT_NAME, SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
-_NAME = re.compile(rf"entries-{FORMAT}\.(\d+)\.db")
+_NAME = re.compile(rf"entries-{FORMAT_NAME}\.(\d+)\.db")
 
 # Errors that no undamaged database of ours gives, whatever the disk does.
 _DAMAGE = {
@@ -202,7 +203,7 @@ class Database:
         return self._generation(generation)
 
     def _generation(self, number: int) -> str:
-        return f"{self._folder}/entries-{FORMAT}.{number}.db"
+        return f"{self._folder}/entries-{FORMAT_NAME}.{number}.db"
 
     def _connected(self) -> sqlite3.Connection:
         connection = connect(self._path)
@@ -292,7 +293,7 @@ class Database:
     def _exclusive(self) -> Iterator[None]:
         """One process at a time makes or replaces the file; where locks do not work, the last rename wins."""
         fd = os.open(
-            f"{self._folder}/entries-{FORMAT}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+            f"{self._folder}/entries-{FORMAT_NAME}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
         )
         try:
             try:

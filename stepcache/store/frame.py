@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
+from stepcache.store.schema import FORMAT
+
 if TYPE_CHECKING:
     from stepcache.store.seal import Seal
 
 Buffer = bytes | bytearray | memoryview
 
 MAGIC = b"stepcach"
-VERSION = 1
+VERSION = FORMAT & 0xFFFF
 ALIGNMENT = 64
 
 # What a frame holds.

@@ -6,8 +6,9 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stepcache.store.connection import ERRORS, connect
 from stepcache.store.folder import remove
-from stepcache.store.schema import ERRORS, TABLES, connect
+from stepcache.store.schema import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

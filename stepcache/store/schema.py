@@ -1,11 +1,15 @@
-"""The tables of format 1, and how any file of them is opened."""
+"""The tables, and the number of the format that all stored bytes are of.
+
+The number is made of the tables, so that it cannot be forgotten when they change. Files of another format have other
+names and their frames another version: neither is read, replaced or removed.
+"""
 
 from __future__ import annotations
 
-import sqlite3
+from _blake2 import blake2b
 
-FORMAT = 1
-_BUSY_SECONDS = 10.0
+# Raise it when frames or documents change their form and the tables do not.
+_EDITION = 1
 
 SCHEMA = """
 CREATE TABLE traces(id INTEGER PRIMARY KEY, key BLOB NOT NULL, variant BLOB NOT NULL, value BLOB, parts BLOB,
@@ -32,15 +36,7 @@ TABLES = {
     "gone": "key, reason",
 }
 
-# A damaged size asks for too much memory, and a damaged schema cannot be told of in UTF-8.
-ERRORS = (sqlite3.Error, MemoryError, UnicodeDecodeError)
-
-
-def connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
-    """A connection that any thread may use, in which a transaction begins when it is told to."""
-    connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64, uri=uri
-    )
-    # A damaged type makes text of bytes.
-    connection.text_factory = bytes
-    return connection
+FORMAT = int.from_bytes(blake2b(f"{_EDITION} {SCHEMA}".encode(), digest_size=4).digest()) >> 1
+"""The format's number, of 31 bits."""
+FORMAT_NAME = f"{FORMAT:08x}"
+"""The format's number as file names hold it."""

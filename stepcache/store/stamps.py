@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sqlite3
 
+from stepcache.store.connection import ERRORS, connect
 from stepcache.store.counters import REMOVALS, counted
-from stepcache.store.schema import ERRORS, FORMAT, connect
+from stepcache.store.schema import FORMAT_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _database(folder: str) -> str | None:
         status = os.lstat(folder)
         if status.st_mode != 0o40700 or status.st_uid != os.geteuid():
             return None
-        start, end = f"entries-{FORMAT}.", ".db"
+        start, end = f"entries-{FORMAT_NAME}.", ".db"
         numbers = [n[len(start) : -len(end)] for n in os.listdir(folder) if n.startswith(start) and n.endswith(end)]
     except OSError:
         return None

@@ -116,9 +116,14 @@ class Traces:
 
     def decoded(self, entry: EntryName, stored: bytes, ingredients: bytes | tuple[Ingredient, ...]) -> Trace:
         """The trace in a row, checked. Raises Damaged or Foreign."""
-        if type(ingredients) is not tuple:
-            ingredients = documents.read_ingredients(self._opened(ingredients, INGREDIENTS, entry))
-        trace = documents.read_trace(self._opened(stored, TRACE, entry), ingredients)
+        document = self._opened(stored, TRACE, entry)
+        rest = None if type(ingredients) is tuple else self._opened(ingredients, INGREDIENTS, entry)
+        try:
+            if rest is not None:
+                ingredients = documents.read_ingredients(rest)
+            trace = documents.read_trace(document, ingredients)  # type: ignore[arg-type]
+        except (ValueError, TypeError) as error:
+            raise Foreign from error  # it is as it was sealed: another version wrote it
         if key_bytes(trace.key) != entry[0]:
             raise Damaged("under another key")
         return trace

@@ -6,10 +6,18 @@ import os
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
+import textwrap
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
+
+from stepcache.store import frame
+from stepcache.testing import Project
 
 STEPS = (0, 1, 2)
 # All bytes: STEPCACHE_TEST_EVERYTHING=1; else a sample of them.
@@ -232,7 +240,7 @@ def test_an_entry_of_a_later_format_is_left_alone(cache: Any) -> None:
     cache.fill(1)
     (path,) = blobs(cache)
     later = bytearray(path.read_bytes())
-    later[8] = 2
+    later[8] ^= 1
     other = path.with_name("0" * 62)
     other.write_bytes(later)
     os.utime(other, (1, 1))
@@ -240,6 +248,70 @@ def test_an_entry_of_a_later_format_is_left_alone(cache: Any) -> None:
     assert cache.open().gc(0).count == 1
     assert other.exists()
     assert (cache.folder / "entries-2.0.db").exists()
+
+
+def test_a_document_that_another_version_sealed_is_left_alone(cache: Any) -> None:
+    cache.fill(0)
+    key = f"{0:064x}"
+    with closing(sqlite3.connect(database(cache))) as connection, connection:
+        ((variant,),) = connection.execute("SELECT variant FROM traces").fetchall()
+        name = blake3(bytes.fromhex(key) + variant).digest()
+        row = frame.frame(frame.TRACE, name, b'{"key": "of another form"}', cache.seal)
+        connection.execute("UPDATE traces SET frame = ?", (row,))
+    store = cache.open()
+    assert store.traces(key) == ()
+    assert store.trouble(key) == "foreign"
+    assert store.problems == []
+    with closing(sqlite3.connect(database(cache))) as connection:
+        assert connection.execute("SELECT frame FROM traces").fetchall() == [(row,)]
+
+
+OTHER_COLUMNS = """
+    import importlib.util, pathlib, sys, types
+    schema = "stepcache.store.schema"
+    source = pathlib.Path(importlib.util.find_spec(schema).origin).read_text()
+    changed = source.replace("seconds REAL NOT NULL,", "seconds REAL NOT NULL, room REAL,")
+    assert changed != source
+    sys.modules[schema] = types.ModuleType(schema)
+    exec(changed, sys.modules[schema].__dict__)
+    import stepcache
+    stepcache.main(sys.argv[1:])
+"""
+
+
+def test_a_version_with_other_columns_shares_the_folder(stepcache_project: Project) -> None:
+    """Neither reads, replaces or removes what the other stored, and neither speaks of damage."""
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        import random
+        from stepcache import step
+
+        @step
+        def large():
+            return random.Random(1).randbytes(20_000)
+
+        @step
+        def small(large):
+            return "text" * 300
+        """,
+    )
+
+    def other(*arguments: str) -> str:
+        command = [sys.executable, "-c", textwrap.dedent(OTHER_COLUMNS), "-v", *arguments]
+        return subprocess.run(command, cwd=stepcache_project.path, capture_output=True, text=True, check=True).stdout
+
+    assert set(stepcache_project.run().outcomes.values()) == {"ran"}
+    for path in stepcache_project.cache.rglob("*"):
+        os.utime(path, (1, 1))  # what nothing refers to goes after an hour
+    assert "2 ran in" in other()
+    other("--cache-gc=0")
+    assert "0 entries checked, none damaged" in other("--cache-verify")
+    assert "2 ran in" in other()
+    again = stepcache_project.run()
+    assert set(again.outcomes.values()) == {"cached"}
+    assert "damaged" not in again.stdout
+    assert "2 cached in" in other()
 
 
 def test_verify_names_the_damaged_and_drops_them(cache: Any) -> None:

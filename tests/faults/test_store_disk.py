@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from stepcache.store import database, schema
+from stepcache.store import connection, database
 
 STEPS = (0, 1, 2)
 # All errors: STEPCACHE_TEST_EVERYTHING=1; else those that are met differently.
@@ -153,7 +153,7 @@ def test_too_many_open_files(cache: Any, in_child: Child) -> None:
 
 def test_a_database_that_says_the_disk_is_full(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.fill(0)
-    real = schema.connect
+    real = connection.connect
 
     def small(*arguments: Any, **keywords: Any) -> sqlite3.Connection:
         connection = real(*arguments, **keywords)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # What a run that is answered by its stamp may load of stepcache.
 LIGHT = {
     "stepcache", "stepcache.cli", "stepcache.stamp", "stepcache.wholefile", "stepcache.store", "stepcache.store.seal",
-    "stepcache.store.stamps", "stepcache.store.counters", "stepcache.store.schema",
+    "stepcache.store.stamps", "stepcache.store.connection", "stepcache.store.counters", "stepcache.store.schema",
 }  # fmt: skip
 SLOW = {
     "attr", "attrs", "argparse", "blake3", "hashlib", "importlib.metadata", "inspect", "json", "pathlib", "platformdirs",
