@@ -24,7 +24,6 @@ from stepcache.execution.body import Bodies
 from stepcache.execution.capture import Capture
 from stepcache.execution.channel import Channel
 from stepcache.execution.crossing import DoneData, Place, WorkData, find_definitions, pack_done, read_work
-from stepcache.execution.lifeline import hold
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.site import Hello
 from stepcache.execution.values import Held
@@ -39,9 +38,8 @@ from stepcache.store.packing import Packing
 from stepcache.store.vault import Vault
 
 
-def main(connection: int, lifeline: int, parent: int) -> None:
-    """Serve the run that holds the other ends of these descriptors, until it says that it is over or is gone."""
-    hold(lifeline, parent)
+def main(connection: int) -> None:
+    """Serve the run that holds the other end of this connection, until it says that it is over or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
     channel = Channel(socket.socket(fileno=connection))

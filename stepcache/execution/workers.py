@@ -35,8 +35,8 @@ class Worker:
 
     process: subprocess.Popen[bytes]
     channel: Channel
-    lifeline: tuple[socket.socket, socket.socket]
-    """Both ends: see `lifeline.py` for why, and for their order."""
+    lifeline: socket.socket
+    """Closed by the end of the run: see `lifeline.py`."""
     streams: tuple[IO[bytes], ...]
     death: int
     """A descriptor that can be read once the process has ended, -1 where the system has none."""
@@ -52,14 +52,14 @@ class Worker:
     def start(cls, hello: bytes, captured: bool) -> Worker:
         """Start a process; *captured* output goes to files, which are still there when the process is not."""
         ours, theirs = socket.socketpair()
-        their_life, life = sorted(socket.socketpair(), key=socket.socket.fileno)
+        life, their_life = socket.socketpair()
         # Closed by close().
         streams = tuple(tempfile.TemporaryFile(buffering=0) for _ in range(2)) if captured else ()  # noqa: SIM115
-        with theirs:
+        with theirs, their_life:
             descriptors = (theirs.fileno(), their_life.fileno())
             code = (
-                f"import sys; sys.path[:] = {sys.path!r}; from stepcache.worker import main; "
-                f"main({descriptors[0]}, {descriptors[1]}, {os.getpid()})"
+                f"import sys; sys.path[:] = {sys.path!r}; from stepcache.execution.lifeline import hold; "
+                f"hold({descriptors[1]}, {os.getpid()}); from stepcache.worker import main; main({descriptors[0]})"
             )
             process = subprocess.Popen(
                 [sys.executable, *_interpreter_flags(), "-P", "-c", code],
@@ -73,7 +73,7 @@ class Worker:
         channel = Channel(ours)
         channel.send("hello", hello, captured)
         death = _death_of(process.pid)
-        return cls(process, channel, (life, their_life), streams, death)
+        return cls(process, channel, life, streams, death)
 
     def begin(self, work: Work, data: bytes) -> None:
         """Hand it a work."""
@@ -138,8 +138,7 @@ class Worker:
     def close(self) -> None:
         """Let go of all that belongs to it."""
         self.channel.close()
-        for end in self.lifeline:
-            end.close()
+        self.lifeline.close()
         for stream in self.streams:
             stream.close()
         if self.death >= 0:

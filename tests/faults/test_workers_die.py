@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import stepcache
 from stepcache.testing import Project
 
 HEAD = """
@@ -207,6 +208,77 @@ def _group(pid: int) -> int:
         return 0
 
 
+ORDERS = {
+    "run": lambda run, workers: [(run, signal.SIGKILL)],
+    "run, terminated": lambda run, workers: [(run, signal.SIGTERM)],
+    "workers, run": lambda run, workers: [*((each, signal.SIGKILL) for each in workers), (run, signal.SIGKILL)],
+    "run, workers": lambda run, workers: [(run, signal.SIGKILL), *((each, signal.SIGKILL) for each in workers)],
+    "workers while the run is held up": lambda run, workers: [
+        (run, signal.SIGSTOP),
+        *((each, signal.SIGKILL) for each in workers),
+        (run, signal.SIGKILL),
+    ],
+}
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks at /proc")
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_workers_have_started_ends_with_the_run_in_any_order_of_ends(
+    stepcache_project: Project, pids: Path, order: str
+) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        HEAD
+        + f"""
+    import subprocess
+
+    @step
+    @parametrize("n", [1, 2])
+    def part(n):
+        subprocess.Popen("sleep 60 & sleep 60; true", shell=True)
+        if os.fork() == 0:
+            if os.fork() == 0:
+                time.sleep(60)
+            os._exit(0)
+        open(os.path.join({str(pids)!r}, str(os.getpid())), "w").close()
+        time.sleep(60)
+    """,
+    )
+    run = start(stepcache_project, "-n", "2")
+    workers = pids_in(pids, 2)
+    groups = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _group(pid) in workers]
+    assert len(groups) >= 2 * 3
+    for pid, number in ORDERS[order](run.pid, workers):
+        os.kill(pid, number)
+    with run:
+        run.wait()
+    assert all(gone(pid) for pid in groups)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks at /proc")
+def test_a_step_sees_no_children_but_its_own_and_no_guard_is_left(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        HEAD
+        + """
+    @step
+    def alone():
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        assert os.wait()[0] == child
+        try:
+            os.wait()
+        except ChildProcessError:
+            return os.getpgrp()
+    """,
+    )
+    run = stepcache.run(workers=2)
+    assert run.exit_code == 0, run.nodes
+    group = run["alone"]
+    assert all(gone(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _group(pid) == group)
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks at /proc")
 def test_ctrl_c_ends_the_run_and_keeps_what_was_finished(stepcache_project: Project, pids: Path) -> None:
     torn = stepcache_project.path.parent / "torn"
@@ -297,7 +369,6 @@ def test_a_file_edited_after_the_run_began_is_not_run_by_a_worker_under_the_old_
         def stepcache_collected() -> None:
             stepcache_project.write("helpers_of_x.py", "VALUE = 2\n\ndef value():\n    return VALUE\n")
 
-    import stepcache
     from stepcache import hookimpl
 
     Editor.stepcache_collected = staticmethod(hookimpl(Editor.stepcache_collected))  # type: ignore[method-assign]
