@@ -4,7 +4,7 @@
     ├── UsageError        the command, an option or the configuration is wrong (exit status 4)
     ├── CollectionFailed  pipeline files that cannot be used (exit status 2)
     ├── StepFailed        a step or check failed, raised by `run(check=True)` and `NAME.run()`
-    ├── WrongOutputs      a step with `outputs` returned other values than those
+    ├── WrongReturn       a body returned what it may not
     ├── NoElements        a value has no elements that a mapped step could run for
     ├── WorkerDied        the process that ran a step ended under it: the cause of its StepFailed
     ├── NotCached         `load()` found no stored value
@@ -31,8 +31,15 @@ class StepFailed(StepcacheError):
     """A step or check failed; the exception that it raised is the `__cause__`."""
 
 
-class WrongOutputs(StepcacheError):
-    """A step that names its outputs returned other values, or another number of them."""
+class WrongReturn(StepcacheError):
+    """A step that names its outputs returned others, or a check anything; `location` is where it is defined."""
+
+    def __init__(self, message: str, location: str) -> None:
+        super().__init__(message, location)
+        self.location = location
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class NoElements(StepcacheError):

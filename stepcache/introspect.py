@@ -56,12 +56,14 @@ def _is_for_pytest(row: NodeReport) -> bool:
 def _retold(row: NodeReport, told: Mapping[str, str] | None, style: str) -> NodeReport:
     if told is None or row.failure is None:
         return row
-    text = "\n" + "\n".join(line.rstrip() for line in told["text"].splitlines())
+    text = "\n".join(line.rstrip() for line in told["text"].splitlines())
     summary = told["summary"]
     if row.elements is not None:  # the child tells of the first element that failed
         element, more = row.failure.text.partition("\n")[0], _MORE.search(row.failure.summary)
-        text = element + text
+        text = f"{element}\n{text}"
         summary = f"{element} {summary}{more.group() if more else ''}"
+    elif style not in ("short", "line"):
+        text = f"\n{text}"
     if style == "line" and row.elements is not None:
         text = row.failure.text
     elif style == "line":

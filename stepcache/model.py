@@ -336,7 +336,7 @@ class Need:
     `node` is the id of the node whose value it gets; for `All`, `variants` maps variant ids to node ids and
     `params` to their parameter values; `resource` is the index of a bound resource in the graph. `output` is the one
     of the node's outputs that is asked for, None for its whole value. `each` says that the taker runs once for each
-    element of that.
+    element of that; `element` names the one that `node` is itself.
     """
 
     parameter: str
@@ -347,6 +347,7 @@ class Need:
     resource: str | None = None
     output: str | None = None
     each: bool = False
+    element: str | None = None
 
     @property
     def nodes(self) -> tuple[str, ...]:

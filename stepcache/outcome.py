@@ -56,6 +56,7 @@ def _given(session: Session, rows: Mapping[str, NodeReport]) -> dict[str, Any]:
         kept = {n: asdict(p) for n, p in inputs.items() if isinstance(p, Value) and _is_stored(session, p)}
         found[node.id] = {
             "inputs": kept if len(kept) == len(inputs) else None,
+            "mapped": node.mapped,
             "params": [list(each) for each in session.options.params],
             "profile": session.options.profile,
         }

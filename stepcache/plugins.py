@@ -141,7 +141,9 @@ def _load(target: str, name: str, where: str) -> object:
         found: object = importlib.import_module(module)
         for part in attribute.split(".") if attribute else ():
             found = getattr(found, part)
-    except (Exception, SystemExit) as error:  # a plugin's own code may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin's own code may raise anything
         said = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
         raise UsageError(f"plugin {name} (asked for by {where}) cannot be imported: {said}") from error
     return found

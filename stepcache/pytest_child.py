@@ -23,6 +23,7 @@ from stepcache.execution.values import value_of
 from stepcache.model import Failure, Miss, Node, Value
 from stepcache.pytest_checks import CheckItem
 from stepcache.pytest_rewriting import rewriter
+from stepcache.replaying import as_given
 from stepcache.session import Call, Session, collect, open_session
 
 _ROOT = pytest.StashKey[str]()
@@ -49,9 +50,9 @@ class Child:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Keep what is said of a check that fails."""
+        """Keep what is said of a check whose assertion fails; any other exception is none that the run has seen."""
         report = yield
-        if report.when == "call" and report.failed and call.excinfo is not None:
+        if report.when == "call" and call.excinfo is not None and isinstance(call.excinfo.value, AssertionError):
             summary = call.excinfo.exconly(tryshort=True).partition("\n")[0]
             if summary.startswith("AssertionError: assert "):  # not shortened where the text has quotes in it
                 summary = summary.removeprefix("AssertionError: ")
@@ -82,8 +83,8 @@ class Checks(pytest.File):
             for node, told in inputs.items():
                 engine.products[node] = self._value(session, told)
             if check in session.graph.nodes:
-                run = _Run(engine, bodies)
-                yield _Check.from_parent(self, name=check, check=session.graph.nodes[check], run=run)
+                node = as_given(session.graph.nodes[check], inputs)
+                yield _Check.from_parent(self, name=check, check=node, run=_Run(engine, bodies))
 
     def _value(self, session: Session, told: Mapping[str, Any]) -> Value:
         value = value_of(told)

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import pytest
 
 from stepcache.api import Skipped
-from stepcache.errors import UsageError
+from stepcache.errors import UsageError, WrongReturn
 from stepcache.execution.values import Product, Variants
 from stepcache.graph.family import Dimension, Family
 from stepcache.model import Mark, Need, ParamSet
@@ -243,7 +243,7 @@ def told(make: Callable[[], Any]) -> Any:
         return make()
     except Skipped as skipped:
         reason, wrong = skipped.reason, None
-    except UsageError as error:
+    except (UsageError, WrongReturn) as error:
         reason, wrong = "", str(error)
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything
         raise error.with_traceback(trimmed(error.__traceback__)) from error.__cause__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from attrs import evolve
@@ -11,7 +11,7 @@ from attrs import evolve
 from stepcache.config import did_you_mean
 from stepcache.errors import UsageError
 from stepcache.execution.values import value_of
-from stepcache.model import Graph
+from stepcache.model import Graph, Need, Node
 from stepcache.outcome import last_run
 from stepcache.saving import saves_of
 from stepcache.state import Session
@@ -22,7 +22,7 @@ def begin(session: Session) -> None:
     options = session.options
     assert options.replay is not None
     known = last_run(session).get("given", {})
-    node_id = _meant(session, options.replay, known)
+    node_id, element = _meant(session, options.replay, known)
     told = known[node_id]
     if told["inputs"] is None:
         raise UsageError(
@@ -31,24 +31,31 @@ def begin(session: Session) -> None:
     file, _, rest = node_id.partition("::")
     session.options = evolve(
         options,
-        args=(f"{os.path.join(session.configuration.root, file)}::{rest}",),
+        args=(f"{os.path.join(session.configuration.root, file)}::{rest}{element}",),
         params=(*((name, value) for name, value in told["params"]), *options.params),
         profile=options.profile if options.profile is not None else told["profile"],
-        replay=node_id,
+        replay=node_id + element,
         capture="no",
     )
     session.replayed = {node: value_of(each) for node, each in told["inputs"].items()}
 
 
-def _meant(session: Session, asked: str, known: Mapping[str, Any]) -> str:
+def _meant(session: Session, asked: str, known: Mapping[str, Any]) -> tuple[str, str]:
+    """The node that is asked for, and in brackets the one element of it."""
     path, _, rest = asked.partition("::")
     from_root = os.path.relpath(os.path.join(session.cwd, path), session.configuration.root)
-    for each in (asked, f"{from_root.replace(os.sep, '/')}::{rest}"):
-        if each in known:
-            return each
-    named = [each for each in known if each.partition("::")[2] == asked]
-    if len(named) == 1:
-        return named[0]
+    files = dict.fromkeys(node.partition("::")[0] for node in known)
+    spelled = [asked, f"{from_root.replace(os.sep, '/')}::{rest}", *(f"{file}::{asked}" for file in files)]
+    whole = dict.fromkeys((each, "") for each in spelled if each in known)
+    elements = dict.fromkeys(
+        (node, each.removeprefix(node))
+        for each in spelled
+        for node, told in known.items()
+        if told["mapped"] and each.startswith(f"{node}[") and each.endswith("]")
+    )
+    for found in (whole, elements):
+        if len(found) == 1:
+            return next(iter(found))
     if not known:
         raise UsageError(f"--replay={asked}: nothing failed in the last run of this project")
     raise UsageError(
@@ -63,6 +70,7 @@ def narrow(session: Session) -> None:
     if session.collection.problems or node is None:
         return  # which is told as in any run
     replayed = session.replayed or {}
+    node = as_given(node, replayed)
     new = [need.step for need in node.needs if need.node is not None and need.node not in replayed]
     if new:
         raise UsageError(f"--replay={node.id}: it takes '{new[0]}' now, which it was not given when it failed: run it")
@@ -70,5 +78,16 @@ def narrow(session: Session) -> None:
         if not session.shelf.held(value):
             raise UsageError(f"--replay={node.id}: the value of {upstream} is no longer in the cache: run it as usual")
     session.graph = Graph({node.id: node}, session.graph.resources, (node.id,))
-    session.policy = evolve(session.policy, refresh=session.policy.refresh | {node.id})
+    if not node.mapped:  # of the elements, only those that failed are run again
+        session.policy = evolve(session.policy, refresh=session.policy.refresh | {node.id})
     session.saves = saves_of(session)
+
+
+def as_given(node: Node, given: Container[str]) -> Node:
+    """*node* so that it takes its one element from the whole value, where that is what was given."""
+    return evolve(node, needs=tuple(_from_whole(need, given) for need in node.needs))
+
+
+def _from_whole(need: Need, given: Container[str]) -> Need:
+    whole = (need.node or "").removesuffix(f"[{need.element}]")
+    return evolve(need, node=whole, element=None) if need.element is not None and whole in given else need

@@ -107,7 +107,9 @@ class Worker:
             with sight.loaded.importing():
                 self._definitions.load_home(home)
                 work = read_work(data)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's files may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the user's files may raise anything
             return self._refused(node, f"a worker process cannot import it ({type(error).__name__}: {error})")
         other = sight.other_than(work.sources)
         if other is not None:

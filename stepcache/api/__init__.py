@@ -15,7 +15,7 @@ from stepcache.api.marks import mark, param, parametrize
 from stepcache.api.paths import Dir, File
 from stepcache.api.record import importing, made, running_node
 from stepcache.api.retry import Retry
-from stepcache.api.skipping import Skipped, StepcacheWarning, skip
+from stepcache.api.skipping import Skipped, StepcacheWarning, skip, skip_reason
 
 __all__ = [
     "All",
@@ -42,5 +42,6 @@ __all__ = [
     "running_node",
     "set_runner",
     "skip",
+    "skip_reason",
     "step",
 ]

@@ -238,6 +238,6 @@ def _no_check(function: F) -> F:
     return function
 
 
-def plain_check(function: Callable[..., Any]) -> Definition:
-    """The definition of an undecorated `check_*` function."""
-    return _define("check", function, None)
+def plain_check(function: Callable[..., Any], name: str) -> Definition:
+    """The definition of an undecorated function that is bound to a name `check_*`."""
+    return _define("check", function, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NoReturn
 
 
@@ -20,3 +21,12 @@ class Skipped(BaseException):
 def skip(reason: str = "") -> NoReturn:
     """Skip the running node, and with it all that needs its value."""
     raise Skipped(reason)
+
+
+def skip_reason(error: BaseException) -> str | None:
+    """Why *error* skips: it is what `skip` raises, or pytest's or unittest's. None where it does not."""
+    if isinstance(error, Skipped):
+        return error.reason
+    pytest, unittest = sys.modules.get("pytest"), sys.modules.get("unittest")
+    foreign = (getattr(getattr(pytest, "skip", None), "Exception", None), getattr(unittest, "SkipTest", None))
+    return str(error) if any(isinstance(each, type) and isinstance(error, each) for each in foreign) else None

@@ -7,7 +7,7 @@ import os
 import tokenize
 from types import TracebackType
 
-from stepcache.api import Skipped
+from stepcache.api import skip_reason
 from stepcache.collect.harvest import portable_name
 from stepcache.errors import CollectionFailed, UsageError
 from stepcache.model import Definition, Problem
@@ -53,8 +53,8 @@ def _said(error: BaseException, path: str) -> str:
         return str(error)
     if isinstance(error, SystemExit):
         return f"cannot be imported: it ends the process (SystemExit: {error.code})"
-    if isinstance(error, Skipped):
-        return "skip() was called while the file was imported"
+    if (reason := skip_reason(error)) is not None:
+        return "skip() was called while the file was imported" + (f": {reason}" if reason else "")
     text = str(error)
     if isinstance(error, OSError) and error.filename == path:
         text = f"it is a link to {os.readlink(path)}: {error.strerror}" if os.path.islink(path) else str(error.strerror)
@@ -66,7 +66,7 @@ def _hint(error: BaseException, path: str) -> str:
         return "install it, correct the name, or name its folder in `pythonpath` of the configuration"
     if isinstance(error, SystemExit):
         return "put what is to run as a script below `if __name__ == '__main__':`"
-    if isinstance(error, Skipped):
+    if skip_reason(error) is not None:
         return "put @mark.skip on the steps, or call skip() in a step"
     if isinstance(error, PermissionError):
         return "make the file readable"

@@ -9,7 +9,6 @@ from types import ModuleType
 
 from attrs import define, evolve, field
 
-from stepcache import api
 from stepcache.collect.again import forget_changed
 from stepcache.collect.broken import assertless_problem, import_problem
 from stepcache.collect.discover import STEPCONF, Asked, stepconf_chain
@@ -101,7 +100,9 @@ class Collector:
         if not problems:
             try:
                 module = self._modules.load(path)
-            except (Exception, SystemExit, api.Skipped) as error:  # noqa: BLE001 - the user's file may raise anything
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - the user's file may raise anything
                 problems = [*self._hidden(path, shown)] or [import_problem(path, shown, root, error)]
         if module is None:
             self._failed.add(path)

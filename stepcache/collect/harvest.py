@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import os
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from types import FunctionType, ModuleType
+from typing import Any
 
 from attrs import evolve, field, frozen
 
 from stepcache import api
 from stepcache.collect.signatures import class_of, faults
 from stepcache.model import Definition, Problem, Source
+
+# What a `check_*` can be: other callables of that name, such as a schema, are none.
+_FUNCTIONS = (FunctionType, partial, type(lru_cache(len)))
 
 
 @frozen
@@ -57,10 +62,7 @@ def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition]
     taken: dict[str, Definition] = {}
     problems: list[Problem] = []
     present: set[tuple[str, str, int, str]] = set()
-    for value in {id(each): each for each in vars(module).values()}.values():
-        found = _definition(value, module)
-        if found is None:
-            continue
+    for value, found in _definitions(module, path):
         definition = placed(found, root)
         if definition is not found and isinstance(value, api.Defined):
             value.definition = definition  # each module that imports it harvests it as well
@@ -86,17 +88,45 @@ def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition]
     return level, problems
 
 
-def _definition(value: object, module: ModuleType) -> Definition | None:
-    if isinstance(value, api.Defined):
-        return value.definition
-    if (
-        type(value) is FunctionType
-        and value.__name__.startswith("check_")
-        and value.__module__ == module.__name__
-        and not hasattr(value, "_stepcache_no_check")
-    ):
-        return api.plain_check(value)
-    return None
+def _definitions(module: ModuleType, path: str) -> Iterator[tuple[object, Definition]]:
+    """What is defined in a module, each once, with its definition; plain checks among it go by the name they have."""
+    seen: set[int] = set()
+    for name, value in vars(module).items():
+        if id(value) in seen:
+            continue
+        if isinstance(value, api.Defined):
+            seen.add(id(value))
+            yield value, value.definition
+        elif name.startswith("check_") and isinstance(value, _FUNCTIONS) and not hasattr(value, "_stepcache_no_check"):
+            check = _plain_check(name, value, module, path)
+            if check is not None:
+                seen.add(id(value))
+                yield value, check
+
+
+def _plain_check(name: str, value: Callable[..., Any], module: ModuleType, path: str) -> Definition | None:
+    """The check that *value* is by its name, if the file defines it: it may be imported."""
+    if getattr(value, "__name__", "") == name and getattr(value, "__module__", "") == module.__name__:
+        return api.plain_check(value, name)
+    line = _lines(path).get(name)
+    if line is None:
+        return None
+    check = api.plain_check(value, name)
+    if check.source.path == path:
+        return check
+    return evolve(check, source=Source(path, path, line), module=module.__name__)  # another module has wrapped it
+
+
+def _lines(path: str) -> dict[str, int]:
+    """The lines of the names that the file defines or assigns; none where it cannot be parsed, as in a notebook."""
+    try:
+        with open(path, "rb") as file:
+            nodes = [*ast.walk(ast.parse(file.read()))]
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    functions = {n.name: n.lineno for n in nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    assigned = {n.id: n.lineno for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return assigned | functions
 
 
 def placed(definition: Definition, root: str) -> Definition:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from stepcache.api import Skipped
+from stepcache.api import skip_reason
 from stepcache.errors import Unstorable, ValueGone
 from stepcache.execution.body import Bodies, tried
 from stepcache.execution.call import BuiltIns, arguments_of, call
@@ -195,8 +195,9 @@ class _Pass:
         if is_quit(error):
             raise KeyboardInterrupt("quit in the debugger") from error
         output = self.bodies.capture.take()
-        if isinstance(error, Skipped):
-            return Ended("skipped", seconds, output=output, message=error.reason)
+        reason = skip_reason(error)
+        if reason is not None:
+            return Ended("skipped", seconds, output=output, message=reason)
         return Ended("failed", seconds, output=output, failure=self.bodies.told(error, output))
 
     # --- what was seen

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
-from stepcache.api import Skipped
-from stepcache.errors import Unstorable, ValueGone, WrongOutputs
+from stepcache.api import skip_reason
+from stepcache.errors import Unstorable, ValueGone, WrongReturn
 from stepcache.execution.call import BuiltIns, arguments_of, call
 from stepcache.execution.capture import Capture
 from stepcache.execution.debugging import Debugger, is_quit
@@ -127,8 +127,8 @@ class Bodies:
             return evolve(told, product=stored(result, node, work.keeps and not seen.changed, built_in.tmp, self.shelf))
         except Unstorable as error:
             return evolve(told, product=held(result, node), unstorable=str(error))
-        except WrongOutputs as error:
-            failure = Failure(str(error), str(error), str(node.definition.source), error)
+        except WrongReturn as error:
+            failure = self.told(error, told.output)
             return Done(work.id, "failed", seconds=seconds, output=told.output, failure=failure)
 
     def _called(self, work: Work, built_in: BuiltIns) -> tuple[Any, float, Watching]:
@@ -153,8 +153,8 @@ class Bodies:
         if gone is not None:
             self.capture.take()
             done = Done(work.id, "gone", gone=gone)
-        elif isinstance(error, Skipped):
-            done = Done(work.id, "skipped", output=self.capture.take(), message=error.reason)
+        elif (reason := skip_reason(error)) is not None:
+            done = Done(work.id, "skipped", output=self.capture.take(), message=reason)
         else:
             done = self.failed(work, error, seconds)
         self.tear_down()
@@ -166,7 +166,9 @@ class Bodies:
         return Done(work.id, "failed", seconds=seconds, output=output, failure=self.told(error, output))
 
     def told(self, error: BaseException, output: Output) -> Failure:
-        """What is told of an exception of a body; a debugger looks at it first."""
+        """What is told of an exception of a body; a debugger looks at it first, where there is a frame to look at."""
+        if isinstance(error, WrongReturn):
+            return Failure(str(error), str(error), error.location, error)
         failure = self.describe(error)
         if self.debugger is not None:
             self.debugger.after(failure, output)

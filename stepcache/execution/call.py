@@ -17,6 +17,7 @@ from attrs import frozen
 
 from stepcache.api import running_node
 from stepcache.digest import digest
+from stepcache.errors import WrongReturn
 from stepcache.execution.resources import Resources
 from stepcache.execution.values import Inputs
 from stepcache.execution.work import Work
@@ -101,6 +102,8 @@ def arguments_of(work: Work, inputs: Inputs, resources: Resources) -> dict[str, 
 def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[Any]], Any]) -> Any:
     """Run the body: awaited where it is asynchronous; *drained* goes through the elements of a generator.
 
+    Raises `WrongReturn` for a check that returns something: it might be meant to fail.
+
     Afterwards the working directory is what it was: no node depends on where another has gone.
     """
     token = running_node.set(node.id)
@@ -110,6 +113,8 @@ def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[A
             result = node.definition.function(**arguments)
             if isinstance(result, CoroutineType):
                 result = _awaited(result)
+            if node.kind == "check" and result is not None:
+                raise _returned(node, result)
             if isinstance(result, GeneratorType):
                 return drained(result)
             if isinstance(result, AsyncGeneratorType):
@@ -120,6 +125,15 @@ def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[A
         if folder is not None and _working_directory() != folder:
             with suppress(OSError):  # the body has removed it
                 os.chdir(folder)
+
+
+def _returned(check: Node, result: object) -> WrongReturn:
+    source = check.definition.source
+    return WrongReturn(
+        f"{source}: {check.id} returned a {type(result).__name__}, and a check asserts and returns nothing: "
+        "did you mean `assert` instead of `return`?",
+        str(source),
+    )
 
 
 @contextmanager
@@ -157,14 +171,21 @@ def _working_directory() -> str | None:
 
 def _elements(generator: AsyncGenerator[Any, None]) -> Iterator[Any]:
     """The elements of an asynchronous generator as they are asked for."""
+    if _loop_runs():
+        yield from _in_thread(lambda: list(_each_awaited(generator)))
+    else:
+        yield from _each_awaited(generator)
+
+
+def _loop_runs() -> bool:
+    """Does an event loop run in this thread already, as in a notebook?"""
     import asyncio
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        yield from _each_awaited(generator)
-    else:
-        yield from _in_thread(lambda: list(_each_awaited(generator)))
+        return False
+    return True
 
 
 def _each_awaited(generator: AsyncGenerator[Any, None]) -> Iterator[Any]:
@@ -181,14 +202,10 @@ def _each_awaited(generator: AsyncGenerator[Any, None]) -> Iterator[Any]:
 
 
 def _awaited(coroutine: CoroutineType[Any, Any, Any]) -> Any:
-    """What a coroutine comes to; in a thread of its own where this one's event loop runs already, as in a notebook."""
+    """What a coroutine comes to; in a thread of its own where this one's event loop runs already."""
     import asyncio
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    return _in_thread(lambda: asyncio.run(coroutine))
+    return _in_thread(lambda: asyncio.run(coroutine)) if _loop_runs() else asyncio.run(coroutine)
 
 
 def _in_thread(work: Callable[[], Any]) -> Any:

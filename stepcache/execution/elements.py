@@ -89,11 +89,12 @@ def together(sources: Mapping[str, Source]) -> dict[str, Source]:
     return found
 
 
-def source_of(product: Product, node: Node, need: Need, vault: Vault, element: str | None = None) -> Source:
-    """The elements of what a node was given for *need*, which is a single one where that has the name *element*.
+def source_of(product: Product, node: Node, need: Need, vault: Vault) -> Source:
+    """The elements of what a node was given for *need*.
 
     Raises `NoElements`, or `ValueGone`.
     """
+    element = need.element
     if isinstance(product, Held):
         value = product.object if need.output is None else product.object[need.output]
     else:

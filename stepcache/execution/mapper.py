@@ -82,9 +82,8 @@ class Mapper:
         sources = {}
         for need in node.needs:
             if need.each and need.node is not None:
-                element = self.graph.nodes[need.node].element
-                source = source_of(products[need.node], node, need, self.shelf.all, element)
-                alone = node.element is not None and element is None
+                source = source_of(products[need.node], node, need, self.shelf.all)
+                alone = node.element is not None and need.element is None
                 sources[need.parameter] = _only(node, need, source) if alone else source
         return sources if node.element is not None else together(sources)
 

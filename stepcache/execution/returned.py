@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from stepcache.errors import Unstorable, WrongOutputs
+from stepcache.errors import Unstorable, WrongReturn
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
 from stepcache.execution.values import Held, Product
@@ -58,7 +58,7 @@ class Unstored:
 
 
 def stored(result: Any, node: Node, keep: bool, tmp: Path | None, shelf: Shelf) -> Value:
-    """Store what the node's body returned. Raises `Unstorable`, or `WrongOutputs`."""
+    """Store what the node's body returned. Raises `Unstorable`, or `WrongReturn`."""
     if isinstance(result, Streamed):
         return result.value
     if isinstance(result, Unstored):
@@ -78,22 +78,23 @@ def held(result: Any, node: Node) -> Product:
 
 
 def _named(result: Any, node: Node) -> dict[str, Any]:
-    """The outputs by their names. Raises `WrongOutputs`."""
+    """The outputs by their names. Raises `WrongReturn`."""
     names = node.definition.outputs
     if isinstance(result, Mapping):
         if set(result) == set(names):
             return {name: result[name] for name in names}
-        raise WrongOutputs(_told(node, f"a dict of {', '.join(map(repr, result)) or 'nothing'}"))
+        raise _wrong(node, f"a dict of {', '.join(map(repr, result)) or 'nothing'}")
     if isinstance(result, (tuple, list)):
         if len(result) == len(names):
             return dict(zip(names, result, strict=True))
-        raise WrongOutputs(_told(node, f"a {type(result).__name__} of {len(result)}"))
-    raise WrongOutputs(_told(node, f"a {type(result).__name__}" if result is not None else "None"))
+        raise _wrong(node, f"a {type(result).__name__} of {len(result)}")
+    raise _wrong(node, f"a {type(result).__name__}" if result is not None else "None")
 
 
-def _told(node: Node, got: str) -> str:
-    names = node.definition.outputs
-    return (
-        f"{node.definition.source}: {node.id} returned {got}, and its outputs are {', '.join(names)}: "
-        f"return a tuple of {len(names)} values in that order, or a dict of those names"
+def _wrong(node: Node, got: str) -> WrongReturn:
+    names, source = node.definition.outputs, node.definition.source
+    return WrongReturn(
+        f"{source}: {node.id} returned {got}, and its outputs are {', '.join(names)}: "
+        f"return a tuple of {len(names)} values in that order, or a dict of those names",
+        str(source),
     )

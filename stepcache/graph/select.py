@@ -80,7 +80,7 @@ class Picked:
     def _element(self, node: Node, element: str) -> str:
         """Add the node that stands for one element of a mapped node; its id. Chains stay with that element."""
         needs = tuple(
-            evolve(need, node=self._element(self.nodes[need.node], element))
+            evolve(need, node=self._element(self.nodes[need.node], element), element=element)
             if need.each and need.node is not None and self.nodes[need.node].mapped
             else need
             for need in node.needs
@@ -282,7 +282,7 @@ class Selector:
             if each.kind == "check" and not left_out and each.upstream and all(u in run for u in each.upstream):
                 targets.append(each.id)
                 run[each.id] = None
-        checked = gates({i: nodes[i] for i in run})
+        checked = gates({i: node for i, node in nodes.items() if i in run})
         edges = {i: (*before[i], *checked.get(i, ())) for i in run}
         starts = sorted(targets, key=lambda t: t not in filters.first) if filters.first else targets
         kept_nodes = {i: nodes[i] for i in ordered(starts, edges)}

@@ -98,9 +98,23 @@ IMPORTS = [
         "skip while it is imported",
         x("import stepcache\nstepcache.skip('not here')\n"),
         [
-            "pipeline_x.py:2: skip() was called while the file was imported\n    stepcache.skip('not here')\n"
+            "pipeline_x.py:2: skip() was called while the file was imported: not here\n    stepcache.skip('not here')\n"
             "  put @mark.skip on the steps, or call skip() in a step"
         ],
+    ),
+    Broken(
+        "pytest skips while it is imported",
+        x("import pytest\npytest.importorskip('there_is_none')\n"),
+        [
+            "pipeline_x.py:2: skip() was called while the file was imported: could not import 'there_is_none': No module "
+            "named 'there_is_none'\n    pytest.importorskip('there_is_none')\n"
+            "  put @mark.skip on the steps, or call skip() in a step"
+        ],
+    ),
+    Broken(
+        "what is no Exception is raised while it is imported",
+        x("import asyncio\nraise asyncio.CancelledError('gone')\n"),
+        ["pipeline_x.py:2: cannot be imported: CancelledError: gone\n    raise asyncio.CancelledError('gone')"],
     ),
     Broken(
         "null bytes", x(b"x = 1\0\n"), ["pipeline_x.py:1: SyntaxError: source code string cannot contain null bytes"]

@@ -145,6 +145,56 @@ def test_replay_of_a_check(project: Project) -> None:
     assert outcomes(project.run("--replay=check_raw")) == {"check_raw": "passed"}
 
 
+MAPPED = """
+    from stepcache import Each, step
+
+    @step
+    def raw():
+        return {"a": 1, "b": 2, "c/d": 3}
+
+    @step
+    def doubled(raw: Each):
+        return 2 * raw
+
+    @step
+    def small(doubled: Each):
+        print("small", doubled)
+        assert doubled < 4
+        return doubled
+
+    def check_doubled(doubled: Each):
+        assert doubled != 6
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_replay_of_a_mapped_step_runs_the_elements_that_failed(project: Project, workers: tuple[str, ...]) -> None:
+    project.write("pipeline_x.py", MAPPED)
+    project.run("--no-checks", "--tb=no", *workers)
+    again = project.run("--replay=small", "--tb=no", *workers)
+    assert (outcomes(again), again.nodes[0]["elements"]) == (
+        {"small": "failed"}, {"cached": 1, "ran": 0, "failed": 2}
+    )  # fmt: skip
+    assert [line for line in again.lines if line.startswith("small")] == ["small 4", "small 6"]
+    one = project.run("--replay=pipeline_x.py::small[c/d]", "--tb=no", *workers)
+    assert (outcomes(one), [line for line in one.lines if line.startswith("small")]) == (
+        {"small[c/d]": "failed"}, ["small 6"]
+    )  # fmt: skip
+    assert outcomes(project.run("--replay=small[a]")) == {"small[a]": "cached"}
+    project.edit("pipeline_x.py", "doubled < 4", "doubled")
+    assert outcomes(project.run("--replay=small[c/d]")) == {"small[c/d]": "ran"}
+    assert project.run("--no-checks").nodes[2]["elements"] == {"cached": 1, "ran": 2, "failed": 0}
+
+
+def test_replay_of_a_check_on_elements(project: Project) -> None:
+    project.write("pipeline_x.py", MAPPED)
+    project.run("--tb=no")
+    again = project.run("--replay=check_doubled[c/d]")
+    assert outcomes(again) == {"check_doubled[c/d]": "failed"}
+    assert "E       assert 6 != 6" in again.lines
+    assert outcomes(project.run("--replay=check_doubled[b]")) == {"check_doubled[b]": "cached"}
+
+
 def test_from_another_folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.run()
     (project.path / "inner").mkdir()
