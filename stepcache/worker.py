@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,14 +20,16 @@ from stepcache.api.record import running_node
 from stepcache.binding import file_rules, offered
 from stepcache.collect.discover import STEPCONF, is_pipeline_file, stepconf_chain
 from stepcache.collect.harvest import harvest, placed
+from stepcache.execution.batch import run_work
 from stepcache.execution.body import Bodies
 from stepcache.execution.capture import Capture
 from stepcache.execution.channel import Channel
 from stepcache.execution.crossing import DoneData, Place, WorkData, find_definitions, pack_done, read_work
+from stepcache.execution.pulse import Pulse
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.site import Hello
-from stepcache.execution.values import Held
-from stepcache.execution.work import Done, Work
+from stepcache.execution.work import Done
+from stepcache.key.conclude import Seen
 from stepcache.model import Definition, Value
 from stepcache.opening import session_of
 from stepcache.outcome import describer
@@ -38,7 +40,7 @@ from stepcache.store.packing import Packing
 from stepcache.store.vault import Vault
 
 
-def main(connection: int) -> None:
+def main(connection: int, pulse: int) -> None:
     """Serve the run that holds the other end of this connection, until it says that it is over or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
@@ -46,7 +48,7 @@ def main(connection: int) -> None:
     first = channel.receive()
     if first is not None:
         _, hello, captured = first
-        serve(channel, Worker(pickle.loads(hello), "own" if captured else "no"))
+        serve(channel, Worker(pickle.loads(hello), "own" if captured else "no", Pulse(pulse)))
 
 
 def serve(channel: Channel, worker: Worker) -> None:
@@ -56,9 +58,7 @@ def serve(channel: Channel, worker: Worker) -> None:
             kind, *rest = message
             if kind == "end":
                 break
-            node, home, limited, data = rest
-            begun = (lambda: channel.send("begun")) if limited else None
-            channel.send("done", worker.answer(node, home, data, begun))
+            channel.send("done", worker.answer(*rest))
         ended = worker.close()
         if message is not None:
             channel.send("ended", ended)
@@ -77,7 +77,8 @@ class _PackingShelf(Shelf):
 class Worker:
     """What answers works in this process."""
 
-    def __init__(self, hello: Hello, capture: Any) -> None:
+    def __init__(self, hello: Hello, capture: Any, pulse: Pulse) -> None:
+        self._pulse = pulse
         sys.argv[:] = hello.argv
         os.chdir(hello.cwd)
         plugins = Plugins(hello.blocked)
@@ -95,50 +96,51 @@ class Worker:
         options = hello.options
         filters = (*hello.configuration.filterwarnings, *options.warnings)
         self.capture = Capture(capture, options.log_level, filters)
-        self._bodies = Bodies(self._shelf, self.session.sight, self.capture, describer(self.session))
+        self._bodies = Bodies(
+            self._shelf, self.session.sight, self.capture, describer(self.session), began_with=pulse.begin
+        )
         self._definitions = _Definitions(self.session, hello.homes)
         self._told = set(self.session.sight.import_reads)
         find_definitions(self._definitions.find)
 
-    def answer(self, node: str, home: str, data: bytes, begun: Callable[[], object] | None = None) -> bytes:
-        """Run the work that *data* is, of a node bound in the file *home*; *begun* is called before its body."""
+    def answer(self, work_id: str, home: str, packed: bytes) -> bytes:
+        """Run the work that *packed* is, of a node bound in the file *home*."""
         sight = self.session.sight
         try:
             with sight.loaded.importing():
                 self._definitions.load_home(home)
-                work = read_work(data)
+                data = read_work(packed)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - the user's files may raise anything
-            return self._refused(node, f"a worker process cannot import it ({type(error).__name__}: {error})")
-        other = sight.other_than(work.sources)
+            return self._refused(work_id, f"a worker process cannot import it ({type(error).__name__}: {error})")
+        other = sight.other_than(data.sources)
         if other is not None:
-            return self._refused(node, f"{other} was changed after the run had begun")
+            return self._refused(work_id, f"{other} was changed after the run had begun")
         try:
-            return self._answered(work, begun)
+            return self._answered(data)
         finally:
-            for digest in (*self._shelf.packed, *(parcel.value.digest for parcel in work.parcels)):
+            for digest in (*self._shelf.packed, *(parcel.value.digest for parcel in data.parcels)):
                 self._shelf.scratch.drop(digest)
             self._shelf.packed.clear()
 
-    def _refused(self, node: str, why: str) -> bytes:
-        return pack_done(DoneData(Done(node, "refused", message=why)))
+    def _refused(self, work_id: str, why: str) -> bytes:
+        return pack_done(DoneData(Done(work_id, "refused", message=why)))
 
-    def _answered(self, data: WorkData, begun: Callable[[], object] | None) -> bytes:
+    def _answered(self, data: WorkData) -> bytes:
         for parcel in data.parcels:
             self._shelf.scratch.adopt(parcel)
-        if begun is not None:
-            begun()
         try:
-            with _Interruptible(data.node.definition.timeout):
-                done = self._bodies.run(Work(data.node, data.key, data.facts, data.inputs, data.resources, data.keeps))
+            with _Interruptible(data.work.node.definition.timeout, self._pulse):
+                done = run_work(data.work, self._bodies)
         except KeyboardInterrupt:
-            return pack_done(DoneData(Done(data.node.id, "interrupted")))
-        if isinstance(done.product, Held):
-            return self._refused(data.node.id, f"its value cannot be stored ({done.unstorable})")
+            return pack_done(DoneData(Done(data.work.id, "interrupted")))
+        unstorable = [text for text in (done.unstorable, *(each.unstorable for each in done.ended)) if text]
+        if unstorable:
+            return self._refused(data.work.id, f"its value cannot be stored ({unstorable[0]})")
         late = self.session.sight.other_than(data.sources)
         if late is not None:
-            done = evolve(done, seen=evolve(done.seen, changed=(*done.seen.changed, late)))
+            done = _changed(done, late)
         contents = done.product.contents if isinstance(done.product, Value) else ()
         return pack_done(
             DoneData(
@@ -164,11 +166,21 @@ class Worker:
             self.session.close()
 
 
-class _Interruptible:
-    """In the block, SIGINT raises KeyboardInterrupt, and SIGTERM TimeoutError if there is a *limit*."""
+def _changed(done: Done, module: str) -> Done:
+    """What came of a work while a *module* changed that its code reaches."""
 
-    def __init__(self, limit: float | None) -> None:
+    def also(seen: Seen) -> Seen:
+        return evolve(seen, changed=(*seen.changed, module))
+
+    return evolve(done, seen=also(done.seen), sights=tuple(map(also, done.sights)))
+
+
+class _Interruptible:
+    """In the block, SIGINT raises KeyboardInterrupt, and SIGTERM TimeoutError if there is a *limit* that is over."""
+
+    def __init__(self, limit: float | None, pulse: Pulse) -> None:
         self._limit = limit
+        self._pulse = pulse
 
     def __enter__(self) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -176,10 +188,13 @@ class _Interruptible:
             signal.signal(signal.SIGTERM, self._over)
 
     def _over(self, number: int, frame: FrameType | None) -> None:
-        if running_node.get() is not None:  # else the body has ended meanwhile
+        assert self._limit is not None
+        over = time.monotonic() - self._pulse.began >= self._limit
+        if over and running_node.get() is not None:  # else the body that was meant has ended meanwhile
             raise TimeoutError(f"it took longer than its timeout of {self._limit:g} seconds")
 
     def __exit__(self, *_: object) -> None:
+        self._pulse.rest()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if self._limit is not None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -29,10 +29,14 @@ def run_work(work: Work, bodies: Bodies) -> Done:
         return bodies.run(work)
     shared = Shared(bodies)
     done = _Pass(work, work.batch, shared).done()
-    if done.outcome == "ran" and not shared.untouched():
-        # A body has changed what the next was given too: none of the results counts.
-        return _Pass(work, work.batch, Shared(bodies, afresh=True)).done()
-    return done
+    if done.outcome != "ran":
+        return done
+    ended = time.perf_counter()
+    if shared.untouched():
+        looking = time.perf_counter() - ended
+        return evolve(done, seconds=done.seconds + looking, fixed=done.fixed + looking)
+    # A body has changed what the next was given too: none of the results counts.
+    return _Pass(work, work.batch, Shared(bodies, afresh=True)).done()
 
 
 @define
@@ -83,6 +87,7 @@ class _Pass:
         self.writer = StreamWriter(self.node.definition.codec, None, self.bodies.shelf.vault(work.keeps))
         self.ended: list[Ended] = []
         self.sights: list[Seen] = []
+        self.fixed = 0.0
         self.quiet: int | None = None
         """Which of `sights` is that of executions of which nothing was noted."""
 
@@ -111,6 +116,7 @@ class _Pass:
             standing=standing,
             ended=tuple(self.ended),
             sights=tuple(self.sights),
+            fixed=self.fixed,
         )
 
     def _through(self) -> None:
@@ -126,6 +132,7 @@ class _Pass:
         """Have what all elements are given at hand; where that cannot be had, the next element fails."""
         if self.common is not None and not self.shared.afresh:
             return True
+        began = time.perf_counter()
         try:
             self.common = arguments_of(self.work, self.inputs, self.bodies.resources)
         except (KeyboardInterrupt, ValueGone):
@@ -135,6 +142,7 @@ class _Pass:
                 next(each)
             self.ended.append(self._wrong(error, 0.0))
             return False
+        self.fixed = 0.0 if self.shared.afresh else time.perf_counter() - began
         return True
 
     def _some(self, watching: Watching, streams: dict[str, Iterator[Any]]) -> None:
@@ -149,6 +157,7 @@ class _Pass:
 
     def _tried(self, given: dict[str, Any]) -> Ended:
         """Run the body for an element, again if it fails and may be tried again."""
+        self.bodies.began_with(len(self.ended))
         return tried(self.node, lambda: self._one(given), lambda: self._one(self._afresh(len(self.ended))))
 
     def _afresh(self, number: int) -> dict[str, Any]:

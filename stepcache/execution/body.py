@@ -75,6 +75,8 @@ class Bodies:
     describe: Describe
     debugger: Debugger | None = None
     """What is opened where a body fails, under `--pdb`."""
+    began_with: Callable[[int], object] = lambda number: None
+    """Called before each body: that of the element of a batch with its number there, of others with 0."""
     resources: Resources = field(init=False)
     given: Given = field(init=False)
     _began: float = 0.0
@@ -91,6 +93,7 @@ class Bodies:
     def run(self, work: Work) -> Done:
         """Run the body of a node, again if it fails and may be tried again. A KeyboardInterrupt goes upwards."""
         self.capture.begin()
+        self.began_with(0)
         return tried(work.node, lambda: self._once(work), lambda: self._once(work))
 
     def _once(self, work: Work) -> Done:

@@ -16,8 +16,8 @@ from attrs import evolve, field, frozen
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
 from stepcache.execution.work import Done, Work
-from stepcache.key.ingredients import Facts, resource_functions
-from stepcache.model import ABSENT, BoundResource, Definition, Failure, Node, Observation, Value
+from stepcache.key.ingredients import resource_functions
+from stepcache.model import ABSENT, Definition, Failure, Observation, Value
 from stepcache.store import Parcel
 
 
@@ -36,27 +36,23 @@ class Place:
 class WorkData:
     """A work as it crosses. `sources` is what the modules that its code reaches are made of (see `Sight.sources`)."""
 
-    node: Node
-    key: str
-    facts: Facts
+    work: Work
     sources: Mapping[str, tuple[str, str]]
-    inputs: Mapping[str, Value]
     parcels: tuple[Parcel, ...]
-    resources: Mapping[str, BoundResource]
-    keeps: bool
 
 
 @frozen(eq=False)
 class DoneData:
-    """What came of a work, as it crosses: its value in parcels, its exception pickled by itself.
+    """What came of a work, as it crosses: its value in parcels, its exceptions each pickled by itself.
 
+    They are those of its failures, in order.
     `memos` and `reads` are what it learnt on the way: small facts for the cache, and what modules read while they were
     imported.
     """
 
     done: Done
     parcels: tuple[Parcel, ...] = ()
-    exception: bytes = b""
+    exceptions: tuple[bytes, ...] = ()
     memos: Mapping[bytes, bytes] = field(factory=dict)
     reads: Mapping[str, tuple[Observation, ...]] = field(factory=dict)
 
@@ -119,15 +115,12 @@ def pack_work(work: Work, shelf: Shelf, sight: Sight) -> bytes:
     node = work.node
     inputs = {n: v for n, v in work.inputs.items() if isinstance(v, Value)}
     bound = {each.id: each for each in resource_functions(node, work.resources)}
+    chunks = [chunk for pieces in work.batch.given.values() for chunk in pieces.chunks] if work.batch else []
+    values = (*inputs.values(), *chunks)
     data = WorkData(
-        node=node,
-        key=work.key,
-        facts=work.facts,
-        sources=sight.sources(work.facts),
-        inputs=inputs,
-        parcels=tuple(parcel for value in inputs.values() for parcel in shelf.parcels(value)),
-        resources=bound,
-        keeps=work.keeps,
+        evolve(work, inputs=inputs, resources=bound),
+        sight.sources(work.facts),
+        tuple(parcel for value in values for parcel in shelf.parcels(value)),
     )
     file = io.BytesIO()
     definitions = iter([node.definition, *(each.definition for each in bound.values())])
@@ -146,17 +139,23 @@ def read_work(data: bytes) -> WorkData:
 
 def pack_done(data: DoneData) -> bytes:
     """What came of a work as bytes."""
-    failure = data.done.failure
-    if failure is not None and failure.exception is not None:
-        data = evolve(
-            data,
-            done=evolve(data.done, failure=evolve(failure, exception=None)),
-            exception=_pickled(failure.exception),
-        )
-    return pickle.dumps(data, pickle.HIGHEST_PROTOCOL)
+    exceptions: list[bytes] = []
+
+    def without(failure: Failure) -> Failure:
+        exceptions.append(_pickled(failure.exception))
+        return evolve(failure, exception=None)
+
+    done = _with_failures(data.done, without)
+    return pickle.dumps(evolve(data, done=done, exceptions=tuple(exceptions)), pickle.HIGHEST_PROTOCOL)
 
 
-def _pickled(exception: BaseException) -> bytes:
+def _with_failures(done: Done, change: Callable[[Failure], Failure]) -> Done:
+    """*done* with all its failures changed."""
+    ended = tuple(each if each.failure is None else evolve(each, failure=change(each.failure)) for each in done.ended)
+    return evolve(done, failure=done.failure and change(done.failure), ended=ended)
+
+
+def _pickled(exception: BaseException | None) -> bytes:
     try:
         return pickle.dumps(exception, pickle.HIGHEST_PROTOCOL)
     except Exception:  # noqa: BLE001 - an exception's own methods may raise anything
@@ -166,10 +165,8 @@ def _pickled(exception: BaseException) -> bytes:
 def read_done(data: bytes) -> DoneData:
     """What came of a work."""
     found: DoneData = pickle.loads(data)
-    failure = found.done.failure
-    if failure is None:
-        return found
-    return evolve(found, done=evolve(found.done, failure=_with_exception(failure, found.exception)))
+    exceptions = iter(found.exceptions)
+    return evolve(found, done=_with_failures(found.done, lambda each: _with_exception(each, next(exceptions))))
 
 
 def _with_exception(failure: Failure, pickled: bytes) -> Failure:

@@ -20,6 +20,8 @@ from stepcache.store.mapped import Pack
 # What a batch is to take: then its results are stored.
 _BATCH_SECONDS = 0.5
 _MOST_ELEMENTS = 4000
+# A batch is to take so many times as long as what it takes however few its elements are.
+_WORTH = 5
 # A batch is at most so many times the one before.
 _GROWTH = 4
 
@@ -70,13 +72,11 @@ class Mapped:
     """What the set-ups of its resources read."""
     unstorable: str = ""
     seconds: float = 0.0
-    output: list[Output] = field(factory=list)
+    output: dict[bytes, Output] = field(factory=dict)
     """What failed elements wrote."""
     _first: dict[bytes, int] = field(factory=dict)
     """The elements to run, each with the number of the first that has its name."""
     _waiting: deque[bytes] = field(factory=deque)
-    _halves: deque[tuple[bytes, ...]] = field(factory=deque)
-    """Elements that have to run apart from others: a process died of one of them."""
     _ran: set[bytes] = field(factory=set)
     _size: int = 1
     _batches: int = 0
@@ -91,7 +91,7 @@ class Mapped:
     @property
     def waits(self) -> bool:
         """Are there elements that have not been handed out?"""
-        return bool(self._waiting or self._halves)
+        return bool(self._waiting)
 
     @property
     def over(self) -> bool:
@@ -100,8 +100,6 @@ class Mapped:
 
     def next(self) -> tuple[bytes, ...]:
         """The names of the elements that are to be handed out now, unless there are too many; then the first."""
-        if self._halves:
-            return self._halves[0]
         return tuple(islice(self._waiting, self._size))
 
     def numbers(self, names: Sequence[bytes]) -> list[int]:
@@ -111,28 +109,32 @@ class Mapped:
     def handed_out(self, count: int) -> int:
         """The first elements of `next` are under way; the number of their batch."""
         self._batches += 1
-        if self._halves:
-            names = self._halves.popleft()
-            if count < len(names):
-                self._halves.appendleft(names[count:])
-            return self._batches
         for _ in range(count):
             self._waiting.popleft()
         return self._batches
 
-    def took(self, seconds: float, count: int) -> None:
-        """A batch of so many elements took so long: the next are to take a time that suits."""
-        most = min(self._size * _GROWTH, _MOST_ELEMENTS)
+    def took(self, seconds: float, fixed: float, count: int) -> None:
+        """A batch of so many elements took so long, *fixed* of it for all: the next are to take a time that suits."""
         self.seconds += seconds
-        self._size = max(1, min(most, int(_BATCH_SECONDS * count / max(seconds, 1e-9))))
+        each = max((seconds - fixed) / count, 1e-9)
+        most = min(count * _GROWTH, _MOST_ELEMENTS)
+        self._size = max(1, min(most, int(max(_BATCH_SECONDS, _WORTH * fixed) / each)))
 
-    def fell(self, names: tuple[bytes, ...], failure: Failure) -> None:
-        """A batch has come to nothing: where it is of many elements, they run again in halves."""
-        if len(names) == 1:
-            self.failures[names[0]] = failure
+    def failed(self, name: bytes, failure: Failure, output: Output) -> None:
+        """An element has failed."""
+        self.failures[name], self.output[name] = failure, output
+
+    def fell(self, names: tuple[bytes, ...], failure: Failure, output: Output, reached: int | None) -> None:
+        """A batch has come to nothing: the element that it had *reached* has failed, the others run again.
+
+        Where it had come to none, all have failed.
+        """
+        if reached is None:
+            self.failures.update(dict.fromkeys(names, failure))
+            self.output[names[0]] = output
             return
-        middle = len(names) // 2
-        self._halves.extend((names[:middle], names[middle:]))
+        self.failed(names[reached], failure, output)
+        self._waiting.extendleft(reversed(names[:reached] + names[reached + 1 :]))
 
     def add(self, pack: Pack) -> None:
         """Elements have run."""
@@ -214,14 +216,18 @@ class Mapped:
     def wrote(self) -> Output:
         """What all elements wrote, in their order."""
         if self.failures:
-            return joined(self.output)
+            return joined([self.output[name] for name in self._failed() if name in self.output])
         if not any(pack.outputs for pack in {id(pack): pack for pack, _ in self.found.values()}.values()):
             return joined(())
         return joined(pack.outputs[at] for pack, at in self._places() if at in pack.outputs)
 
+    def _failed(self) -> list[bytes]:
+        """The elements that failed, in their order."""
+        return sorted(self.failures, key=self._first.__getitem__)
+
     def failure(self) -> Failure:
         """The failures of elements as one, each with the element's name."""
-        return failures_told([(self.label(name), failure) for name, failure in self.failures.items()])
+        return failures_told([(self.label(name), self.failures[name]) for name in self._failed()])
 
 
 _MOST_TOLD = 5

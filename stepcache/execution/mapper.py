@@ -153,9 +153,10 @@ class Mapper:
             mapped.gone = done.gone
             return
         if not done.ended:
-            mapped.fell(names, done.failure or Failure(done.outcome, done.outcome, str(mapped.node.definition.source)))
+            assert done.failure is not None
+            mapped.fell(names, done.failure, done.output, done.reached)
             return
-        mapped.took(done.seconds, len(names))
+        mapped.took(done.seconds, done.fixed, len(names))
         mapped.standing.update(dict.fromkeys(done.standing))
         for name, ended in zip(names, done.ended, strict=True):
             _note(mapped, name, ended)
@@ -338,8 +339,7 @@ def _only(node: Node, need: Need, source: Source) -> Source:
 def _note(mapped: Mapped, name: bytes, ended: Ended) -> None:
     """What came of an element that gave no value to be stored."""
     if ended.outcome == "failed" and ended.failure is not None:
-        mapped.failures[name] = ended.failure
-        mapped.output.append(ended.output)
+        mapped.failed(name, ended.failure, ended.output)
     elif ended.outcome == "skipped":
         mapped.skipped[name] = ended.message
     elif ended.held is not None:

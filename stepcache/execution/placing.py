@@ -2,8 +2,7 @@
 
 A node runs in this process although another executor was asked for, where it is made of what only this process has: its
 function, or the class of a value that it takes, is a notebook's or a prompt's; a value that it takes could not be
-stored; a setting of its cannot be pickled; or the other process finds its sources changed meanwhile. The elements of
-mapped steps run in this process, too.
+stored; a setting of its cannot be pickled; or the other process finds its sources changed meanwhile.
 """
 
 from __future__ import annotations
@@ -32,6 +31,8 @@ class Placing:
     limited: Callable[[], Executor] | None
     warnings: list[str] = field(factory=list)
     _works: dict[str, Work] = field(factory=dict)
+    _refused: set[str] = field(factory=set)
+    """The nodes that the other executor could not run: all elements of a mapped one run here."""
     _only_limited: bool = False
     """The other executor was opened for nodes with a time limit alone."""
 
@@ -41,7 +42,7 @@ class Placing:
         return place is None or place.takes(node)
 
     def _place(self, node: Node) -> Executor | None:
-        if node.mapped:
+        if node.id in self._refused:
             return None
         if self.other is None and node.definition.timeout is not None and self.limited is not None:
             self.other, self.limited = self.limited(), None
@@ -52,9 +53,6 @@ class Placing:
 
     def submit(self, work: Work) -> None:
         """Run the work here, or hand it over."""
-        if work.node.mapped:
-            self._here(work, "it is a mapped step")
-            return
         place = self._place(work.node)
         if place is None:
             self.inline.submit(work)
@@ -83,6 +81,7 @@ class Placing:
             for each in self.other.finished(wait and not done):
                 work = self._works.pop(each.work)
                 if each.outcome == "refused":
+                    self._refused.add(work.node.id)
                     self._here(work, each.message)
                     done += self.inline.finished(wait=False)
                 else:
@@ -110,6 +109,12 @@ def _obstacle(work: Work) -> str | None:
     for node, product in work.inputs.items():
         if isinstance(product, Held):
             return f"the value of {node} cannot be stored"
-        if isinstance(product, Value) and any(each.startswith("__main__:") for each in product.classes):
+        if _of_main(product):
             return f"the value of {node} holds instances of a class of __main__"
+    if work.batch is not None and any(_of_main(c) for pieces in work.batch.given.values() for c in pieces.chunks):
+        return "an element holds instances of a class of __main__"
     return None
+
+
+def _of_main(value: Value) -> bool:
+    return any(each.startswith("__main__:") for each in value.classes)

@@ -103,6 +103,7 @@ class Pool:
         poll.poll(self._patience(seconds))
         for worker in workers.values():
             self._hear(worker)
+        for worker in self._workers:
             worker.watch_time(time.monotonic())
         while self._waiting and self.takes(self._waiting[-1].node):
             self.submit(self._waiting.pop())
@@ -111,7 +112,8 @@ class Pool:
         """How long to wait, in milliseconds, until something has to be done."""
         if seconds == 0:
             return 0
-        limits = [each.deadline - time.monotonic() for each in self._workers if each.deadline is not None]
+        now = time.monotonic()
+        limits = [left for left in (each.time_left(now) for each in self._workers) if left is not None]
         limits += [seconds] if seconds is not None else []
         limits += [_LOOK_SECONDS] if any(each.death < 0 for each in self._workers) else []
         return max(0.0, min(limits) * 1000 + 1) if limits else None
@@ -132,29 +134,27 @@ class Pool:
         kind, *rest = message
         if kind == "done":
             work = worker.queue.popleft()
-            limited, worker.deadline = worker.asked, None
             done = self.unpack(work, rest[0])
             self._seconds += (done.seconds - self._seconds) / 8
             if done.outcome != "interrupted":
                 self._finished.append(done)
-            if limited:  # what the step had started may still run
+            if worker.asked:  # what the step had started may still run
                 worker.end()
-        elif kind == "begun":
-            limit = worker.queue[0].node.definition.timeout
-            worker.deadline = None if limit is None else time.monotonic() + limit
         elif kind == "ended":
             self._wrong_ends.extend(rest[0])
 
     def _bury(self, worker: Worker) -> None:
         """A process has ended: what it ran has failed, what it had not come to yet goes to another."""
         self._workers.remove(worker)
-        output = worker.last_output() if worker.queue else None
-        worker.wait()
-        if output is None:
+        if not worker.queue:
+            worker.wait()
             return
+        output, reached, overdue = worker.last_output(), worker.pulse.number, worker.overdue
+        worker.wait()
         died, *rest = worker.queue
         self._waiting.extend(reversed(rest))
-        self._finished.append(Done(died.id, "failed", output=output, failure=_death(died, worker)))
+        failure = _death(died, worker.process.returncode, overdue)
+        self._finished.append(Done(died.id, "failed", output=output, failure=failure, reached=reached))
 
     # --- the end
 
@@ -194,15 +194,14 @@ class Pool:
         return self._wrong_ends
 
 
-def _death(work: Work, worker: Worker) -> Failure:
+def _death(work: Work, code: int, overdue: bool) -> Failure:
     """The failure of a node whose process ended under it."""
     source = work.node.definition.source
-    if worker.asked:
+    if overdue:
         limit = work.node.definition.timeout
         said = f"it took longer than its timeout of {limit:g} seconds, did not stop when asked to, and was killed"
         error: Exception = TimeoutError(said)
     else:
-        code = worker.process.returncode
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         said = f"the process that ran it {told_end(code)}{hint}"
         error = WorkerDied(said)

@@ -47,6 +47,11 @@ class _Flight:
     claim: AbstractContextManager[bool] | None
     mapped: Mapped | None
 
+    @property
+    def works(self) -> int:
+        """How many works it has under way, or is about to have."""
+        return 1 if self.mapped is None else max(1, len(self.mapped.under_way))
+
     def let_go(self) -> None:
         if self.claim is not None:
             self.claim.__exit__(None, None, None)
@@ -210,8 +215,10 @@ class Schedule:
     def _start_next(self) -> bool:
         """Start the first work that there is room for, of nodes under way first; whether there was one."""
         for flight in self._flights.values():
-            mapped = flight.mapped
-            if mapped is not None and mapped.waits and mapped.gone is None and self.executor.takes(flight.node):
+            if self._is_cut_short(flight):
+                self._end(flight, None)
+                return True
+            if self._has_more(flight) and self.executor.takes(flight.node):
                 self._submit(flight, self.engine.batch(flight.node, flight.miss))
                 return True
         for at, (node, miss) in enumerate(self._queue):
@@ -221,10 +228,25 @@ class Schedule:
                 return True
         return False
 
+    def _has_more(self, flight: _Flight) -> bool:
+        """Has it elements that may be handed out now?"""
+        mapped = flight.mapped
+        if self.stopped or mapped is None or not mapped.waits or mapped.gone is not None:
+            return False
+        return not mapped.under_way or self._has_slots(flight.node)
+
+    def _is_cut_short(self, flight: _Flight) -> bool:
+        """Is it to end before all its elements have run?"""
+        mapped = flight.mapped
+        return bool(self.stopped) and mapped is not None and mapped.waits and not mapped.under_way
+
     def _has_slots(self, node: Node) -> bool:
-        """Is there enough of what the node takes? One that takes more than there is runs when nobody else takes any."""
+        """Is there enough of what the node takes? One that takes more than there is runs when nobody else takes any.
+
+        Each work takes it: batches of elements that run at once, too.
+        """
         for name, wanted in node.definition.slots.items():
-            taken = sum(flight.node.definition.slots.get(name, 0) for flight in self._flights.values())
+            taken = sum(flight.node.definition.slots.get(name, 0) * flight.works for flight in self._flights.values())
             if taken and taken + wanted > self.limits.slots.get(name, 1):
                 return False
         return True
@@ -281,6 +303,8 @@ class Schedule:
                 gone = mapped.gone
             if gone is not None:
                 self._lost(flight, gone)
+            elif mapped is not None and mapped.waits and not mapped.failures:
+                self._add(self._left(node, f"not reached: {self.stopped}"))
             elif mapped is not None:
                 self._add(self.engine.finish_mapped(node, miss, mapped))
             elif work is not None and done is not None:

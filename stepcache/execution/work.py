@@ -106,6 +106,10 @@ class Done:
     """What came of each element of a batch; `product` is a stream of what those that ran gave."""
     sights: tuple[Seen, ...] = ()
     """What runs of elements of a batch were seen to read; many share one."""
+    fixed: float = 0.0
+    """What a batch took that it would have taken for one element as well, in seconds: loading what all are given."""
+    reached: int | None = None
+    """The element that a batch had come to when its process ended; None if it had come to none, or did not end so."""
 
 
 class Executor(Protocol):

@@ -15,6 +15,7 @@ from typing import IO, Any
 from attrs import define, field
 
 from stepcache.execution.channel import Channel
+from stepcache.execution.pulse import Pulse, pulse_file
 from stepcache.execution.streams import cut
 from stepcache.execution.work import Work
 from stepcache.model import Output
@@ -38,13 +39,13 @@ class Worker:
     lifeline: socket.socket
     """Closed by the end of the run: see `lifeline.py`."""
     streams: tuple[IO[bytes], ...]
+    pulse: Pulse
     death: int
     """A descriptor that can be read once the process has ended, -1 where the system has none."""
     queue: deque[Work] = field(factory=deque)
-    deadline: float | None = None
-    """When the time of the work that runs now is over (`time.monotonic`)."""
-    asked: bool = False
-    """It has been asked to end what it runs, since the time is over."""
+    asked: float = 0.0
+    """When the body began that it was last asked to end, since its time was over (`time.monotonic`)."""
+    _kill_at: float = 0.0
     spent: bool = False
     """It is not to get any more works."""
 
@@ -55,11 +56,12 @@ class Worker:
         life, their_life = socket.socketpair()
         # Closed by close().
         streams = tuple(tempfile.TemporaryFile(buffering=0) for _ in range(2)) if captured else ()  # noqa: SIM115
-        with theirs, their_life:
-            descriptors = (theirs.fileno(), their_life.fileno())
+        with theirs, their_life, pulse_file() as file:
+            descriptors = (theirs.fileno(), their_life.fileno(), file.fileno())
             code = (
                 f"import sys; sys.path[:] = {sys.path!r}; from stepcache.execution.lifeline import hold; "
-                f"hold({descriptors[1]}, {os.getpid()}); from stepcache.worker import main; main({descriptors[0]})"
+                f"hold({descriptors[1]}, {os.getpid()}); "
+                f"from stepcache.worker import main; main({descriptors[0]}, {descriptors[2]})"
             )
             process = subprocess.Popen(
                 [sys.executable, *_interpreter_flags(), "-P", "-c", code],
@@ -69,16 +71,17 @@ class Worker:
                 pass_fds=descriptors,
                 process_group=0,
             )
+            pulse = Pulse(file.fileno())
         ours.setblocking(False)
         channel = Channel(ours)
         channel.send("hello", hello, captured)
         death = _death_of(process.pid)
-        return cls(process, channel, life, streams, death)
+        return cls(process, channel, life, streams, pulse, death)
 
     def begin(self, work: Work, data: bytes) -> None:
         """Hand it a work."""
         self.queue.append(work)
-        self._send("work", work.id, work.node.file, work.node.definition.timeout is not None, data)
+        self._send("work", work.id, work.node.file, data)
 
     def end(self) -> None:
         """Ask it to tear down its resources and end."""
@@ -109,14 +112,29 @@ class Worker:
 
     def watch_time(self, now: float) -> None:
         """End what runs beyond its time: it is asked first, and killed if it does not answer."""
-        if self.deadline is None or now < self.deadline:
+        left = self.time_left(now)
+        if left is None or left > 0:
             return
-        if not self.asked:
-            self.asked, self.deadline = True, now + GRACE_SECONDS
-            os.kill(self.process.pid, signal.SIGTERM)
-        else:
-            self.deadline = None
+        if self.overdue:
             self.signal(signal.SIGKILL)
+        else:
+            self.asked, self._kill_at = self.pulse.began, now + GRACE_SECONDS
+            os.kill(self.process.pid, signal.SIGTERM)
+
+    @property
+    def overdue(self) -> bool:
+        """Has it been asked to end the body that runs now?"""
+        return self.asked != 0.0 and self.asked == self.pulse.began
+
+    def time_left(self, now: float) -> float | None:
+        """How many seconds there are, at least, until what runs now is to be asked to end, or killed."""
+        limit = self.queue[0].node.definition.timeout if self.queue else None
+        if limit is None:
+            return None
+        if self.overdue:
+            return self._kill_at - now
+        began = self.pulse.began
+        return began + limit - now if began else limit
 
     def last_output(self) -> Output:
         """What the process has written and nobody has taken."""
@@ -141,6 +159,7 @@ class Worker:
         self.lifeline.close()
         for stream in self.streams:
             stream.close()
+        self.pulse.close()
         if self.death >= 0:
             os.close(self.death)
             self.death = -1

@@ -48,6 +48,6 @@ class Packing:
 def relaid(value: Value, kept: Mapping[str, Value]) -> Value:
     """*value* as it lies after its contents were unpacked: *kept* has them by their digests."""
     if not value.parts:
-        return kept[value.digest]
+        return evolve(kept[value.digest], count=value.count)
     parts = tuple(relaid(part, kept) for part in value.parts)
     return evolve(value, parts=parts, stored=sum(each.stored for part in parts for each in part.contents))

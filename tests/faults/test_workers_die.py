@@ -131,6 +131,71 @@ def test_a_step_that_hangs_in_c_is_killed_and_says_so(stepcache_project: Project
     assert "before it hung" in result.stdout
 
 
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_a_worker_that_dies_fails_only_the_element_that_it_ran(stepcache_project: Project, end: str) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        HEAD
+        + f"""
+    from stepcache import Each
+
+    @step
+    def numbers():
+        return list(range(200))
+
+    @step(takes={{"number": "numbers"}})
+    def part(number: Each):
+        if number in (77, 150):
+            print("last words", number, flush=True)
+            {end}
+        return number
+    """,
+    )
+    result = stepcache_project.run("-n", "2")
+    assert result.exit_code == 1
+    row = result.nodes[1]
+    assert row["elements"] == {"cached": 0, "ran": 198, "failed": 2}
+    assert row["error"] == f"element 77: WorkerDied: the process that ran it {ENDS[end]} (and 1 more element)"
+    assert [line for line in result.lines if line.startswith(("element ", "last words"))] == [
+        "element 77:", "element 150:", "last words 77", "last words 150",
+    ]  # fmt: skip
+    stepcache_project.edit("pipeline_x.py", "range(200)", "[*range(77), *range(78, 150), *range(151, 200)]")
+    again = stepcache_project.run("-n", "2")
+    assert again.nodes[1]["elements"] == {"cached": 198, "ran": 0, "failed": 0}
+
+
+def test_each_element_has_its_own_time_and_fails_alone_when_it_is_over(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        HEAD
+        + """
+    from stepcache import Each
+
+    @step
+    def numbers():
+        return list(range(12))
+
+    @step(takes={"number": "numbers"}, timeout=0.5)
+    def part(number: Each):
+        if number == 3:
+            time.sleep(60)  # here
+        if number == 8:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            ctypes.CDLL(None).pause()
+        time.sleep(0.1)
+        return number
+    """,
+    )
+    for arguments in ((), ("-n", "2")):
+        result = stepcache_project.run(*arguments, "--cache-refresh")
+        row = result.nodes[1]
+        assert row["elements"] == {"cached": 0, "ran": 10, "failed": 2}
+        took = "TimeoutError: it took longer than its timeout of 0.5 seconds"
+        assert row["error"] == f"element 3: {took} (and 1 more element)"
+        assert ">           time.sleep(60)  # here" in result.stdout
+        assert f"{took}, did not stop when asked to, and was killed" in result.stdout
+
+
 def gone(pid: int) -> bool:
     """Is the process gone, or a zombie that nobody has asked after? It may take a moment."""
     for _ in range(200):

@@ -244,6 +244,42 @@ def test_what_all_elements_share_is_nobodys(stepcache_project: Project) -> None:
     assert stepcache.run()["after"] == [[1], [2], [3]]
 
 
+def test_what_all_elements_share_is_not_loaded_for_each(stepcache_project: Project) -> None:
+    """However long that takes beside their bodies."""
+    log = stepcache_project.path.parent / "log"
+    stepcache_project.configure(f'observe_ignore = ["file:{log}"]')
+    stepcache_project.write(
+        "pipeline_x.py",
+        f"""
+        import time
+        from stepcache import Each, step
+
+        class Slow:
+            def __setstate__(self, state):
+                with open({str(log)!r}, "a") as file:
+                    file.write("x")
+                time.sleep(0.6)
+
+            def __getstate__(self):
+                return 1
+
+        @step
+        def slow():
+            return Slow()
+
+        @step
+        def items():
+            return list(range(60))
+
+        @step(takes={{"item": "items"}})
+        def part(item: Each, slow):
+            return item
+        """,
+    )
+    assert stepcache.run()["part"] == list(range(60))
+    assert len(log.read_text()) < 10
+
+
 def test_skipped_elements_are_left_out_and_objects_without_a_codec_are_handed_on(stepcache_project: Project) -> None:
     stepcache_project.write(
         "pipeline_x.py",

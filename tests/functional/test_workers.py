@@ -481,12 +481,169 @@ def test_mapped_steps_give_with_workers_what_they_give_inline(stepcache_project:
     run = stepcache.run(workers=2)
     assert run.exit_code == 0, run.nodes
     assert run["whole"] == [(["a", "changed"], 1, 3), (["b", "changed"], 2, 3), (["c", "changed"], 1, 3)]
-    warned = [each for each in run.warnings if "timeout" in each]
-    assert warned == [
-        "pipeline_x.py::told: its timeout of 60 seconds is not kept, since it must run in this process: "
-        "it is a mapped step"
-    ]
+    assert run.warnings == ()
     assert set(stepcache_project.run().outcomes.values()) == {"cached"}
+
+
+ELEMENTS = """
+    import os
+    from pathlib import Path
+    from stepcache import Each, pipeline, step
+
+    @step
+    def raw():
+        yield from range(300)
+
+    @step
+    def shared():
+        return list(range(1000))
+
+    @step(takes={"number": "raw"})
+    def pid(number: Each):
+        return os.getpid()
+
+    @step(takes={"number": "raw"})
+    def told(number: Each, shared, rng_seed):
+        print("element", number)
+        if number == 5:
+            shared.append("changed")
+        return {"text": f"{number} of {len(shared)}", "seed": rng_seed, "large": bytes(10 * number)}
+
+    @step
+    def read(told: Each, pid: Each):
+        return told["text"], Path("data" + ".txt").read_text() if told["text"].startswith("7 ") else ""
+
+    def check_read(read: Each):
+        assert read
+
+    @step
+    def folders(read: Each, tmp_path):
+        (tmp_path / "one.txt").write_text(read[0])
+        return tmp_path / "one.txt"
+
+    @pipeline
+    def last(folders, read):
+        return folders[7].read_text(), read[7]
+"""
+
+
+@pytest.mark.parametrize("enable_cache", [None, False])
+def test_elements_run_in_workers_as_they_do_inline(stepcache_project: Project, enable_cache: bool | None) -> None:
+    stepcache_project.write("pipeline_x.py", ELEMENTS)
+    stepcache_project.write("data.txt", "seen")
+    inline = stepcache.run(enable_cache=False)
+    run = stepcache.run(workers=2, enable_cache=enable_cache)
+    assert run.exit_code == 0, run.nodes
+    assert os.getpid() not in run["pid"]
+    told = ("kind", "outcome", "elements", "digest")
+    for one, other in zip(run.nodes, inline.nodes, strict=True):
+        if one["id"] != "pipeline_x.py::pid":
+            assert [one[each] for each in told] == [other[each] for each in told]
+    assert run["last"] == ("7 of 1000", ("7 of 1000", "seen"))
+    if enable_cache is None:
+        assert set(stepcache_project.run().outcomes.values()) == {"cached"}
+        stepcache_project.write("data.txt", "changed")
+        again = stepcache.run(workers=2)
+        ran = [row for row in again.nodes if row["elements"] and row["outcome"] != "cached"]
+        assert {row["id"].partition("::")[2] for row in ran} == {"read", "check_read", "folders"}
+        assert all(row["elements"] == {"cached": 299, "ran": 1, "failed": 0} for row in ran)
+        assert again["last"][1][1] == "changed"
+
+
+def test_elements_that_fail_in_workers_are_told_in_their_order(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        import time
+        from stepcache import Each, skip, step
+
+        class Odd(Exception):
+            def __init__(self, one, two): ...
+
+        @step
+        def raw():
+            return [9, 0, 5, 1, 0, 3]
+
+        @step(takes={"number": "raw"})
+        def part(number: Each):
+            time.sleep(number / 20)
+            if number == 5:
+                skip("five")
+            if number:
+                print("before", number)
+                raise (KeyError if number == 1 else Odd)("a", number)
+            return number
+        """,
+    )
+    inline, pooled = stepcache_project.run(), stepcache_project.run("-n", "2", "--cache-refresh")
+    assert [row["elements"] for row in inline.nodes] == [row["elements"] for row in pooled.nodes]
+    for result in (inline, pooled):
+        told = [line for line in result.lines if line.startswith(("element ", "before "))]
+        assert told == ["element 0:", "element 3:", "element 5:", "before 9", "before 1", "before 3"]
+    assert inline.nodes[1]["error"] == pooled.nodes[1]["error"]
+
+
+def test_a_failure_elsewhere_stops_the_handing_out_of_elements_and_keeps_what_ran(stepcache_project: Project) -> None:
+    log = stepcache_project.path.parent / "log"
+    stepcache_project.configure(f'observe_ignore = ["file:{log}"]')
+    stepcache_project.write(
+        "pipeline_x.py",
+        f"""
+        import os, time
+        from stepcache import Each, step
+
+        @step
+        def raw():
+            return list(range(40))
+
+        @step
+        def bad(raw):
+            while not os.path.exists({str(log)!r}):
+                time.sleep(0.02)
+            raise ValueError
+
+        @step(takes={{"number": "raw"}})
+        def part(number: Each):
+            open({str(log)!r}, "a").close()
+            time.sleep(0.2)
+            return number
+        """,
+    )
+    result = stepcache_project.run("-n", "2", "-x")
+    assert result.outcomes == {
+        f"pipeline_x.py::{n}": o for n, o in (("raw", "ran"), ("part", "skipped"), ("bad", "failed"))
+    }
+    again = stepcache_project.run("pipeline_x.py::part")
+    elements = again.nodes[1]["elements"]
+    assert elements["ran"] + elements["cached"] == 40
+    assert elements["cached"] > 0, "what had run before the stop was kept"
+
+
+def test_elements_that_cannot_cross_run_in_the_process_of_the_run(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        from stepcache import Each, step
+
+        @step
+        def raw():
+            return [1, 2, 3]
+
+        @step(takes={"number": "raw"})
+        def live(number: Each):
+            return lambda: number
+
+        @step(takes={"one": "live"})
+        def called(one: Each):
+            return one()
+
+        @step
+        def whole(live):
+            return [each() for each in live]
+        """,
+    )
+    run = stepcache.run(workers=2)
+    assert run["whole"] == [1, 2, 3]
 
 
 def test_slots_keep_nodes_that_take_the_same_thing_apart(stepcache_project: Project) -> None:
@@ -527,3 +684,36 @@ def test_slots_keep_nodes_that_take_the_same_thing_apart(stepcache_project: Proj
     run = stepcache.run(params={"part.wait": 4.0})
     assert any(run["part"].values())
     assert run["greedy"] == 0
+
+
+def test_batches_of_elements_take_slots_as_nodes_do(stepcache_project: Project) -> None:
+    folder = stepcache_project.path.parent / "held"
+    folder.mkdir()
+    stepcache_project.configure(f'observe_ignore = ["file:{folder}", "file:{folder}/*"]')
+    stepcache_project.write(
+        "pipeline_x.py",
+        f"""
+        import os, time
+        from stepcache import Each, step
+
+        @step
+        def raw():
+            return list(range(4))
+
+        @step(takes={{"number": "raw"}}, slots={{"gpu": 1}})
+        def part(number: Each, wait=0.1):
+            path = f"{folder}/{{number}}"
+            with open(path, "x"):
+                until = time.monotonic() + wait
+            try:
+                while len(os.listdir("{folder}")) == 1 and time.monotonic() < until:
+                    time.sleep(0.01)
+                return len(os.listdir("{folder}")) - 1
+            finally:
+                time.sleep(0.1)
+                os.unlink(path)
+        """,
+    )
+    assert stepcache.run(workers=2)["part"] == [0, 0, 0, 0]
+    assert stepcache_project.run("-n", "2", "--slots", "gpu=2", "-P", "part.wait=4").exit_code == 0
+    assert any(stepcache.run(params={"part.wait": 4.0})["part"])
