@@ -5,11 +5,9 @@ options → configuration → plugins → store (opening) → collection → gra
 
 from __future__ import annotations
 
-import gc
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -22,6 +20,7 @@ from stepcache.execution.debugging import Debugger
 from stepcache.execution.engine import Engine
 from stepcache.execution.schedule import Limits, Schedule
 from stepcache.executors import open_executor
+from stepcache.garbage import growing, grown
 from stepcache.model import ExitCode, NodeReport, RunReport
 from stepcache.opening import open_session
 from stepcache.outcome import describer, exit_code_of, record, report_of
@@ -34,34 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Session", "collect", "describer", "execute", "open_session", "remake"]
 
 
-@contextmanager
-def _growing() -> Iterator[None]:
-    """While open, Python does not look for garbage: much is made, all of it is kept, and each look costs more."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@contextmanager
-def _grown() -> Iterator[None]:
-    """While open, Python looks for garbage among what is made from now on, and not in what there is already."""
-    if gc.get_freeze_count():  # somebody else's
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
 def collect(session: Session) -> None:
     """Import what was asked for, and bind it."""
-    with _growing():
+    with growing():
         _collect(session)
 
 
@@ -124,7 +98,7 @@ def execute(session: Session) -> RunReport:
     )
     interrupted = False
     try:
-        with _grown(), capture.open(), debugger.ready():
+        with grown(), capture.open(), debugger.ready():
             try:
                 schedule.go()
             finally:

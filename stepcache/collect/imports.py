@@ -32,6 +32,8 @@ def statements(source: bytes) -> tuple[tuple[int, str, tuple[str, ...], int], ..
 
 def replaced_definitions(loaded: Loaded, module: ModuleType) -> Iterator[tuple[Definition, Definition]]:
     """Definitions that a module imports, each with the other one that has its name in the module by now."""
+    if not loaded.rebinds:
+        return
     try:
         body = ast.parse(loaded.source).body
     except (SyntaxError, ValueError):

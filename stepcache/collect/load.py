@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from attrs import define
 
 from stepcache import api
+from stepcache.collect.bytecode import rebinds
 from stepcache.errors import CollectionFailed
 from stepcache.model import Definition
 
@@ -46,6 +47,8 @@ class Loaded:
     """The file was so new when it was read that a later write may have left its stamp as it was."""
     made: tuple[Definition, ...] = ()
     """The definitions that its import made."""
+    rebinds: bool = True
+    """May a name of it be bound more than once while it is imported?"""
 
 
 class Loader(SourceFileLoader):
@@ -67,7 +70,9 @@ class Loader(SourceFileLoader):
         source = self.get_data(self.path)
         self._modules.note(fullname, self.path, source)
         # With its asserts under `python -O` too: a check that asserts nothing would pass.
-        return compile(source, self.path, "exec", dont_inherit=True, optimize=0)
+        code = compile(source, self.path, "exec", dont_inherit=True, optimize=0)
+        self._modules.loaded[fullname].rebinds = rebinds(code, source)
+        return code
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module, with its reads watched."""

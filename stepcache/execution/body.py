@@ -20,7 +20,7 @@ from stepcache.execution.resources import Resources
 from stepcache.execution.returned import held, stored, streamed
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight, Watching
-from stepcache.execution.values import Inputs
+from stepcache.execution.values import Inputs, Product
 from stepcache.execution.work import Done, Ended, Work
 from stepcache.model import Failure, Node, Observation, Output, Value, class_name
 from stepcache.store.content import Content
@@ -123,16 +123,18 @@ class Bodies:
         wrong_end = self.tear_down()
         if wrong_end is not None:
             return self.failed(work, wrong_end, seconds)
-        told = Done(work.id, "ran", None, seconds, seen, standing, self.capture.take())
-        if node.kind == "check":
-            return told
-        try:
-            return evolve(told, product=stored(result, node, work.keeps and not seen.changed, built_in.tmp, self.shelf))
-        except Unstorable as error:
-            return evolve(told, product=held(result, node), unstorable=str(error))
-        except WrongReturn as error:
-            failure = self.told(error, told.output)
-            return Done(work.id, "failed", seconds=seconds, output=told.output, failure=failure)
+        output = self.capture.take()
+        product: Product | None = None
+        unstorable = ""
+        if node.kind != "check":
+            try:
+                product = stored(result, node, work.keeps and not seen.changed, built_in.tmp, self.shelf)
+            except Unstorable as error:
+                product, unstorable = held(result, node), str(error)
+            except WrongReturn as error:
+                failure = self.told(error, output)
+                return Done(work.id, "failed", seconds=seconds, output=output, failure=failure)
+        return Done(work.id, "ran", product, seconds, seen, standing, output, unstorable=unstorable)
 
     def _called(self, work: Work, built_in: BuiltIns) -> tuple[Any, float, Watching]:
         """What the body gives, how long that took, and what was seen meanwhile."""

@@ -9,6 +9,7 @@ from attrs import define, field
 from stepcache.execution.batch import run_work
 from stepcache.execution.body import Bodies
 from stepcache.execution.work import Done, Work
+from stepcache.garbage import growing
 from stepcache.model import Node
 
 
@@ -29,7 +30,8 @@ class Inline:
         """Run the body."""
         if not self._settled:
             self._settled = True
-            self.before_first()
+            with growing():
+                self.before_first()
         self._done.append(run_work(work, self.bodies))
 
     def finished(self, wait: bool) -> list[Done]:

@@ -18,6 +18,7 @@ from stepcache.execution.mapped import Mapped
 from stepcache.execution.work import Done, Executor, Work
 from stepcache.model import Failure, Hit, Miss, Node, NodeReport, Reason
 
+_REFRESHED = (Reason("refresh"),)
 # Outcomes after which the node has a value to hand on, or has let pass what it gates.
 DONE = ("cached", "ran", "given", "passed", "warned")
 
@@ -142,9 +143,9 @@ class Schedule:
         else:
             self._queue.append((node, found))
 
-    def _before(self, node: Node) -> Iterator[str]:
-        yield from self.engine.graph.gates.get(node.id, ())
-        yield from node.upstream
+    def _before(self, node: Node) -> tuple[str, ...]:
+        gates = self.engine.graph.gates.get(node.id)
+        return (*gates, *node.upstream) if gates else node.upstream
 
     def _decided(self, node: Node) -> NodeReport | Miss:
         if self.stopped:
@@ -257,7 +258,7 @@ class Schedule:
             return
         claim = None
         store = self.engine.shelf.store
-        if store is not None and miss.reasons != (Reason("refresh"),) and self.engine.keeps(node):
+        if store is not None and miss.reasons != _REFRESHED and self.engine.keeps(node):
             if miss.key in self._keys:
                 self._parked.setdefault(self._keys[miss.key], []).append(node)
                 return

@@ -50,10 +50,11 @@ class Request:
     definition: Definition
     scope: Scope
     under: Under | None = None
+    wanted: Wanted = field(init=False)
+    """What tells requests apart."""
 
-    @property
-    def wanted(self) -> Wanted:
-        """What tells requests apart."""
+    @wanted.default
+    def _wanted(self) -> Wanted:
         return (identity(self.definition), self.scope.file, self.under.id if self.under else "")
 
 

@@ -37,6 +37,9 @@ class Seen:
     changed: tuple[str, ...] = ()
 
 
+_NOTHING = Seen(())
+
+
 @frozen
 class Context:
     """What a step's code says about what it reads."""
@@ -54,6 +57,8 @@ class Context:
 
 def conclude(events: list[Event], look: Look, rules: Rules, context: Context) -> Seen:
     """The observations, notices and changed inputs that *events* come to."""
+    if not (events or context.literals or context.settings or context.ambient):
+        return _NOTHING
     conclusion = _Conclusion(events, look, rules, context)
     for event in events:
         getattr(conclusion, "on_" + event.kind.replace("-", "_"))(event)

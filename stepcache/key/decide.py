@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 from stepcache.digest import FORMAT, digest, digest_all
 from stepcache.model import Decision, Hit, Ingredient, Miss, Observation, Reason, ReasonKind, Trace
@@ -18,8 +19,19 @@ def key_of(ingredients: Iterable[Ingredient], code: str) -> str:
     Ingredients of kind "code" name single definitions by their files, for explanations; they are in *code* without
     those names, so that a renamed file keeps its hits.
     """
-    lines = sorted(digest("ingredient", i.kind, i.name, i.digest) for i in ingredients if i.kind != "code")
+    lines = sorted(_line(i) for i in ingredients if i.kind != "code")
     return digest_all(f"key {FORMAT}", [code, *lines])
+
+
+def _line(one: Ingredient) -> str:
+    if one.kind in ("python", "package"):  # those of most nodes are the same
+        return _known_line(one.kind, one.name, one.digest)
+    return digest("ingredient", one.kind, one.name, one.digest)
+
+
+@lru_cache(maxsize=1024)
+def _known_line(kind: str, name: str, content: str) -> str:
+    return digest("ingredient", kind, name, content)
 
 
 def decide(

@@ -106,8 +106,10 @@ def recipe(
         if need.parameter not in ignored:
             found.extend(_inputs(need, "", around))
             found.extend(_resource(need, resources, around))
-    built_in = digest("built-in", node.name, node.variant or "", _all(settings))
-    found += [Ingredient("setting", name, built_in) for name in node.builtins if name not in FOLDERS]
+    telling = [name for name in node.builtins if name not in FOLDERS]
+    if telling:
+        built_in = digest("built-in", node.name, node.variant or "", _all(settings))
+        found += [Ingredient("setting", name, built_in) for name in telling]
     every = (reach, *classes)
     found.extend(i for each in every for i in each.ingredients)
     unique = tuple(dict.fromkeys(found))

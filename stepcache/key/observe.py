@@ -9,7 +9,9 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import Token
+from typing import Any
 
 from stepcache.key import listen, native
 from stepcache.key.callers import Callers
@@ -36,11 +38,9 @@ class Observer:
         self._callers = Callers(is_project)
         self._files = files or FileDigests()
 
-    @contextmanager
-    def watch(self) -> Iterator[Watch]:
+    def watch(self) -> AbstractContextManager[Watch]:
         """Watches what runs in this block, in the threads that it starts and the children that it forks."""
-        with _listening(Watch(self._callers, self._files)) as watch:
-            yield watch
+        return _Listening(Watch(self._callers, self._files))
 
     @contextmanager
     def watch_import(self, module: str = "") -> Iterator[Watch]:
@@ -53,7 +53,7 @@ class Observer:
         watch.imported_for = self._importers()
         for importer in watch.imported_for:
             importer.imported(module)
-        with _listening(watch):
+        with _Listening(watch):
             yield watch
 
     def _importers(self) -> tuple[Watch, ...]:
@@ -66,16 +66,23 @@ class Observer:
     paused = staticmethod(paused)
 
 
-@contextmanager
-def _listening(watch: Watch) -> Iterator[Watch]:
-    """Has *watch* hear of what happens in this block."""
-    _open(watch)
-    token = current_watch.set(watch)
-    try:
-        yield watch
-    finally:
-        current_watch.reset(token)
-        _close(watch)
+class _Listening:
+    """Has a watch hear of what happens in this block."""
+
+    __slots__ = ("_token", "_watch")
+    _token: Token[Any]
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def __enter__(self) -> Watch:
+        _open(self._watch)
+        self._token = current_watch.set(self._watch)
+        return self._watch
+
+    def __exit__(self, *raised: object) -> None:
+        current_watch.reset(self._token)
+        _close(self._watch)
 
 
 def _open(watch: Watch) -> None:

@@ -62,7 +62,11 @@ def analyse(text: bytes, filename: str) -> SourceTable:
 
 
 def _table(tree: ast.Module, source: str) -> SourceTable:
-    return _ModuleWalk().table(tree, source)
+    walk = _ModuleWalk()
+    try:
+        return walk.table(tree, source)
+    finally:
+        del walk.walker  # which refers to it: all that was noted goes now, and not when garbage is looked for
 
 
 class _ModuleWalk:

@@ -167,8 +167,16 @@ class Spaces:
             full = space.absolute(module, level)
             if not full or self.modules.kind(full.split(".")[0]) not in ("project", "missing"):
                 continue
-            found += [*_parents(full), full, *(f"{full}.{name}" for name in names)]
+            found += [*_parents(full), full, *self._inner(full, names)]
         return [name for name in found if self.modules.kind(name) == "project" and self.static(name) is not None]
+
+    def _inner(self, module: str, names: tuple[str, ...]) -> list[str]:
+        """Those of *names*, taken of a module, that may be modules in it."""
+        inner = [f"{module}.{name}" for name in names]
+        place = self.modules.find(module)
+        if place is None or place.folders:
+            return inner
+        return [name for name in inner if name in sys.modules]  # a file holds none but what is put there
 
     def closure(self, module: str) -> list[str]:
         """*module* and the project modules that its import imports, directly or not, nearest first."""

@@ -18,6 +18,7 @@ from stepcache.store.rows import opened, sealed
 if TYPE_CHECKING:
     from stepcache.model import Ingredient, Trace
     from stepcache.store.batch import EntryName
+    from stepcache.store.database import Row
     from stepcache.store.ledger import Ledger
     from stepcache.store.settings import Trouble
     from stepcache.store.values import Values
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # Longer documents are packed; zstd is not imported for the others.
 _LONG = 4096
 _RECENT_SECONDS = 3600
+_FEW = 100
 
 
 class Traces:
@@ -38,6 +40,8 @@ class Traces:
         self.hidden: set[EntryName] = set()
         self._latest: dict[str, EntryName] = {}
         self._troubles: dict[str, Trouble] = {}
+        self._asked = 0
+        self._records: dict[bytes, Row] | None = None
 
     # --- finding
 
@@ -177,13 +181,23 @@ class Traces:
 
     def _is_recent(self, node: str, entry: EntryName) -> bool:
         """Whether *entry* is what this root used last for *node*, not long ago."""
-        for key, variant, used, seal in self._ledger.rows(
-            "SELECT key, variant, used, seal FROM records WHERE project = ? AND node = ? ORDER BY id DESC LIMIT 1",
-            (self.project, _node_bytes(node)),
-        ):
-            same = (key, variant) == entry and seal == self._record_seal(node, entry)
-            return same and isinstance(used, int) and abs(time.time() - used) < _RECENT_SECONDS
-        return False
+        row = self._last_record(_node_bytes(node))
+        if row is None:
+            return False
+        key, variant, used, seal = row
+        same = (key, variant) == entry and seal == self._record_seal(node, entry)
+        return same and isinstance(used, int) and abs(time.time() - used) < _RECENT_SECONDS
+
+    def _last_record(self, node: bytes) -> Row | None:
+        """What the database says this root used last for *node*: who asks for many is told of all at once."""
+        select = "SELECT key, variant, used, seal, node FROM records WHERE project = ?"
+        if self._asked < _FEW:
+            self._asked += 1
+            found = self._ledger.rows(f"{select} AND node = ? ORDER BY id DESC LIMIT 1", (self.project, node))
+            return found[0][:4] if found else None
+        if self._records is None:
+            self._records = {row[4]: row[:4] for row in self._ledger.rows(f"{select} ORDER BY id", (self.project,))}
+        return self._records.get(node)
 
     def name(self, trace: Trace) -> EntryName:
         """What tells *trace* from others under its key: what its run was seen to read."""
@@ -214,6 +228,7 @@ class Traces:
 
     def forget(self, nodes: set[str] | None) -> None:
         """Look for what this root used last in the database again."""
+        self._records = None
         for node in list(self._latest) if nodes is None else nodes:
             self._latest.pop(node, None)
 
