@@ -27,11 +27,11 @@ from stepcache.outcome import last_run
 from stepcache.state import Offer, Session
 
 
-def asked_files(session: Session) -> list[Asked]:
-    """The files that were asked for: by arguments, by `pipelinepaths`, or the working directory."""
+def asked_files(session: Session) -> tuple[list[Asked], dict[str, OSError]]:
+    """The files that were asked for: by arguments, by `pipelinepaths`, or the working directory; see `discover`."""
     target = session.call.target
     if target is not None:
-        return [Asked(notebook(session) or target.definition.source.path, (target.definition.name,))]
+        return [Asked(notebook(session) or target.definition.source.path, (target.definition.name,))], {}
     configuration, options = session.configuration, session.options
     rules = file_rules(configuration, _ignored(session))
     if options.args:

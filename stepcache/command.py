@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TextIO
 
 from attrs import astuple
@@ -20,8 +19,8 @@ from stepcache.builtin import BUILT_IN, terminal_report
 from stepcache.errors import CollectionFailed, StepcacheError, UsageError
 from stepcache.execution.mapper import elements_id
 from stepcache.model import ExitCode, RunReport
-from stepcache.opening import configure
-from stepcache.plugins import installed_version
+from stepcache.opening import configure, working_directory
+from stepcache.plugins import hook_that_raised, installed_version
 from stepcache.report import (
     EntryLine,
     HeaderFacts,
@@ -36,7 +35,7 @@ from stepcache.report import (
     total_line,
     verified_lines,
 )
-from stepcache.report.outlet import Outlet
+from stepcache.report.outlet import Outlet, complain
 from stepcache.report.terminal import Terminal
 from stepcache.session import Call, Session, collect, execute, open_session
 from stepcache.stamp import Asked
@@ -44,25 +43,28 @@ from stepcache.watched import VARIABLE, tell
 
 
 def command(arguments: tuple[str, ...], plugins: tuple[object, ...], asked: Asked | None) -> int:
-    """Do what *arguments* say; the exit status."""
+    """Do what *arguments* say; the exit status. Raises `KeyboardInterrupt`."""
     choice, _, told = os.environ.pop(VARIABLE, "").partition(" ")
     call = Call((choice, *arguments) if told else arguments, plugins=plugins, asked=asked)
     try:
         return int(_command(call, told))
-    except KeyboardInterrupt:
-        sys.stderr.write("\n! interrupted !\n")
-        return ExitCode.INTERRUPTED
     except CollectionFailed as error:
-        sys.stderr.write(f"ERROR: {error}\n")
+        complain(f"ERROR: {error}\n")
         return ExitCode.INTERRUPTED
     except StepcacheError as error:
-        sys.stderr.write(f"ERROR: {error}\n")
+        complain(f"ERROR: {error}\n")
         return ExitCode.USAGE
     except BrokenPipeError:  # cut short: what was not told may have failed
         return ExitCode.FAILED
-    except Exception:  # noqa: BLE001 - nothing of ours may end in Python's own traceback without being named as ours
-        sys.stderr.write("INTERNALERROR> " + traceback.format_exc().replace("\n", "\nINTERNALERROR> ").rstrip("> "))
-        sys.stderr.write("\nThis is a fault of stepcache, not of your pipeline: please report it.\n")
+    except Exception as error:  # noqa: BLE001 - nothing of ours may end in Python's own traceback without being named
+        told = traceback.format_exc().rstrip("\n").replace("\n", "\nINTERNALERROR> ")
+        hook = hook_that_raised(error)
+        whose = (
+            f"a hook of a plugin or stepconf.py: {hook}"
+            if hook
+            else "stepcache, not of your pipeline: please report it"
+        )
+        complain(f"INTERNALERROR> {told}\nThis is a fault of {whose}.\n")
         return ExitCode.INTERNAL
 
 
@@ -72,7 +74,7 @@ def _command(call: Call, told: str) -> int:
         each in ("-V", "--version") for each in call.arguments
     ):
         return _help(call)
-    session = open_session(call, os.environ, Path.cwd())
+    session = open_session(call, os.environ, working_directory())
     try:
         if not (session.options.watch and not told):
             return _once(session, told)
@@ -94,7 +96,7 @@ def _once(session: Session, told: str) -> int:
 
 
 def _help(call: Call) -> int:
-    options, _, plugins = configure(call, os.environ, Path.cwd())
+    options, _, plugins = configure(call, os.environ, working_directory())
     if options.version:
         _say(f"stepcache {__version__}")
         return ExitCode.OK

@@ -311,10 +311,11 @@ class Definition:
 
 @frozen
 class Problem:
-    """A collection error: what is wrong, with its file and line, and what to do."""
+    """A collection error: what is wrong, with its file and line, and what to do; and what the file had printed."""
 
     id: str
     message: str
+    output: Output = Output()
 
 
 # --- the graph ----------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""Node ids: `path/pipeline_x.py::name@PIPELINE[variant]`, the path relative to the root, with `/`."""
+"""Names: node ids, `path/pipeline_x.py::name@PIPELINE[variant]` with the path relative to the root, and modules that
+go by their path, `//path/pipeline_x`."""
 
 from __future__ import annotations
 
@@ -31,3 +32,24 @@ def split_argument(argument: str) -> tuple[str, str | None]:
     """A command-line argument as (path, selector); the selector is None for a bare path."""
     path, found, selector = argument.partition("::")
     return path, selector if found else None
+
+
+_BY_PATH = "//"
+
+
+def goes_by_path(module: str) -> bool:
+    """Is it the name of a module that goes by its path?"""
+    return module.startswith(_BY_PATH)
+
+
+def module_by_path(stem: str) -> str:
+    """The name of the module whose file, without its suffix, is *stem*.
+
+    It has no dots: Python would look for a package in front of one.
+    """
+    return _BY_PATH + stem.replace("%", "%25").replace(".", "%2E")
+
+
+def path_of_module(module: str) -> str:
+    """The stem that `module_by_path` was given."""
+    return module.removeprefix(_BY_PATH).replace("%2E", ".").replace("%25", "%")

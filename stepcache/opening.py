@@ -24,6 +24,7 @@ from stepcache.config import (
     read_configuration,
 )
 from stepcache.digest import digest
+from stepcache.errors import UsageError
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
 from stepcache.key.files import FileDigests
@@ -35,6 +36,14 @@ from stepcache.project import project_of
 from stepcache.state import Call, Session
 from stepcache.store import Codecs, Packer, Refused, Scratch, Store, StoreSettings, load_seal, open_store
 from stepcache.store.seal import NoSeal
+
+
+def working_directory() -> Path:
+    """The working directory. Raises `UsageError` where it is gone."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory is gone: change to one that is there") from None
 
 
 def configure(call: Call, environ: Mapping[str, str], cwd: Path) -> tuple[Options, Configuration, Plugins]:

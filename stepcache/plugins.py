@@ -27,6 +27,22 @@ _TOO_LATE = {
 }
 
 
+def hook_that_raised(error: BaseException) -> str | None:
+    """The plugin's function that raised *error*, with its place; None where it was raised by stepcache itself."""
+    ours, theirs = (os.path.dirname(os.path.abspath(str(each.__file__))) + os.sep for each in (hookspecs, pluggy))
+    traceback, caller = error.__traceback__, ""
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if caller.startswith(theirs) and code.co_name.startswith("stepcache_"):
+            return (
+                None
+                if code.co_filename.startswith(ours)
+                else f"{code.co_filename}:{code.co_firstlineno}: {code.co_name}"
+            )
+        traceback, caller = traceback.tb_next, code.co_filename
+    return None
+
+
 class _Manager(pluggy.PluginManager):
     """pluggy's, for which a function with the name of a hook is one, marked or not, as in pytest."""
 

@@ -76,7 +76,7 @@ class Checks(pytest.File):
         """Bind them as the run did, and give them what it gave them."""
         session = open_session(Call(tuple(self._request["arguments"])), os.environ, Path.cwd())
         session.project.loaded.rewriter = rewriter()
-        collect(session)
+        collect(session, caught=False)
         engine = Engine(session.graph, session.policy, session.shelf, session.sight)
         bodies = Bodies(session.shelf, session.sight, Capture("no", None), lambda error: Failure("", "", "", error))
         for check, inputs in self._request["checks"].items():

@@ -16,6 +16,7 @@ from stepcache.api import Defined
 from stepcache.errors import CollectionFailed, NotCached, StepFailed, UsageError, ValueGone
 from stepcache.execution.values import Variants
 from stepcache.model import ExitCode, Node, NodeReport, RunReport, Value
+from stepcache.opening import working_directory
 from stepcache.report import json_report
 from stepcache.session import Call, Session, collect, execute, open_session, remake
 from stepcache.store import Stream
@@ -245,7 +246,7 @@ def run_target(
 
 
 def _run(call: Call, check: bool) -> Run:
-    session = open_session(call, os.environ, Path.cwd())
+    session = open_session(call, os.environ, working_directory())
     found = None
     try:
         collect(session)
@@ -272,7 +273,7 @@ def load(node_id: str, params: Mapping[str, object] | None = None, cache_dir: st
     Raises `NotCached` where there is none.
     """
     arguments = [node_id, "--fail-on-miss", "--no-checks", *_cache_arguments(None, cache_dir)]
-    session = open_session(Call(tuple(arguments), _named("params", params)), os.environ, Path.cwd())
+    session = open_session(Call(tuple(arguments), _named("params", params)), os.environ, working_directory())
     owner = _Owner()
     weakref.finalize(owner, session.close)  # streams among the values are read when they are gone through
     collect(session)

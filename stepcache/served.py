@@ -255,7 +255,7 @@ def serve(asked: Call, folder: Path, rewriter: Executes | None = None) -> Served
     session = open_session(asked, os.environ, folder)
     try:
         session.project.loaded.rewriter = rewriter
-        collect(session)
+        collect(session, caught=False)
         if session.collection.problems:
             raise CollectionFailed("\n".join(problem.message for problem in session.collection.problems))
     except BaseException:

@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from attrs import evolve
 
 from stepcache.binding import asked_files, file_rules, graph_of, notebook, offered, refuse_unknown_marks, scopes_of
 from stepcache.collect.collection import Collector
 from stepcache.collect.discover import is_pipeline_file
 from stepcache.errors import UsageError
-from stepcache.execution.capture import Capture, LiveLog, add_warning_filter
+from stepcache.execution.capture import Capture, LiveLog, Mode, add_warning_filter
 from stepcache.execution.debugging import Debugger
 from stepcache.execution.engine import Engine
 from stepcache.execution.schedule import Limits, Schedule
 from stepcache.executors import open_executor
 from stepcache.garbage import growing, grown
-from stepcache.model import ExitCode, NodeReport, RunReport
+from stepcache.model import ExitCode, NodeReport, Output, RunReport
 from stepcache.opening import open_session
 from stepcache.outcome import describer, exit_code_of, record, report_of
 from stepcache.saving import save, saves_of
@@ -33,20 +37,43 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Session", "collect", "describer", "execute", "open_session", "remake"]
 
 
-def collect(session: Session) -> None:
-    """Import what was asked for, and bind it."""
+# What importing brings about in modules that are not the project's.
+_OF_IMPORTING = (ImportWarning, ResourceWarning)
+
+
+def collect(session: Session, *, caught: bool = True) -> None:
+    """Import what was asked for, and bind it. What is printed and warned meanwhile is *caught*, or goes its way."""
     with growing():
-        _collect(session)
+        if not caught:
+            _collect(session, Output)
+            return
+        options = session.options
+        # In memory, what a file takes hold of while it is imported (`from sys import stdout`) would be lost later.
+        mode: Mode = "fd" if options.capture == "fd" else "no"
+        filters = (*session.configuration.filterwarnings, *options.warnings)
+        known = [each for each in filters if _is_filter(each)]
+        capture = Capture(mode, None, known, ignored=_OF_IMPORTING)
+        with capture.open(), Debugger(capture, session.plugins.hook.stepcache_debugger_opened).ready():
+            _collect(session, partial(_printed, session, capture))
+            _printed(session, capture)
 
 
-def _collect(session: Session) -> None:
-    asked = asked_files(session)
+def _printed(session: Session, capture: Capture) -> Output:
+    """What was caught since the last time. Warnings are told with the run's."""
+    output = capture.take()
+    capture.resume()
+    session.warnings.extend(output.warnings)
+    return evolve(output, warnings=())
+
+
+def _collect(session: Session, printed: Callable[[], Output]) -> None:
+    asked, unreadable = asked_files(session)
     rules = file_rules(session.configuration)
-    collector = Collector(session.project.loaded, lambda path: is_pipeline_file(os.path.basename(path), rules))
+    collector = Collector(session.project.loaded, lambda path: is_pipeline_file(os.path.basename(path), rules), printed)
     main = notebook(session)
     if main is not None:
         session.sight.forget(["__main__"])  # any cell may have set its variables since the last run
-    session.collection = collector.collect(asked, offered(session), main)
+    session.collection = collector.collect(asked, unreadable, offered(session), main)
     for module in collector.stepconfs():
         session.plugins.add_stepconf(module)
         _add_codecs(session, module)
@@ -134,14 +161,22 @@ def _live_log(session: Session) -> LiveLog | None:
 
 
 def _refuse_wrong_filters(filters: Sequence[str]) -> None:
-    import warnings
-
     with warnings.catch_warnings():
         for each in filters:
             try:
                 add_warning_filter(each)
             except ValueError as error:
                 raise UsageError(str(error)) from error
+
+
+def _is_filter(text: str) -> bool:
+    """Is it one already? The category may be one that the project defines."""
+    with warnings.catch_warnings():
+        try:
+            add_warning_filter(text)
+        except ValueError:
+            return False
+    return True
 
 
 def remake(session: Session, node_id: str) -> NodeReport:

@@ -37,6 +37,20 @@ def import_problem(path: str, shown: str, root: str, error: BaseException) -> Pr
     return Problem(shown, "\n".join(lines))
 
 
+def unreadable_problem(folder: str, root: str, error: OSError) -> Problem:
+    """A folder that could not be looked into."""
+    shown = portable_name(root, folder, folder)
+    return Problem(
+        shown,
+        f"{shown}: cannot be looked into: {error.strerror}\n  make the folder readable, or pass it over: --ignore",
+    )
+
+
+def parting_problem(shown: str) -> Problem:
+    """A file whose nodes could not be named."""
+    return Problem(shown, f"{shown}: '::' parts a file from a node in a node id: rename the file, or its folder")
+
+
 def assertless_problem(check: Definition) -> Problem:
     """A check that would pass whatever its values are."""
     return Problem(

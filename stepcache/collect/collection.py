@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 
 from attrs import define, evolve, field
 
 from stepcache.collect.again import forget_changed
-from stepcache.collect.broken import assertless_problem, import_problem
+from stepcache.collect.broken import assertless_problem, import_problem, parting_problem, unreadable_problem
 from stepcache.collect.discover import STEPCONF, Asked, stepconf_chain
 from stepcache.collect.harvest import Level, harvest, placed, portable_name, replaced_problems, signature_problems
 from stepcache.collect.imports import hidden_siblings, replaced_definitions
 from stepcache.collect.load import ProjectModules, has_asserts, look_anew, same_file
-from stepcache.model import Definition, Problem, Source
+from stepcache.model import Definition, Output, Problem, Source
 
 
 @define
@@ -36,22 +36,35 @@ class Collection:
 class Collector:
     """Imports pipeline files and what belongs to them."""
 
-    def __init__(self, modules: ProjectModules, is_pipeline_file: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        modules: ProjectModules,
+        is_pipeline_file: Callable[[str], bool],
+        printed: Callable[[], Output] = Output,
+    ) -> None:
+        """*printed* gives what was printed since it was asked last."""
         self._modules = modules
         self._is_pipeline_file = is_pipeline_file
+        self._printed = printed
         self._collection = Collection()
         self._failed: set[str] = set()
         self._main: str | None = None
 
     def collect(
-        self, asked: Sequence[Asked], offered: Iterable[Definition] = (), main: str | None = None
+        self,
+        asked: Sequence[Asked],
+        unreadable: Mapping[str, OSError],
+        offered: Iterable[Definition] = (),
+        main: str | None = None,
     ) -> Collection:
         """Import the asked files with what belongs to them; *offered* are the steps of plugins.
 
-        *main* is the path that stands for `__main__` where that has no file, as in a notebook.
+        *unreadable* are folders in which there may be more. *main* is the path that stands for `__main__` where that
+        has no file, as in a notebook.
         """
         self._main = main
         found = self._collection
+        found.problems.extend(unreadable_problem(path, self._modules.root, error) for path, error in unreadable.items())
         own = {d.name: placed(d, self._modules.root) for d in offered}
         found.plugins = Level("", "", "", own)
         look_anew()
@@ -95,15 +108,17 @@ class Collector:
             return
         root = self._modules.root
         shown = portable_name(root, path, path)
-        problems = list(self._hidden(path, shown))
+        problems = [parting_problem(shown)] if "::" in shown else list(self._hidden(path, shown))
         module = None
         if not problems:
+            self._printed()
             try:
                 module = self._modules.load(path)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001 - the user's file may raise anything
-                problems = [*self._hidden(path, shown)] or [import_problem(path, shown, root, error)]
+                problem = evolve(import_problem(path, shown, root, error), output=self._printed())
+                problems = [*self._hidden(path, shown)] or [problem]
         if module is None:
             self._failed.add(path)
             self._collection.problems.extend(problems)

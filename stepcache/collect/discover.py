@@ -41,17 +41,18 @@ class Asked:
                 yield file
 
 
-def discover(arguments: Sequence[str], cwd: str, rules: Rules) -> list[Asked]:
+def discover(arguments: Sequence[str], cwd: str, rules: Rules) -> tuple[list[Asked], dict[str, OSError]]:
     """The files that *arguments* (files, directories, node ids; relative to *cwd*) name, in order, each once.
 
-    Raises `UsageError` with all that is wrong.
+    With them the folders that could not be looked into. Raises `UsageError` with all that is wrong.
     """
     selectors: dict[str, list[str] | None] = {}
     wrong: list[str] = []
+    unreadable: dict[str, OSError] = {}
     for argument in arguments:
         path, selector = split_argument(argument)
         try:
-            files = _files(argument, path, selector, cwd, rules)
+            files = _files(argument, path, selector, cwd, rules, unreadable)
         except UsageError as error:
             wrong.append(str(error))
             continue
@@ -63,10 +64,13 @@ def discover(arguments: Sequence[str], cwd: str, rules: Rules) -> list[Asked]:
                 wanted.append(selector)
     if wrong:
         raise UsageError("\n".join(wrong))
-    return [Asked(path, None if found is None else tuple(found)) for path, found in selectors.items()]
+    asked = [Asked(path, None if found is None else tuple(found)) for path, found in selectors.items()]
+    return asked, unreadable
 
 
-def _files(argument: str, path: str, selector: str | None, cwd: str, rules: Rules) -> list[str]:
+def _files(
+    argument: str, path: str, selector: str | None, cwd: str, rules: Rules, unreadable: dict[str, OSError]
+) -> list[str]:
     """The files that one argument means."""
     full = os.path.normpath(os.path.join(cwd, path))
     if not os.path.exists(full):
@@ -76,8 +80,9 @@ def _files(argument: str, path: str, selector: str | None, cwd: str, rules: Rule
         return [outside]
     if os.path.isdir(full):
         if selector is not None:
-            raise UsageError(f"{argument}: {path} is a directory: a node id starts with a file")
-        return list(walk(full, rules))
+            named = f"{path} is a directory" if path else "it names no file"
+            raise UsageError(f"{argument}: {named}: a node id starts with a file")
+        return list(walk(full, rules, unreadable))
     _refuse_no_pipeline(path, full)
     return [] if full in rules.ignored else [full]
 
@@ -98,20 +103,20 @@ def _refuse_no_pipeline(path: str, full: str) -> None:
         raise UsageError(f"{path} is no Python file: give a pipeline file, a directory or a node id")
 
 
-def walk(folder: str, rules: Rules) -> Iterator[str]:
-    """The pipeline files in and below *folder*, in the order of their names."""
-    for entry in _entries(folder, rules):
+def walk(folder: str, rules: Rules, unreadable: dict[str, OSError]) -> Iterator[str]:
+    """The pipeline files in and below *folder*, in the order of their names; what is unreadable is added to that."""
+    for entry in _entries(folder, rules, unreadable):
         if entry.is_dir():
             if not _passed_over(entry.name, entry.path, rules) and not entry.is_symlink():
-                yield from walk(entry.path, rules)
-        elif is_pipeline_file(entry.name, rules):
-            yield entry.path
+                yield from walk(entry.path, rules, unreadable)
+        elif is_pipeline_file(entry.name, rules) and (entry.is_file() or not os.path.exists(entry.path)):
+            yield entry.path  # a file, or a link to nowhere, which is told; no pipe, which would be waited for
 
 
 def searched(folder: str, rules: Rules) -> Iterator[tuple[str, bool]]:
     """The folders that `walk` looks into, each with True; with False those that are virtual environments."""
     yield folder, True
-    for entry in _entries(folder, rules):
+    for entry in _entries(folder, rules, {}):
         if not entry.is_dir() or entry.is_symlink() or _passed_over_by_name(entry.name, entry.path, rules):
             continue
         if _is_environment(entry.path):
@@ -120,13 +125,14 @@ def searched(folder: str, rules: Rules) -> Iterator[tuple[str, bool]]:
             yield from searched(entry.path, rules)
 
 
-def _entries(folder: str, rules: Rules) -> list[os.DirEntry[str]]:
-    """What lies in a folder, sorted by name, but for what `--ignore` names. Raises `UsageError`."""
+def _entries(folder: str, rules: Rules, unreadable: dict[str, OSError]) -> list[os.DirEntry[str]]:
+    """What lies in a folder, sorted by name, but for what `--ignore` names."""
     try:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if e.path not in rules.ignored), key=lambda entry: entry.name)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
+        unreadable[folder] = error
+        return []
 
 
 def is_pipeline_file(name: str, rules: Rules) -> bool:

@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 from stepcache import api
 from stepcache.collect.signatures import class_of, faults
 from stepcache.model import Definition, Problem, Source
+from stepcache.nodeid import goes_by_path, path_of_module
 
 # What a `check_*` can be: other callables of that name, such as a schema, are none.
 _FUNCTIONS = (FunctionType, partial, type(lru_cache(len)))
@@ -48,7 +49,7 @@ def portable_name(root: str, path: str, module: str) -> str:
     """The path relative to the root, with `/`; outside the root the dotted module name."""
     if path.startswith(root.rstrip(os.sep) + os.sep):
         return os.path.relpath(path, root).replace(os.sep, "/")
-    return module.removeprefix("//")
+    return path_of_module(module) if goes_by_path(module) else module
 
 
 def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition] = ()) -> tuple[Level, list[Problem]]:

@@ -24,6 +24,7 @@ from stepcache import api
 from stepcache.collect.bytecode import rebinds
 from stepcache.errors import CollectionFailed
 from stepcache.model import Definition
+from stepcache.nodeid import goes_by_path, module_by_path, path_of_module
 
 IsProject = Callable[[str], bool]
 WatchImport = Callable[[str], AbstractContextManager[Any]]
@@ -120,7 +121,7 @@ class Finder:
     ) -> ModuleSpec | None:
         """The spec that the other finders give, its loader ours where it is a project module's."""
         file = self.modules.files.get(name)
-        if file is None and name.startswith("//"):
+        if file is None and goes_by_path(name):
             file = self.modules.path_of(name)
         if file is not None:
             return spec_from_file_location(name, file, loader=Loader(name, file, self.modules))
@@ -198,26 +199,25 @@ class ProjectModules:
         if relative.startswith(".."):
             plain = os.path.basename(stem)
             spec = spec_of(plain)
-            return plain if spec is not None and spec.origin == path else "//" + stem
+            return plain if spec is not None and spec.origin == path else module_by_path(stem)
         parts = relative.split(os.sep)
         if any(not part.isidentifier() for part in parts):
-            return "//" + "/".join(parts)
+            return module_by_path("/".join(parts))
         if len(parts) > 1:
             top = os.path.join(self.root, parts[0])
             spec = spec_of(parts[0])
             places = list(spec.submodule_search_locations or ()) if spec is not None and not spec.origin else []
             if top not in places:
-                return "//" + "/".join(parts)
+                return module_by_path("/".join(parts))
         else:
             spec = spec_of(parts[0])
             if spec is not None and spec.origin != path:
-                return "//" + parts[0]
+                return module_by_path(parts[0])
         return ".".join(parts)
 
     def path_of(self, name: str) -> str | None:
         """The file of a module named by its path."""
-        rest = name[2:]
-        path = (rest if rest.startswith("/") else os.path.join(self.root, rest)) + ".py"
+        path = os.path.join(self.root, path_of_module(name)) + ".py"
         return path if os.path.isfile(path) else None
 
     def proper_name(self, path: str) -> str | None:
@@ -337,10 +337,13 @@ def spec_of(name: str) -> ModuleSpec | None:
 
 
 def package_name(path: str) -> tuple[str | None, str]:
-    """(full name, folder that the package lies in) of a file inside a package; (None, its folder) for another."""
+    """(full name, folder that the package lies in) of a file inside a package; (None, its folder) for another.
+
+    A name with a dot in it is none that a package could give to a module of its own.
+    """
     folder, base = os.path.split(path)
     parts = [os.path.splitext(base)[0]]
-    if not os.path.isfile(os.path.join(folder, "__init__.py")):
+    if "." in parts[0] or not os.path.isfile(os.path.join(folder, "__init__.py")):
         return None, folder
     while os.path.isfile(os.path.join(folder, "__init__.py")):
         folder, name = os.path.split(folder)

@@ -33,9 +33,8 @@ class LiveLog:
 class Capture:
     """Catches output while nodes run: at the file descriptors, at `sys.stdout` and `sys.stderr`, or not at all.
 
-    "own" is for a process whose descriptors are files of the run's already.
-
-    `terminal` is where the report goes: the standard output as it was before.
+    "own" is for a process whose descriptors are files of the run's already. *ignored* are kinds of warnings that are
+    left out if no filter asks for them.
     """
 
     def __init__(
@@ -44,11 +43,13 @@ class Capture:
         log_level: int | None,
         filters: Sequence[str] = (),
         live: LiveLog | None = None,
+        ignored: Sequence[type[Warning]] = (),
     ) -> None:
         self._mode = mode
         self._log_level = log_level
         self._filters = filters
         self._live = live
+        self._ignored = ignored
         self._streams: list[Stream] = []
         self._log: _LogLines | None = None
         self._warned: list[str] = []
@@ -72,6 +73,8 @@ class Capture:
     def _warnings(self) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
+            for kind in self._ignored:
+                warnings.simplefilter("ignore", kind)
             for each in self._filters:
                 add_warning_filter(each)
             warnings.showwarning = self._warn
@@ -109,12 +112,16 @@ class Capture:
 
     def begin(self) -> None:
         """Forget what was caught; a node is about to run."""
+        self.resume()
+        self._start_log()
+        self.take()
+
+    def resume(self) -> None:
+        """Catch again, if a debugger had the terminal."""
         if self._has_let_go:
             self._has_let_go = False
             for stream in self._streams:
                 stream.resume()
-        self._start_log()
-        self.take()
 
     def take(self) -> Output:
         """What was caught since the last time."""

@@ -191,7 +191,12 @@ def unknown_settings(level: Given, known: Mapping[str, set[str]]) -> Iterator[st
     for key in level.values:
         step, dot, name = key.rpartition(".")
         if not ((dot and name in known.get(step, ())) or (not dot and name in names)):
-            yield f"{level.told(key)}: {_unknown(key, step, name, known, names)}"
+            table = level.values[key]
+            if isinstance(table, Mapping) and key in known:
+                shown = " and ".join(f'"{key}.{each}"' for each in table)
+                yield f"{level.told(key)}: '{key}' is a step, no setting: write {shown}, in quotes"
+            else:
+                yield f"{level.told(key)}: {_unknown(key, step, name, known, names)}"
 
 
 def _unknown(key: str, step: str, name: str, known: Mapping[str, set[str]], names: set[str]) -> str:

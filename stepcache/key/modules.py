@@ -11,6 +11,7 @@ from typing import Literal
 from attrs import frozen
 
 from stepcache.key.installed import Distribution, owner, owning
+from stepcache.nodeid import goes_by_path, path_of_module
 
 Kind = Literal["project", "package", "stdlib", "stepcache", "missing"]
 
@@ -55,7 +56,7 @@ class Modules:
     def kind(self, module_name_or_file: str) -> Kind:
         """What a module or file is."""
         name = module_name_or_file
-        if name in sys.modules or name.startswith("//"):
+        if name in sys.modules or goes_by_path(name):
             return self._kind_of_module(name)
         if os.sep in name or name.endswith(".py"):
             return self.kind_of_file(os.path.abspath(name))
@@ -174,9 +175,8 @@ class Modules:
         return self._places[module_name]
 
     def _find(self, module_name: str) -> Place | None:
-        if module_name.startswith("//"):
-            # A pipeline file that goes by its path.
-            path = os.path.join(self.root, module_name[2:]) + ".py"
+        if goes_by_path(module_name):
+            path = os.path.join(self.root, path_of_module(module_name)) + ".py"
             return Place(path) if os.path.isfile(path) else None
         parent, _, name = module_name.rpartition(".")
         if not name or not name.isidentifier():

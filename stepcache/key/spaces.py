@@ -13,6 +13,7 @@ from attrs import define
 from stepcache.digest import digest
 from stepcache.key.modules import Modules
 from stepcache.key.source import SourceTable, analyse, table_name
+from stepcache.nodeid import goes_by_path
 
 LoadedSource = Callable[[str], bytes | None]
 
@@ -190,7 +191,7 @@ class Spaces:
 
 
 def _parents(module: str) -> list[str]:
-    if module.startswith("//"):
+    if goes_by_path(module):
         return []
     parts = module.split(".")
     return [".".join(parts[:end]) for end in range(1, len(parts))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from typing import TextIO
 
 
@@ -35,6 +36,15 @@ class Outlet(io.TextIOWrapper):
     def _drop(self, error: OSError) -> None:
         self.lost = error
         drop(self.fileno())
+
+
+def complain(text: str) -> None:
+    """Write to standard error, as long as somebody reads it."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        drop(sys.stderr.fileno())
 
 
 def drop(descriptor: int) -> None:

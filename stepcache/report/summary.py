@@ -34,6 +34,7 @@ def write_problems(writer: Writer, problems: Sequence[Problem]) -> None:
     for problem in problems:
         writer.separator("_", f"ERROR collecting {problem.id}" if problem.id else "ERROR", "red", "bold")
         writer.line(problem.message.rstrip("\n"))
+        write_output(writer, problem.output)
 
 
 def write_failures(writer: Writer, options: Options, rows: Iterable[NodeReport]) -> None:

@@ -52,6 +52,11 @@ IMPORTS = [
         ],
     ),
     Broken(
+        "a path that no node id can hold",
+        {"x::y/pipeline_x.py": "1 / 0\n"},
+        ["x::y/pipeline_x.py: '::' parts a file from a node in a node id: rename the file, or its folder"],
+    ),
+    Broken(
         "missing module",
         x("import no_such_module_at_all\n"),
         [
@@ -560,6 +565,12 @@ USAGE = [
         "lr=much",
     ),
     usage(
+        "a table for a step among the settings",
+        """pyproject.toml:2: [tool.stepcache.params]: 'a' is a step, no setting: write "a.lr", in quotes""",
+        toml="[tool.stepcache]\nparams.a.lr = 1\n",
+    ),
+    usage("a node id without a file", "::a: it names no file: a node id starts with a file", "::a"),
+    usage(
         "a profile that there is not",
         "--profile ci: there is no such profile: the configuration has none",
         "--profile=ci",
@@ -667,6 +678,17 @@ def test_there_are_forty_kinds_at_the_least() -> None:
     assert len(said) >= 40
 
 
+def test_a_working_directory_that_is_gone(stepcache_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = stepcache_project.path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for args in ((), ("--help",)):
+        assert stepcache_project.run(*args).stderr == (
+            "ERROR: the working directory is gone: change to one that is there\n"
+        )
+
+
 def test_a_name_is_asked_for_as_python_spells_it(stepcache_project: Project) -> None:
     stepcache_project.write(
         "pipeline_x.py", HEAD + "@step(name='ﬁle')\ndef a():\n    return 1\n@step\ndef b(ﬁle):\n    return ﬁle\n"
@@ -686,6 +708,28 @@ def test_a_file_that_cannot_be_read(stepcache_project: Project) -> None:
     assert stepcache_project.run().errors == [
         "pipeline_x.py:1: cannot be imported: PermissionError: Permission denied\n  make the file readable"
     ]
+
+
+def test_folders_that_cannot_be_looked_into(stepcache_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    stepcache_project.write("pipeline_x.py", "1 / 0\n")
+    for name in ("a", "b/c"):
+        stepcache_project.write(f"{name}/pipeline_y.py")
+    scandir = os.scandir
+
+    def refused(path: str) -> object:
+        if path.endswith(("/a", "/b/c")):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    result = stepcache_project.run()
+    assert result.exit_code == 2
+    assert [each.splitlines()[0] for each in result.errors] == [
+        "a: cannot be looked into: Permission denied",
+        "b/c: cannot be looked into: Permission denied",
+        "pipeline_x.py:1: cannot be imported: ZeroDivisionError: division by zero",
+    ]
+    assert stepcache_project.run("--ignore=a", "--ignore=b", "--ignore=pipeline_x.py").exit_code == 5
 
 
 def test_a_link_to_a_file_that_is_gone(stepcache_project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -174,7 +175,8 @@ def values(project: Project) -> dict[str, object]:
 
 def test_files_of_one_name_in_many_folders(stepcache_project: Project) -> None:
     project = stepcache_project
-    for folder in ("a", "b", "c-d", "e/f"):
+    folders = ("a", "b", "c-d", "e/f", "v1.0%2E")
+    for folder in folders:
         project.write(f"{folder}/stepconf.py", step("source", repr(folder)))
         project.write(
             f"{folder}/pipeline_train.py",
@@ -195,14 +197,14 @@ def test_files_of_one_name_in_many_folders(stepcache_project: Project) -> None:
                 return model.name
             """,
         )
-    wanted = {f"{folder}/pipeline_train.py::last": folder for folder in ("a", "b", "c-d", "e/f")}
+    wanted = {f"{folder}/pipeline_train.py::last": folder for folder in folders}
     assert values(project) == wanted
     again = project.command()
     assert set(again.outcomes.values()) == {"cached"}
     script = f"import stepcache; r = stepcache.run({str(project.path)!r}); import json; "
     script += "print(json.dumps({k: r[k].name for k in [n['id'] for n in r.nodes] if '::model' in k}))"
     loaded = json.loads(project.python("-c", script).stdout)
-    assert loaded == {f"{folder}/pipeline_train.py::model": folder for folder in ("a", "b", "c-d", "e/f")}
+    assert loaded == {f"{folder}/pipeline_train.py::model": folder for folder in folders}
 
 
 def test_importing_one_step_brings_along_what_it_needs(stepcache_project: Project) -> None:
@@ -425,6 +427,74 @@ def test_names_outside_ascii(stepcache_project: Project) -> None:
     stepcache_project.write("überall/pipeline_größe.py", step("last", "größe", "größe") + step("größe", "7"))
     assert values(stepcache_project) == {"überall/pipeline_größe.py::last": 7}
     assert ids(stepcache_project, "überall/pipeline_größe.py::größe") == ["überall/pipeline_größe.py::größe"]
+
+
+@pytest.mark.parametrize("package", [False, True])
+def test_dots_in_the_names_of_files_and_folders(stepcache_project: Project, package: bool) -> None:
+    project = stepcache_project
+    if package:
+        project.write("jobs/__init__.py")
+    for name in ("jobs/pipeline_a.v2.py", "pipeline_folder.py/pipeline_b.py"):
+        project.write(
+            name, f"class C:\n    x = {name!r}\n" + step_text("last", "C()") + step_text("taker", "type(last)", "last")
+        )
+    assert set(project.run("-n2").outcomes.values()) == {"ran"}
+    assert project.command().outcomes == {
+        f"{file}::{name}": "cached"
+        for file in ("jobs/pipeline_a.v2.py", "pipeline_folder.py/pipeline_b.py")
+        for name in ("last", "taker")
+    }
+    project.edit("jobs/pipeline_a.v2.py", "x = ", "x = 1, ")
+    assert project.run("jobs").ran == ["last", "taker"]
+
+
+def test_a_pipe_named_as_a_pipeline_file_is_not_waited_for(stepcache_project: Project) -> None:
+    os.mkfifo(stepcache_project.path / "pipeline_pipe.py")
+    stepcache_project.write("pipeline_x.py", step_text("last"))
+    assert stepcache_project.run().outcomes == {"pipeline_x.py::last": "ran"}
+    assert "is no Python file" in stepcache_project.run("pipeline_pipe.py").stderr
+
+
+@pytest.mark.parametrize("capture", ["fd", "sys", "no"])
+def test_what_files_print_while_they_are_imported(
+    stepcache_project: Project, capfd: pytest.CaptureFixture[str], capture: str
+) -> None:
+    project = stepcache_project
+    project.write("stepconf.py", "print('a quiet one')\n")
+    project.write("pipeline_x.py", "import os\nos.system('echo child')\nprint('told')\n" + step_text("last"))
+    told = project.run(f"--capture={capture}").stdout + capfd.readouterr().out
+    assert ("quiet" in told, "told" in told, "child" in told) == ((capture != "fd"),) * 3
+    project.write("pipeline_x.py", "import os\nos.system('echo child')\nprint('told')\n1 / 0\n")
+    lines = project.run(f"--capture={capture}").lines
+    if capture == "fd":
+        at = lines.index(next(line for line in lines if "Captured stdout" in line))
+        assert lines[at + 1 : at + 3] == ["child", "told"]
+        assert "quiet" not in "".join(lines)
+
+
+def test_what_files_warn_while_they_are_imported(stepcache_project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    project = stepcache_project
+    project.write("pipeline_x.py", "import warnings\nwarnings.warn('old')\n" + step_text("last"))
+    path = project.path / "pipeline_x.py"
+    for outcome, run in (("ran", project.run), ("cached", project.command)):
+        result = run()
+        assert f"{path}:2: UserWarning: old" in result.lines
+        assert result.lines[-1].strip("= ").startswith(f"1 {outcome}, 1 warning in ")
+    project.edit("pipeline_x.py", "'old'", "'older'")
+    assert "warning" not in project.run("-W", "ignore").stdout
+    project.edit("pipeline_x.py", "'older'", "'old'")
+    assert project.run("-W", "error").errors == [
+        "pipeline_x.py:2: cannot be imported: UserWarning: old\n    warnings.warn('old')"
+    ]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_from_python_prints_nothing_of_imports(
+    stepcache_project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stepcache_project.write("pipeline_x.py", "print('told')\n" + step_text("last", "3"))
+    assert values(stepcache_project) == {"pipeline_x.py::last": 3}
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_edit_between_two_runs_of_one_process_is_seen(stepcache_project: Project) -> None:

@@ -271,7 +271,7 @@ def test_exit_statuses(project: Project) -> None:
     assert project.run("pipeline_x.py", "-k", "nothing_so_called").exit_code == 5
 
 
-def test_an_error_of_ours_is_named_as_ours(project: Project) -> None:
+def test_an_error_of_a_hook_is_named_as_its(project: Project) -> None:
     class Broken:
         @stepcache.hookimpl
         def stepcache_node_finished(self, report: object) -> None:
@@ -280,7 +280,23 @@ def test_an_error_of_ours_is_named_as_ours(project: Project) -> None:
     result = project.run("pipeline_x.py::fine", plugins=(Broken(),))
     assert result.exit_code == 3
     assert result.stderr.startswith("INTERNALERROR> Traceback (most recent call last):\n")
-    assert "INTERNALERROR> LookupError: hook\n" in result.stderr
+    place = f"{__file__}:{Broken.stepcache_node_finished.__code__.co_firstlineno}"
+    assert result.stderr.endswith(
+        "INTERNALERROR> LookupError: hook\n"
+        f"This is a fault of a hook of a plugin or stepconf.py: {place}: stepcache_node_finished.\n"
+    )
+
+
+def test_an_error_of_ours_is_named_as_ours(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise LookupError("ours")
+
+    monkeypatch.setattr("stepcache.report.terminal.Terminal.summary", broken)
+    result = project.run("pipeline_x.py::fine")
+    assert result.exit_code == 3
+    assert result.stderr.endswith(
+        "INTERNALERROR> LookupError: ours\nThis is a fault of stepcache, not of your pipeline: please report it.\n"
+    )
 
 
 # --- interrupts

@@ -130,6 +130,7 @@ def shell(project: Project, command: str) -> subprocess.CompletedProcess[str]:
         ("stepcache <&- >&- 2>&- -k a", 0, ""),
         ("stepcache -v | true; exit ${PIPESTATUS[0]}", 1, ""),
         ("stepcache --help | true; exit ${PIPESTATUS[0]}", 0, ""),
+        ("stepcache nope 2>&1 | true; exit ${PIPESTATUS[0]}", 4, ""),
         ("stepcache >/dev/full", 4, "ERROR: the report cannot be written: No space left on device\n"),
         ("stepcache --version >/dev/full", 4, "ERROR: the report cannot be written: No space left on device\n"),
     ],
