@@ -25,11 +25,11 @@ def console_main() -> None:
         if not sys.stdout.closed:
             sys.stdout.flush()
     except OSError as error:
-        from stepcache.report.outlet import drop
+        from stepcache.report.outlet import complain, drop
 
         drop(sys.stdout.fileno())  # Python's own flush at exit would complain again
         if not isinstance(error, BrokenPipeError):
-            sys.stderr.write(f"ERROR: the report cannot be written: {error.strerror}\n")
+            complain(f"ERROR: the report cannot be written: {error.strerror}\n")
             status = status or 4
     sys.exit(status)
 
@@ -40,12 +40,16 @@ def main(args: Sequence[str | os.PathLike[str]] | None = None, plugins: Sequence
     if arguments in _VERSION:
         sys.stdout.write(f"stepcache {__version__}\n")
         return 0
-    from stepcache.stamp import ask, told
+    try:
+        from stepcache.stamp import ask, told
 
-    asked = None if plugins else ask("command", arguments, {})
-    status = told(asked) if asked is not None else None
-    if status is not None:
-        return status
-    from stepcache.command import command
+        asked = None if plugins else ask("command", arguments, {})
+        status = told(asked) if asked is not None else None
+        if status is not None:
+            return status
+        from stepcache.command import command
 
-    return command(arguments, tuple(plugins or ()), asked)
+        return command(arguments, tuple(plugins or ()), asked)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n! interrupted !\n")
+        return 2

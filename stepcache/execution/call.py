@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -104,10 +105,11 @@ def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[A
 
     Raises `WrongReturn` for a check that returns something: it might be meant to fail.
 
-    Afterwards the working directory is what it was: no node depends on where another has gone.
+    Afterwards the working directory is what it was: no node depends on where another has gone. So is what Ctrl-C does.
     """
     token = running_node.set(node.id)
     folder = _working_directory()
+    on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         with _ends_in_children():
             result = node.definition.function(**arguments)
@@ -125,6 +127,9 @@ def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[A
         if folder is not None and _working_directory() != folder:
             with suppress(OSError):  # the body has removed it
                 os.chdir(folder)
+        if signal.getsignal(signal.SIGINT) is not on_interrupt:
+            with suppress(ValueError, TypeError):  # in another thread than the first; a handler that Python cannot set
+                signal.signal(signal.SIGINT, on_interrupt)
 
 
 def _returned(check: Node, result: object) -> WrongReturn:

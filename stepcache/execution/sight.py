@@ -228,11 +228,17 @@ class Sight:
 
     @contextmanager
     def watching(self, node: Node, facts: Facts) -> Iterator[Watching]:
-        """Watch what runs in the block."""
+        """Watch what runs in the block.
+
+        Afterwards `sys.path` and the variables that project code has set are what they were: they must not decide
+        what the next node imports and reads.
+        """
         path = list(sys.path)
+        variables: dict[str, str | None] = {}
         try:
             with self.observer.watch() as watch, self.loaded.importing():
                 watching = Watching(watch)
+                variables = watch.variables_before
                 watching.conclude = lambda: watch.conclude(
                     self._look(None),
                     self._rules_of(node.definition.ignore),
@@ -245,8 +251,13 @@ class Sight:
                 )
                 yield watching
         finally:
-            if sys.path != path:  # what one step puts there must not decide what the next one's imports mean
+            if sys.path != path:
                 sys.path[:] = path
+            for name, value in variables.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
 
     def set_up(self, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
         """Run a resource's set-up and see what it reads."""

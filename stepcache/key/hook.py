@@ -64,8 +64,8 @@ HANDLERS: dict[str, Callable[[Any], None]] = {
     "socket.connect": lambda a: tell("network", a[1], caller()),
     "socket.sendto": lambda a: tell("network", a[1], caller()),
     "socket.getaddrinfo": lambda a: tell("network", (a[0],), caller()),
-    "os.putenv": lambda a: tell("variable_set", a[0]),
-    "os.unsetenv": lambda a: tell("variable_set", a[0]),
+    "os.putenv": lambda a: tell("variable_set", a[0], caller()),
+    "os.unsetenv": lambda a: tell("variable_set", a[0], caller()),
 }
 
 

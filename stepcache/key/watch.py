@@ -74,6 +74,8 @@ class Watch:
         """Paths as given, and who of the standard library tested them for project code."""
         self.known_names: set[object] = set()
         """Variables that project code looked up."""
+        self.variables_before: dict[str, str | None] = {}
+        """The variables that project code has set or removed, with what they were."""
         self.imported_for: tuple[Watch, ...] = ()
         """Where a module's import is watched: the steps that import it without an import statement."""
         self._callers = callers
@@ -306,8 +308,11 @@ class Watch:
         if who != NOBODY and self._first("environ", code := frame.f_code.co_filename, who):
             self._note("environ", code, who=who)
 
-    def variable_set(self, name: object) -> None:
+    def variable_set(self, name: object, frame: FrameType) -> None:
+        """A variable of the environment is about to be set or removed."""
         name = os.fsdecode(name)  # type: ignore[arg-type]
+        if self._callers.looked_up(frame) == PROJECT:
+            self.variables_before.setdefault(name, os.environ.get(name))
         if self._first("set", name, PROJECT):
             self._note("set", name)
 
