@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import inspect
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ class Pipelines:
         self._fixtures: Fixtures | None = None
         self._checks: dict[Path, list[Node]] = {}
         if config.args_source == pytest.Config.ArgsSource.TESTPATHS:
-            config.args.extend(each for each in paths if not _inside(each, config))
+            known = [*config.args, *(config.getoption("ignore") or ())]
+            config.args.extend(each for each in paths if not _inside(each, known, config))
 
     @property
     def served(self) -> Served:
@@ -95,6 +96,17 @@ class Pipelines:
         file.begin(self.served, self._checks[path])
         return file
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """A check that skips itself is shown where it stands: all frames between are hidden."""
+        report = yield
+        if isinstance(item, CheckItem) and call.when == "call" and isinstance(report.longrepr, tuple):
+            path, line, _ = item.reportinfo()
+            report.longrepr = (str(path), (line or 0) + 1, report.longrepr[2])
+        return report
+
     def pytest_sessionfinish(self) -> None:
         """Tear down what is left, and write what was made."""
         served, self._served = self._served, None
@@ -114,7 +126,9 @@ class PipelineFile(pytest.File):
         """An item for each check node."""
         for node in self._nodes:
             name = node.id.partition("::")[2]
-            item = CheckItem.from_parent(self, name=name, check=node, run=self._run)
+            # Given as text, it is the same as what pytest reads back for --lf, variant and all.
+            nodeid = f"{self.nodeid}::{name}"
+            item = CheckItem.from_parent(self, name=name, nodeid=nodeid, check=node, run=self._run)
             known = {line.partition(":")[0].partition("(")[0].strip() for line in self.config.getini("markers")}
             for mark in node.marks:
                 item.extra_keyword_matches.add(mark.name)
@@ -129,7 +143,6 @@ class PipelineFile(pytest.File):
             item.warn(StepcacheWarning(f"{check.id}: {row.error}"))
 
 
-def _inside(path: str, config: pytest.Config) -> bool:
-    """Does an argument of pytest name the path, or a folder above it?"""
-    named = [config.invocation_params.dir / each for each in config.args]
-    return any(Path(path).is_relative_to(each) for each in named)
+def _inside(path: str, arguments: Iterable[str], config: pytest.Config) -> bool:
+    """Does one of the arguments of pytest name the path, or a folder above it?"""
+    return any(Path(path).is_relative_to(config.invocation_params.dir / each) for each in arguments)

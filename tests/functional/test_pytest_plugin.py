@@ -506,12 +506,29 @@ def test_a_check_that_only_warns_warns(tests: pytest.Pytester) -> None:
 
 def test_last_failed(tests: pytest.Pytester) -> None:
     path = tests.path / "pipelines/pipeline_x.py"
-    text = path.read_text()
-    path.write_text(text.replace("assert rows == [1, 2, 3]", "assert not rows"))
+    path.write_text(path.read_text() + "\ndef check_model(model):\n    assert model < 6\n")
     write(tests, "tests/test_x.py", "def test_a(best): assert best == 3\n")
-    tests.runpytest_inprocess("-pno:asyncio").assert_outcomes(passed=1, failed=1)
-    path.write_text(text)
+    tests.runpytest_inprocess("-pno:asyncio").assert_outcomes(passed=3, failed=1)
+    again = tests.runpytest_inprocess("-pno:asyncio", "--lf")
+    again.assert_outcomes(failed=1)
+    again.stdout.fnmatch_lines(["FAILED pipelines/pipeline_x.py::check_model[[]2[]]*"])
+    path.write_text(path.read_text().replace("model < 6", "model < 7"))
     tests.runpytest_inprocess("-pno:asyncio", "--lf").assert_outcomes(passed=1)
+
+
+def test_a_check_that_skips_itself_is_shown_where_it_stands(tests: pytest.Pytester) -> None:
+    write(
+        tests,
+        "pipelines/pipeline_y.py",
+        "import pytest\nfrom pipelines.pipeline_x import rows\n\ndef check_rows(rows):\n    pytest.skip('not today')\n",
+    )
+    result = run(tests, "pipelines/pipeline_y.py", "-rs")
+    result.stdout.fnmatch_lines(["SKIPPED [[]1[]] pipelines/pipeline_y.py:4: *check_rows: not today"])
+
+
+def test_checks_of_ignored_folders_are_left_out(tests: pytest.Pytester) -> None:
+    write(tests, "tests/test_x.py", "def test_a(rows): assert rows\n")
+    run(tests, "--ignore=pipelines").assert_outcomes(passed=1)
 
 
 # --- with pytest
