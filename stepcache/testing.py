@@ -26,12 +26,15 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import field, frozen
 
 from stepcache.api import Defined
+
+if TYPE_CHECKING:
+    from stepcache.snapshots import DataSnapshotExtension
 
 
 def call(step: Defined[..., Any], /, **given: Any) -> Any:
@@ -200,4 +203,12 @@ def _place_of(module: ModuleType) -> str:
     return file if isinstance(file, str) else str(next(iter(getattr(module, "__path__", ())), ""))
 
 
-__all__ = ["Project", "Result", "call"]
+def __getattr__(name: str) -> object:
+    if name == "DataSnapshotExtension":  # syrupy is imported for whoever asks for it
+        from stepcache.snapshots import DataSnapshotExtension
+
+        return DataSnapshotExtension
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["DataSnapshotExtension", "Project", "Result", "call"]

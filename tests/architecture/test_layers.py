@@ -44,6 +44,7 @@ ROOMS = (
         "pytest_fixtures",
         "pytest_pipelines",
         "single",
+        "snapshots",
     ),
     ("cli", "pytest_plugin", "testing", "__main__", "__init__"),
 )

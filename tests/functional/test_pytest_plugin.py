@@ -643,9 +643,33 @@ def test_with_hypothesis(tests: pytest.Pytester) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("syrupy") is None, reason="no syrupy")
 def test_with_syrupy_a_value_is_approved_and_watched(tests: pytest.Pytester) -> None:
-    write(tests, "tests/test_x.py", "def test_a(rows, snapshot): assert rows == snapshot\n")
-    tests.runpytest_subprocess("-p", "no:cacheprovider", "tests", "--snapshot-update").assert_outcomes(passed=1)
-    tests.runpytest_subprocess("-p", "no:cacheprovider", "tests").assert_outcomes(passed=1)
+    pytest.importorskip("numpy", reason="NumPy is not installed")
+    write(
+        tests,
+        "pipelines/pipeline_y.py",
+        "import numpy\nfrom stepcache import step\n@step\ndef curve(last=1.0):\n    return numpy.linspace(0, last, 5000)\n",
+    )
+    write(
+        tests,
+        "tests/test_x.py",
+        """
+        import pytest
+        from stepcache.testing import DataSnapshotExtension
+
+        @pytest.fixture
+        def exact(snapshot):
+            return snapshot.use_extension(DataSnapshotExtension)
+
+        def test_a(rows, snapshot): assert rows == snapshot
+        def test_b(curve, exact): assert exact == curve
+        """,
+    )
+    run(tests, "tests", "--snapshot-update").assert_outcomes(passed=2)
+    run(tests, "tests").assert_outcomes(passed=2)
     path = tests.path / "pipelines/pipeline_x.py"
     path.write_text(path.read_text().replace('"rows": [1, 2, 3]', '"rows": [1, 2]'))
-    tests.runpytest_subprocess("-p", "no:cacheprovider", "tests").assert_outcomes(failed=1)
+    path = tests.path / "pipelines/pipeline_y.py"
+    path.write_text(path.read_text().replace("5000)", "5000) + (numpy.arange(5000) == 2500) * 1e-15"))
+    result = run(tests, "tests")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*-   0.5001000200040008", "*+   0.5001000200040018"])
