@@ -28,6 +28,9 @@ _FREE = 10_000
 _LARGE = 1 << 16
 _WORTH_A_COLUMN = 8
 
+# Smaller lengths are one byte; that byte says that eight follow.
+_LONG = 255
+
 _DOUBLE = struct.Struct("<d")
 _LENGTH = struct.Struct("<Q")
 _WIDTHS = (("b", 7), ("h", 15), ("i", 31), ("q", 63))
@@ -48,6 +51,8 @@ class PlainCodec:
         return type(value) in _ATOMS or type(value) in _WRITERS or _full_name(type(value)) in EXTENDED
 
     def encode(self, value: object) -> Encoded:
+        if type(value) is str and len(data := _utf8(value)) < _LONG:  # what many elements of mapped steps are
+            return Encoded((b"s%c%b" % (len(data), data),))
         writer = _Writer()
         writer.item(value, 0)
         return Encoded(writer.finish())
@@ -114,7 +119,7 @@ class _Writer:
         self.parts.append(data)
 
     def length(self, number: int) -> None:
-        self.buffer += bytes((number,)) if number < 255 else b"\xff" + _LENGTH.pack(number)
+        self.buffer += bytes((number,)) if number < _LONG else b"\xff" + _LENGTH.pack(number)
 
     def sized(self, data: Buffer) -> None:
         self.length(len(data))
@@ -305,7 +310,7 @@ class _Reader:
 
     def length(self) -> int:
         number = self.take(1)[0]
-        if number == 255:
+        if number == _LONG:
             number = _LENGTH.unpack(self.take(8))[0]
         return number
 

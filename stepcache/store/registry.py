@@ -14,6 +14,8 @@ from stepcache.store.plain import PlainCodec, offender
 from stepcache.store.tensors import TensorCodec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stepcache.store.codecs import Codec, Encoded
 
 
@@ -28,6 +30,8 @@ class Codecs:
 
     _by_name: dict[str, Codec] = field(factory=dict)
     _by_type: dict[str, list[Codec]] = field(factory=dict)
+    _builtin: dict[type, list[Codec]] = field(factory=dict)
+    """Those that are asked about a built-in type: the lists of `_by_type`, found without making its name."""
 
     @classmethod
     def builtin(cls) -> Codecs:
@@ -62,8 +66,7 @@ class Codecs:
         """*value* as bytes, and the codec that took it: the one called *name*, or the first that takes it."""
         if name is not None:
             return self._encode_by(name, value, formats)
-        kind = type(value)
-        for codec in self._by_type.get(f"{kind.__module__}.{kind.__qualname__}", ()):
+        for codec in self._asked(type(value)):
             if (formats == "safe" and not codec.safe) or not codec.takes(value):
                 continue
             try:
@@ -75,6 +78,16 @@ class Codecs:
             raise Unstorable(type_name(type(culprit)), where, 'only pickle takes it, which formats = "safe" refuses')
         pickle = self._by_name["pickle"]
         return pickle, pickle.encode(value)
+
+    def _asked(self, kind: type) -> Sequence[Codec]:
+        """The codecs that may take values of a type."""
+        found = self._builtin.get(kind)
+        if found is not None:
+            return found
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if kind.__module__ != "builtins":
+            return self._by_type.get(name, ())
+        return self._builtin.setdefault(kind, self._by_type.setdefault(name, []))
 
     def _encode_by(self, name: str, value: object, formats: str) -> tuple[Codec, Encoded]:
         codec = self._by_name.get(name)
