@@ -230,7 +230,8 @@ class Served:
         ends.callback(built_in.close)
         found = arguments_of(work, Inputs(self.bodies.load, work.inputs), own)
         found = {**found, **built_in.made(), **told}
-        result = call(narrowed, found, lambda elements: streamed(elements, work, built_in.tmp, self.bodies))
+        bodies = self.bodies
+        result = call(narrowed, found, lambda elements: streamed(elements, work, built_in.tmp, bodies), bodies.wait)
         if node.kind == "check":
             return Held(result)
         try:

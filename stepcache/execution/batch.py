@@ -10,7 +10,7 @@ from attrs import define, evolve, field
 
 from stepcache.api import skip_reason
 from stepcache.errors import Unstorable, ValueGone
-from stepcache.execution.body import Bodies, tried
+from stepcache.execution.body import Bodies, standing_of, torn_down, tried
 from stepcache.execution.call import BuiltIns, arguments_of, call
 from stepcache.execution.debugging import is_quit
 from stepcache.execution.sight import Watching
@@ -100,10 +100,10 @@ class _Pass:
             self._through()
         except ValueGone as gone:
             bodies.capture.take()
-            bodies.tear_down()
+            torn_down(bodies.resources)
             return Done(self.work.id, "gone", gone=gone)
-        standing = bodies.standing(self.node)
-        wrong_end = bodies.tear_down()
+        standing = standing_of(self.node, bodies.resources)
+        wrong_end = torn_down(bodies.resources)
         seconds = time.perf_counter() - began
         if wrong_end is not None:
             return bodies.failed(self.work, wrong_end, seconds)
@@ -173,7 +173,7 @@ class _Pass:
         built_in = BuiltIns(self.node, name, lambda: bodies.shelf.checkpoint(self.work.key, name))
         began = time.perf_counter()
         try:
-            result = call(self.node, {**(self.common or {}), **given, **built_in.made()}, list)
+            result = call(self.node, {**(self.common or {}), **given, **built_in.made()}, list, bodies.wait)
             if bodies.given.gone is not None:  # the body has swallowed it
                 raise bodies.given.gone
             ended = self._kept(result, time.perf_counter() - began, built_in)

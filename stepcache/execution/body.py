@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, evolve, field
 
 from stepcache.api import skip_reason
 from stepcache.errors import Unstorable, ValueGone, WrongReturn
-from stepcache.execution.call import BuiltIns, arguments_of, call
+from stepcache.execution.call import BuiltIns, arguments_of, awaited, call
 from stepcache.execution.capture import Capture
 from stepcache.execution.debugging import Debugger, is_quit
 from stepcache.execution.mapped import joined
 from stepcache.execution.resources import Resources
-from stepcache.execution.returned import held, stored, streamed
+from stepcache.execution.returned import held, stored, streamed, streamed_together
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight, Watching
 from stepcache.execution.values import Inputs, Product
@@ -27,7 +28,11 @@ from stepcache.store.content import Content
 from stepcache.store.objects import loaded
 from stepcache.store.vault import Vault
 
+if TYPE_CHECKING:
+    from stepcache.execution.together import Together
+
 Describe = Callable[[BaseException], Failure]
+Called = Callable[[Work, Mapping[str, Any], Path | None], Awaitable[Any]]
 Outcome = TypeVar("Outcome", Done, Ended)
 
 
@@ -67,7 +72,10 @@ class Given:
 
 @define
 class Bodies:
-    """Runs bodies, one at a time. The resources of scope "run" live as long as this."""
+    """Runs bodies, one at a time, or those that are asynchronous beside one another.
+
+    The resources of scope "run" live as long as this.
+    """
 
     shelf: Shelf
     sight: Sight
@@ -79,12 +87,37 @@ class Bodies:
     """Called before each body: that of the element of a batch with its number there, of others with 0."""
     resources: Resources = field(init=False)
     given: Given = field(init=False)
-    _began: float = 0.0
-    _watching: Watching | None = None
+    _together: Together | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.resources = Resources(self.sight.set_up)
+        self.resources = Resources(self._set_up)
         self.given = Given(self.shelf.all, self.sight.paused)
+
+    @property
+    def together(self) -> Together:
+        """Where asynchronous bodies run."""
+        if self._together is None:
+            from stepcache.execution.together import Together
+
+            self._together = Together(self.capture, self.sight.loaded.importing)
+        return self._together
+
+    @property
+    def under_way(self) -> int:
+        """How many bodies run beside one another."""
+        return self._together.count if self._together is not None else 0
+
+    def _set_up(self, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
+        if self._together is None:
+            return self.sight.set_up(make)
+        from stepcache.execution.together import outliving
+
+        with outliving():
+            return self.sight.set_up(make)
+
+    def wait(self, work: Awaitable[Any]) -> Any:
+        """What an awaitable comes to, which nothing runs beside."""
+        return self.together.alone(work)
 
     def load(self, value: Value) -> Any:
         """A fresh copy of a value; that it is read is not seen. Raises `ValueGone`."""
@@ -94,76 +127,37 @@ class Bodies:
         """Run the body of a node, again if it fails and may be tried again. A KeyboardInterrupt goes upwards."""
         self.capture.begin()
         self.began_with(0)
-        return tried(work.node, lambda: self._once(work), lambda: self._once(work))
 
-    def _once(self, work: Work) -> Done:
-        self.given.gone = None
-        built_in = BuiltIns(work.node, checkpoint=lambda: self.shelf.checkpoint(work.key))
-        try:
-            done = self._run(work, built_in)
-            if done.outcome == "ran":
-                built_in.ended_well()
-            # What a failed body has read counts too: once that is changed, it may do.
-            return evolve(done, seen=self._watching.seen()) if done.outcome == "failed" and self._watching else done
-        finally:
-            built_in.close()
+        def once() -> Done:
+            return at_once(_Execution(self, work, self.given, self.resources).done(self._called_alone))
 
-    def _run(self, work: Work, built_in: BuiltIns) -> Done:
-        node = work.node
-        try:
-            result, seconds, watching = self._called(work, built_in)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            if is_quit(error):
-                raise KeyboardInterrupt("quit in the debugger") from error
-            return self._ended(work, error)
-        seen = watching.seen()
-        standing = self.standing(node)
-        wrong_end = self.tear_down()
-        if wrong_end is not None:
-            return self.failed(work, wrong_end, seconds)
-        output = self.capture.take()
-        product: Product | None = None
-        unstorable = ""
-        if node.kind != "check":
-            try:
-                product = stored(result, node, work.keeps and not seen.changed, built_in.tmp, self.shelf)
-            except Unstorable as error:
-                product, unstorable = held(result, node), str(error)
-            except WrongReturn as error:
-                failure = self.told(error, output)
-                return Done(work.id, "failed", seconds=seconds, output=output, failure=failure)
-        return Done(work.id, "ran", product, seconds, seen, standing, output, unstorable=unstorable)
+        return tried(work.node, once, once)
 
-    def _called(self, work: Work, built_in: BuiltIns) -> tuple[Any, float, Watching]:
-        """What the body gives, how long that took, and what was seen meanwhile."""
-        self._watching = None
-        self._began = time.perf_counter()
-        arguments = arguments_of(work, Inputs(self.load, work.inputs), self.resources)
-        self._began = time.perf_counter()
-        with self.sight.watching(work.node, work.facts) as watching:
-            self._watching = watching
-            # Seen to be made: what the step finds in its own folder is not read from outside.
-            arguments.update(built_in.made())
-            result = call(work.node, arguments, lambda elements: streamed(elements, work, built_in.tmp, self))
-        if self.given.gone is not None:  # the body has swallowed it
-            raise self.given.gone
-        return result, time.perf_counter() - self._began, watching
-
-    def _ended(self, work: Work, error: BaseException) -> Done:
-        """What came of a body that did not return; a value that it could not be given outweighs all else."""
-        seconds = time.perf_counter() - self._began
-        gone = error if isinstance(error, ValueGone) else self.given.gone
-        if gone is not None:
-            self.capture.take()
-            done = Done(work.id, "gone", gone=gone)
-        elif (reason := skip_reason(error)) is not None:
-            done = Done(work.id, "skipped", output=self.capture.take(), message=reason)
-        else:
-            done = self.failed(work, error, seconds)
-        self.tear_down()
+    async def run_together(self, work: Work) -> Done:
+        """The same of an asynchronous body, beside others."""
+        self.capture.begin()
+        done, retries = await self._once_together(work), work.node.definition.retries
+        for _ in range(retries.times):
+            if done.failure is None or not may_be_tried_again(work.node, done.failure):
+                break
+            await asleep(retries.delay)
+            before, done = done, await self._once_together(work)
+            done = evolve(done, output=joined([before.output, done.output]))
         return done
+
+    async def _once_together(self, work: Work) -> Done:
+        given = Given(self.shelf.all, self.sight.paused)
+        resources = Resources(self._set_up, self.resources)
+        try:
+            return await _Execution(self, work, given, resources).done(self._called_together)
+        finally:
+            resources.after_node()  # what is left when it was interrupted
+
+    async def _called_alone(self, work: Work, arguments: Mapping[str, Any], tmp: Path | None) -> Any:
+        return call(work.node, arguments, lambda elements: streamed(elements, work, tmp, self), self.wait)
+
+    async def _called_together(self, work: Work, arguments: Mapping[str, Any], tmp: Path | None) -> Any:
+        return await awaited(work.node, arguments, lambda elements: streamed_together(elements, work, tmp, self))
 
     def failed(self, work: Work, error: BaseException, seconds: float) -> Done:
         """What came of a work whose body, or the tear-down after it, raised."""
@@ -179,22 +173,142 @@ class Bodies:
             self.debugger.after(failure, output)
         return failure
 
-    def standing(self, node: Node) -> tuple[Observation, ...]:
-        """What the set-ups of the node's resources read."""
-        return tuple(o for n in node.needs if n.resource is not None for o in self.resources.seen(n.resource))
-
-    def tear_down(self) -> BaseException | None:
-        """Tear down the resources of scope "node"; what went wrong first."""
-        wrong = self.resources.after_node()
-        return wrong[0][1] if wrong else None
-
     def close(self) -> list[str]:
         """Tear down what is left; what went wrong with it, a line each."""
-        return [
-            f"{bound.definition.source}: tear-down of resource '{bound.definition.name}' failed: "
-            f"{type(error).__name__}: {error}"
-            for bound, error in self.resources.after_run()
-        ]
+        try:
+            return [
+                f"{bound.definition.source}: tear-down of resource '{bound.definition.name}' failed: "
+                f"{type(error).__name__}: {error}"
+                for bound, error in self.resources.after_run()
+            ]
+        finally:
+            if self._together is not None:
+                self._together.close()
+
+
+@define(eq=False)
+class _Execution:
+    """One execution of a body, with what it is given."""
+
+    bodies: Bodies
+    work: Work
+    given: Given
+    resources: Resources
+    _began: float = 0.0
+    _watching: Watching | None = None
+
+    async def done(self, called: Called) -> Done:
+        """Run it and take what it comes to; *called* calls the body."""
+        self.given.gone = None
+        work = self.work
+        built_in = BuiltIns(work.node, checkpoint=lambda: self.bodies.shelf.checkpoint(work.key))
+        try:
+            done = await self._run(built_in, called)
+            if done.outcome == "ran":
+                built_in.ended_well()
+            # What a failed body has read counts too: once that is changed, it may do.
+            return evolve(done, seen=self._watching.seen()) if done.outcome == "failed" and self._watching else done
+        finally:
+            built_in.close()
+
+    async def _run(self, built_in: BuiltIns, called: Called) -> Done:
+        work, node, bodies = self.work, self.work.node, self.bodies
+        try:
+            result, seconds, watching = await self._result(built_in, called)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if is_quit(error):
+                raise KeyboardInterrupt("quit in the debugger") from error
+            if is_interrupted(error):
+                raise
+            return self._ended(error)
+        seen = watching.seen()
+        standing = standing_of(node, self.resources)
+        wrong_end = torn_down(self.resources)
+        if wrong_end is not None:
+            return bodies.failed(work, wrong_end, seconds)
+        output = bodies.capture.take()
+        product: Product | None = None
+        unstorable = ""
+        if node.kind != "check":
+            try:
+                product = stored(result, node, work.keeps and not seen.changed, built_in.tmp, bodies.shelf)
+            except Unstorable as error:
+                product, unstorable = held(result, node), str(error)
+            except WrongReturn as error:
+                failure = bodies.told(error, output)
+                return Done(work.id, "failed", seconds=seconds, output=output, failure=failure)
+        return Done(work.id, "ran", product, seconds, seen, standing, output, unstorable=unstorable)
+
+    async def _result(self, built_in: BuiltIns, called: Called) -> tuple[Any, float, Watching]:
+        """What the body gives, how long that took, and what was seen meanwhile."""
+        self._began = time.perf_counter()
+        inputs = Inputs(lambda value: loaded(value, self.given), self.work.inputs)
+        arguments = arguments_of(self.work, inputs, self.resources)
+        self._began = time.perf_counter()
+        with self.bodies.sight.watching(self.work.node, self.work.facts) as watching:
+            self._watching = watching
+            # Seen to be made: what the step finds in its own folder is not read from outside.
+            arguments.update(built_in.made())
+            result = await called(self.work, arguments, built_in.tmp)
+        if self.given.gone is not None:  # the body has swallowed it
+            raise self.given.gone
+        return result, time.perf_counter() - self._began, watching
+
+    def _ended(self, error: BaseException) -> Done:
+        """What came of a body that did not return; a value that it could not be given outweighs all else."""
+        seconds = time.perf_counter() - self._began
+        gone = error if isinstance(error, ValueGone) else self.given.gone
+        capture = self.bodies.capture
+        if gone is not None:
+            capture.take()
+            done = Done(self.work.id, "gone", gone=gone)
+        elif (reason := skip_reason(error)) is not None:
+            done = Done(self.work.id, "skipped", output=capture.take(), message=reason)
+        else:
+            done = self.bodies.failed(self.work, error, seconds)
+        torn_down(self.resources)
+        return done
+
+
+def standing_of(node: Node, resources: Resources) -> tuple[Observation, ...]:
+    """What the set-ups of the node's resources read."""
+    return tuple(o for n in node.needs if n.resource is not None for o in resources.seen(n.resource))
+
+
+def torn_down(resources: Resources) -> BaseException | None:
+    """Tear down the resources of scope "node"; what went wrong first."""
+    wrong = resources.after_node()
+    return wrong[0][1] if wrong else None
+
+
+def at_once(coroutine: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """What a coroutine comes to that never has to wait."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        outcome: Outcome = end.value
+        return outcome
+    raise AssertionError("it waits for something, and nothing runs beside it")
+
+
+async def asleep(seconds: float) -> None:
+    import asyncio
+
+    await asyncio.sleep(seconds)
+
+
+def is_interrupted(error: BaseException) -> bool:
+    """Is a body that runs beside others ended from outside?"""
+    module = sys.modules.get("asyncio")
+    if module is None or not isinstance(error, module.CancelledError):
+        return False
+    try:
+        task = module.current_task()
+    except RuntimeError:  # no loop runs
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def tried(node: Node, first: Callable[[], Outcome], again: Callable[[], Outcome]) -> Outcome:
@@ -202,7 +316,7 @@ def tried(node: Node, first: Callable[[], Outcome], again: Callable[[], Outcome]
     retries = node.definition.retries
     ended = first()
     for _ in range(retries.times):
-        if ended.failure is None or not _may_be_tried_again(node, ended.failure):
+        if ended.failure is None or not may_be_tried_again(node, ended.failure):
             break
         time.sleep(retries.delay)
         before = ended.output
@@ -211,7 +325,7 @@ def tried(node: Node, first: Callable[[], Outcome], again: Callable[[], Outcome]
     return ended
 
 
-def _may_be_tried_again(node: Node, failure: Failure) -> bool:
+def may_be_tried_again(node: Node, failure: Failure) -> bool:
     """Is that a failure for which the node has `retries`? Running out of time, which is one for all tries, is not."""
     error = failure.exception
     if error is None or (node.definition.timeout is not None and isinstance(error, TimeoutError)):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -100,31 +101,34 @@ def arguments_of(work: Work, inputs: Inputs, resources: Resources) -> dict[str, 
     return arguments
 
 
-def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[Any]], Any]) -> Any:
-    """Run the body: awaited where it is asynchronous; *drained* goes through the elements of a generator.
+Wait = Callable[[Awaitable[Any]], Any]
+
+
+def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[Any]], Any], wait: Wait) -> Any:
+    """Run the body, alone: *wait* awaits it where it is asynchronous; *drained* goes through a generator's elements.
 
     Raises `WrongReturn` for a check that returns something: it might be meant to fail.
 
     Afterwards the working directory is what it was: no node depends on where another has gone. So is what Ctrl-C does.
     """
     token = running_node.set(node.id)
-    folder = _working_directory()
+    folder = working_directory()
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         with _ends_in_children():
             result = node.definition.function(**arguments)
             if isinstance(result, CoroutineType):
-                result = _awaited(result)
+                result = wait(result)
             if node.kind == "check" and result is not None:
                 raise _returned(node, result)
             if isinstance(result, GeneratorType):
                 return drained(result)
             if isinstance(result, AsyncGeneratorType):
-                return drained(_elements(result))
+                return drained(_elements(result, wait))
             return result
     finally:
         running_node.reset(token)
-        if folder is not None and _working_directory() != folder:
+        if folder is not None and working_directory() != folder:
             with suppress(OSError):  # the body has removed it
                 os.chdir(folder)
         if signal.getsignal(signal.SIGINT) is not on_interrupt:
@@ -139,6 +143,29 @@ def _returned(check: Node, result: object) -> WrongReturn:
         "did you mean `assert` instead of `return`?",
         str(source),
     )
+
+
+async def awaited(
+    node: Node, arguments: Mapping[str, Any], drained: Callable[[AsyncIterator[Any]], Awaitable[Any]]
+) -> Any:
+    """Run an asynchronous body beside others; *drained* goes through the elements of an asynchronous generator."""
+    token = running_node.set(node.id)
+    try:
+        with _ends_in_children():
+            result = node.definition.function(**arguments)
+            if not isinstance(result, AsyncGeneratorType):
+                result = await result
+            if node.kind == "check" and result is not None:
+                raise _returned(node, result)
+            return await drained(result) if isinstance(result, AsyncGeneratorType) else result
+    finally:
+        running_node.reset(token)
+
+
+def is_asynchronous(node: Node) -> bool:
+    """Is the body a coroutine, or an asynchronous generator?"""
+    function = inspect.unwrap(node.definition.function)
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 @contextmanager
@@ -166,57 +193,16 @@ def _ends_in_children() -> Iterator[None]:
         os._exit(status & 0xFF)
 
 
-def _working_directory() -> str | None:
+def _elements(generator: AsyncGenerator[Any, None], wait: Wait) -> Iterator[Any]:
+    """The elements of an asynchronous generator as they are asked for."""
+    end = object()
+    while (element := wait(anext(generator, end))) is not end:
+        yield element
+
+
+def working_directory() -> str | None:
     """None where it was removed."""
     try:
         return os.getcwd()
     except FileNotFoundError:
         return None
-
-
-def _elements(generator: AsyncGenerator[Any, None]) -> Iterator[Any]:
-    """The elements of an asynchronous generator as they are asked for."""
-    if _loop_runs():
-        yield from _in_thread(lambda: list(_each_awaited(generator)))
-    else:
-        yield from _each_awaited(generator)
-
-
-def _loop_runs() -> bool:
-    """Does an event loop run in this thread already, as in a notebook?"""
-    import asyncio
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _each_awaited(generator: AsyncGenerator[Any, None]) -> Iterator[Any]:
-    import asyncio
-
-    end = object()
-
-    async def following() -> Any:
-        return await anext(generator, end)
-
-    with asyncio.Runner() as runner:
-        while (element := runner.run(following())) is not end:
-            yield element
-
-
-def _awaited(coroutine: CoroutineType[Any, Any, Any]) -> Any:
-    """What a coroutine comes to; in a thread of its own where this one's event loop runs already."""
-    import asyncio
-
-    return _in_thread(lambda: asyncio.run(coroutine)) if _loop_runs() else asyncio.run(coroutine)
-
-
-def _in_thread(work: Callable[[], Any]) -> Any:
-    """What *work* gives in a thread of its own, in which no event loop runs yet."""
-    from concurrent.futures import ThreadPoolExecutor
-    from contextvars import copy_context
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(copy_context().run, work).result()

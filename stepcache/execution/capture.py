@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from stepcache.api import running_node
-from stepcache.execution.streams import Stream, cut
+from stepcache.execution.streams import Place, Stream, cut, own_places
 from stepcache.model import Output
 
 if TYPE_CHECKING:
@@ -28,6 +29,26 @@ class LiveLog:
 
     level: int
     tell: Callable[[str, str], object]
+
+
+@define(eq=False)
+class Notes:
+    """What was logged and warned."""
+
+    log: io.StringIO = field(factory=io.StringIO)
+    warned: list[str] = field(factory=list)
+
+
+@frozen(eq=False)
+class Sink:
+    """Where the output of one node goes that runs beside others."""
+
+    places: Mapping[str, Place]
+    notes: Notes
+
+
+# That of what runs in this context; where it is not said, all goes to one.
+_own_sink: ContextVar[Sink | None] = ContextVar("stepcache_sink", default=None)
 
 
 class Capture:
@@ -52,7 +73,8 @@ class Capture:
         self._ignored = ignored
         self._streams: list[Stream] = []
         self._log: _LogLines | None = None
-        self._warned: list[str] = []
+        self._main = self._notes = Notes()
+        self._sink: Sink | None = None
         self._has_let_go = False
 
     @contextmanager
@@ -89,14 +111,18 @@ class Capture:
         file: Any = None,
         line: str | None = None,
     ) -> None:
-        self._warned.append(f"{filename}:{lineno}: {category.__name__}: {message}")
+        self._notes_here().warned.append(f"{filename}:{lineno}: {category.__name__}: {message}")
+
+    def _notes_here(self) -> Notes:
+        sink = _own_sink.get()
+        return self._notes if sink is None else sink.notes
 
     def _start_log(self) -> None:
         """Catch log records from the moment that somebody has imported `logging`, or that they were asked for."""
         asked = self._live is not None or self._log_level is not None
         if self._log is not None or not (asked or "logging" in sys.modules):
             return
-        self._log = _LogLines(self._log_level, self._live)
+        self._log = _LogLines(self._log_level, self._live, lambda: self._notes_here().log)
 
     def _stop_log(self) -> None:
         if self._log is not None:
@@ -126,19 +152,51 @@ class Capture:
     def take(self) -> Output:
         """What was caught since the last time."""
         texts = {stream.name: stream.take() for stream in self._streams}
-        log = self._log.take() if self._log is not None else ""
-        warned, self._warned = tuple(dict.fromkeys(self._warned)), []
-        return Output(texts.get("stdout", ""), texts.get("stderr", ""), log, warned)
+        log = self._notes.log.getvalue()
+        if log:
+            self._notes.log.seek(0)
+            self._notes.log.truncate()
+        warned = tuple(dict.fromkeys(self._notes.warned))
+        self._notes.warned.clear()
+        return Output(texts.get("stdout", ""), texts.get("stderr", ""), cut(log), warned)
+
+    # --- nodes that run beside one another in this process
+
+    @contextmanager
+    def apart(self) -> Iterator[Sink]:
+        """What is logged, warned and written through Python in this context has a place of its own.
+
+        All else that is written goes there while it is turned to.
+        """
+        sink = Sink({stream.name: stream.another() for stream in self._streams}, Notes())
+        own_places.set(sink.places)
+        _own_sink.set(sink)
+        try:
+            yield sink
+        finally:
+            own_places.set(None)
+            _own_sink.set(None)
+            self.turn_to(None)
+            for place in sink.places.values():
+                place.close()
+
+    def turn_to(self, sink: Sink | None) -> None:
+        """Have what is written from now on go there, None for where it went at first; `take` takes from there."""
+        if sink is self._sink or self._has_let_go:
+            return
+        self._sink = sink
+        self._notes = sink.notes if sink is not None else self._main
+        for stream in self._streams:
+            stream.turn_to(sink.places[stream.name] if sink is not None else None)
 
 
 class _LogLines:
     """The records that reach the root logger, as text."""
 
-    def __init__(self, level: int | None, live: LiveLog | None) -> None:
+    def __init__(self, level: int | None, live: LiveLog | None, lines: Callable[[], io.StringIO]) -> None:
         import logging
 
-        self._lines = io.StringIO()
-        self._handlers: list[logging.Handler] = [logging.StreamHandler(self._lines)]
+        self._handlers: list[logging.Handler] = [_kept_handler(lines)]
         root = logging.getLogger()
         self._before = root.level
         if level is not None:
@@ -151,13 +209,6 @@ class _LogLines:
             handler.setFormatter(logging.Formatter("%(levelname)-8s %(name)s:%(filename)s:%(lineno)d %(message)s"))
             root.addHandler(handler)
 
-    def take(self) -> str:
-        text = self._lines.getvalue()
-        if text:
-            self._lines.seek(0)
-            self._lines.truncate()
-        return cut(text)
-
     def close(self) -> None:
         import logging
 
@@ -165,6 +216,17 @@ class _LogLines:
         for handler in self._handlers:
             root.removeHandler(handler)
         root.setLevel(self._before)
+
+
+def _kept_handler(lines: Callable[[], io.StringIO]) -> logging.Handler:
+    import logging
+
+    class Handler(logging.StreamHandler[io.StringIO]):
+        def emit(self, record: logging.LogRecord) -> None:
+            self.stream = lines()
+            super().emit(record)
+
+    return Handler(lines())
 
 
 def _live_handler(live: LiveLog) -> logging.Handler:

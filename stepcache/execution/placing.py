@@ -2,7 +2,8 @@
 
 A node runs in this process although another executor was asked for, where it is made of what only this process has: its
 function, or the class of a value that it takes, is a notebook's or a prompt's; a value that it takes could not be
-stored; a setting of its cannot be pickled; or the other process finds its sources changed meanwhile.
+stored; a setting of its cannot be pickled; or the other process finds its sources changed meanwhile. So do asynchronous
+bodies, where all of them run beside one another, but for those with a time limit, which run where they can be killed.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from stepcache.execution.inline import Inline
+from stepcache.execution.inline import Inline, runs_together
 from stepcache.execution.values import Held
 from stepcache.execution.work import Done, Executor, Work
 from stepcache.key.ingredients import resource_functions
 from stepcache.model import Node, Value
+
+# While asynchronous bodies run here, the other executor is looked at so often.
+_SLICE_SECONDS = 0.05
 
 
 @define
@@ -38,11 +42,10 @@ class Placing:
 
     def takes(self, node: Node) -> bool:
         """Is there room where the node would run?"""
-        place = self._place(node)
-        return place is None or place.takes(node)
+        return (self._place(node) or self.inline).takes(node)
 
     def _place(self, node: Node) -> Executor | None:
-        if node.id in self._refused:
+        if node.id in self._refused or runs_together(node):
             return None
         if self.other is None and node.definition.timeout is not None and self.limited is not None:
             self.other, self.limited = self.limited(), None
@@ -76,21 +79,35 @@ class Placing:
 
     def finished(self, wait: bool) -> list[Done]:
         """What has come to its end since the last time."""
+        if self.other is None or not self._works:
+            return self.inline.finished(wait)
         done = self.inline.finished(wait=False)
-        if self.other is not None:
-            for each in self.other.finished(wait and not done):
-                work = self._works.pop(each.work)
-                if each.outcome == "refused":
-                    self._refused.add(work.node.id)
-                    self._here(work, each.message)
-                    done += self.inline.finished(wait=False)
-                else:
-                    done.append(each)
-        return done
+        while True:
+            done += self._from_other(wait and not done and not self.inline.is_busy)
+            if done or not wait or not self.inline.is_busy:
+                return done
+            done += self.inline.finished(wait=True, seconds=_SLICE_SECONDS)
+
+    def _from_other(self, wait: bool) -> list[Done]:
+        found: list[Done] = []
+        assert self.other is not None
+        for each in self.other.finished(wait):
+            work = self._works.pop(each.work)
+            if each.outcome == "refused":
+                self._refused.add(work.node.id)
+                self._here(work, each.message)
+                found += self.inline.finished(wait=False)
+            else:
+                found.append(each)
+        return found
 
     def interrupt(self) -> list[Done]:
         """End what is under way; what had come to its end before."""
-        return [] if self.other is None else [*self.inline.finished(wait=False), *self.other.interrupt()]
+        try:
+            here = self.inline.interrupt()
+        finally:
+            there = [] if self.other is None else self.other.interrupt()
+        return [*here, *there]
 
     def close(self) -> list[str]:
         """Tear down everywhere."""

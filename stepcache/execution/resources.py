@@ -28,13 +28,17 @@ class Resources:
     """The resources of one process, each bound one set up at most once, or once for each node.
 
     *watched* runs a set-up and says what it was seen to read: that counts for each node that takes the resource.
+    Those of one node that runs beside others have *shared*, which holds what lives as long as the run.
     """
 
     watched: SetUp
+    shared: Resources | None = None
     _live: list[_Live] = field(factory=list)
 
     def get(self, resource: str, bound: Mapping[str, BoundResource], inputs: Inputs) -> Any:
         """The object of a resource, one of *bound*; set up if it is not there, from *inputs*."""
+        if self.shared is not None and bound[resource].definition.scope == "run":
+            return self.shared.get(resource, bound, inputs)
         for each in self._live:
             if each.bound.id == resource:
                 return each.object
@@ -44,7 +48,7 @@ class Resources:
         """What the set-ups of a resource, and of those that it takes, read."""
         found = next((each for each in self._live if each.bound.id == resource), None)
         if found is None:
-            return ()
+            return self.shared.seen(resource) if self.shared is not None else ()
         inner = [self.seen(n.resource) for n in found.bound.needs if n.resource is not None]
         return tuple(dict.fromkeys((*found.seen, *(o for each in inner for o in each))))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,17 +36,47 @@ def streamed(elements: Iterator[Any], work: Work, tmp: Path | None, eyes: Eyes) 
     """Go through a generator's elements and store each as it comes; a list of them all where one cannot be stored."""
     if work.node.kind == "check":
         return list(elements)
-    writer = StreamWriter(work.node.definition.codec, tmp, eyes.shelf.vault(work.keeps))
+    kept = _Keeping(StreamWriter(work.node.definition.codec, tmp, eyes.shelf.vault(work.keeps)), eyes.sight)
     for element in elements:
-        try:
-            with eyes.sight.paused():
-                writer.add(element)
-        except Unstorable as error:
-            with eyes.sight.paused():
-                before = list(writer.so_far())
-            return Unstored([*before, element, *elements], error)
-    with eyes.sight.paused():
-        return Streamed(writer.value())
+        kept.add(element)
+    return kept.value()
+
+
+async def streamed_together(elements: AsyncIterator[Any], work: Work, tmp: Path | None, eyes: Eyes) -> Any:
+    """The same of an asynchronous generator, beside others."""
+    if work.node.kind == "check":
+        return [each async for each in elements]
+    kept = _Keeping(StreamWriter(work.node.definition.codec, tmp, eyes.shelf.vault(work.keeps)), eyes.sight)
+    async for element in elements:
+        kept.add(element)
+    return kept.value()
+
+
+class _Keeping:
+    """Elements as they come: stored, until one of them cannot be; then they are held, those before it too."""
+
+    def __init__(self, writer: StreamWriter, sight: Sight) -> None:
+        self._writer = writer
+        self._sight = sight
+        self._held: list[Any] = []
+        self._error: Unstorable | None = None
+
+    def add(self, element: Any) -> None:
+        if self._error is not None:
+            self._held.append(element)
+            return
+        with self._sight.paused():
+            try:
+                self._writer.add(element)
+            except Unstorable as error:
+                self._error = error
+                self._held = [*self._writer.so_far(), element]
+
+    def value(self) -> Any:
+        if self._error is not None:
+            return Unstored(self._held, self._error)
+        with self._sight.paused():
+            return Streamed(self._writer.value())
 
 
 @frozen(eq=False)

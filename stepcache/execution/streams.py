@@ -7,10 +7,38 @@ import io
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import IO, Any
+
+from attrs import define
 
 # More than this of one stream is cut in the middle before it is stored.
 LONGEST = 1_000_000
+
+
+@define(eq=False)
+class Place:
+    """Where a stream's output goes: a file or memory. `text` is what `sys` holds while it does."""
+
+    file: IO[bytes] | None
+    memory: _Kept | None
+    text: Any
+
+    def write(self, data: bytes) -> None:
+        """Add to it from where it is not the place that is written to now."""
+        if self.file is not None:
+            self.file.write(data)
+        elif self.memory is not None:
+            io.StringIO.write(self.memory, data.decode("utf-8", "surrogatepass"))
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+
+# Where what runs in this context writes to, by the stream's name; where it is not said, to where all do.
+own_places: ContextVar[Mapping[str, Place] | None] = ContextVar("stepcache_places", default=None)
 
 
 class Stream:
@@ -21,33 +49,53 @@ class Stream:
         self._number = {"stdout": 1, "stderr": 2}[name]
         self._before: IO[str] | None = getattr(sys, name)
         self._saved: int | None = None
-        self._file: IO[bytes] | None = None
         self._is_open = True
-        self._text: Any = _Kept()
+        self._writer: _Writer | None = None
+        self._place = self.another()
         if mode == "fd":
             self._redirect()
         elif mode == "own":
-            self._file = open(os.dup(self._number), "r+b", buffering=0)  # noqa: SIM115 - close() closes it
-            self._text = self._writer()
-        setattr(sys, name, self._text)
+            self._writer = self._made_writer()
+            file = open(os.dup(self._number), "r+b", buffering=0)  # noqa: SIM115 - close() closes it
+            self._place = Place(file, None, self._writer)
+        self._main = self._place
+        setattr(sys, name, self._place.text)
 
     def _redirect(self) -> None:
         if self._before is not None:
             with contextlib.suppress(OSError, ValueError):  # it may be closed, or its reader have gone
                 self._before.flush()
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - close() closes it
         try:
             self._saved = os.dup(self._number)
         except OSError:  # the descriptor is closed: nothing can be written to it
-            self._file.close()
-            self._file = None
             return
-        os.dup2(self._file.fileno(), self._number)
-        self._text = self._writer()
+        self._writer = self._made_writer()
+        self._place = self.another()
+        self._take_descriptor()
 
-    def _writer(self) -> io.TextIOWrapper:
-        raw = _Unclosable(self._number)
+    def _made_writer(self) -> _Writer:
+        raw = _Unclosable(self._number, self)
         return _Writer(raw, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
+
+    def another(self) -> Place:
+        """A place for the output of what runs beside others."""
+        if self._writer is None:
+            memory = _Kept(self)
+            return Place(None, memory, memory)
+        return Place(tempfile.TemporaryFile(buffering=0), None, self._writer)
+
+    def turn_to(self, place: Place | None) -> None:
+        """Have what is written from now on go there, None for where it went at first."""
+        if not self._is_open:
+            return
+        self._place.text = getattr(sys, self.name, None)
+        self._place = place or self._main
+        self._take_descriptor()
+        setattr(sys, self.name, self._place.text)
+
+    def _take_descriptor(self) -> None:
+        if self._place.file is not None:
+            os.dup2(self._place.file.fileno(), self._number)
 
     def suspend(self) -> None:
         self._settle()
@@ -57,9 +105,8 @@ class Stream:
         setattr(sys, self.name, self._before)
 
     def resume(self) -> None:
-        if self._file is not None:
-            os.dup2(self._file.fileno(), self._number)
-        setattr(sys, self.name, self._text)
+        self._take_descriptor()
+        setattr(sys, self.name, self._place.text)
         self._is_open = True
 
     def _settle(self) -> None:
@@ -71,46 +118,62 @@ class Stream:
                     self._before.flush()
             return
         current = getattr(sys, self.name, None)
-        if current is not self._text and type(current) is io.TextIOWrapper:
+        if current is not self._writer and type(current) is io.TextIOWrapper:
             with contextlib.suppress(OSError, ValueError):  # it is not ours: it may be closed, or its file be full
                 current.flush()
-        if self._file is not None:
-            os.dup2(self._file.fileno(), self._number)
-        try:
-            self._text.flush()
-        except ValueError:  # it was detached from its descriptor
-            self._text = self._writer()
-        setattr(sys, self.name, self._text)
+        self._take_descriptor()
+        if self._writer is not None:
+            try:
+                self._writer.flush()
+            except ValueError:  # it was detached from its descriptor
+                self._writer = self._made_writer()
+        self._place.text = self._writer or self._place.memory
+        setattr(sys, self.name, self._place.text)
+
+    def elsewhere(self) -> Place | None:
+        """The place of what runs in this context, if it is another than the one that is written to now."""
+        places = own_places.get()
+        place = places.get(self.name) if places is not None else None
+        return None if place is self._place else place
 
     def take(self) -> str:
         self._settle()
-        if self._file is None:
-            text = self._text.getvalue()
+        file, memory = self._place.file, self._place.memory
+        if memory is not None:
+            text = memory.getvalue()
             if text:
-                self._text.seek(0)
-                self._text.truncate()
+                memory.seek(0)
+                memory.truncate()
             return cut(text)
-        size = os.fstat(self._file.fileno()).st_size
+        assert file is not None
+        size = os.fstat(file.fileno()).st_size
         if not size:
             return ""
-        data = os.pread(self._file.fileno(), size, 0)
-        os.ftruncate(self._file.fileno(), 0)
-        os.lseek(self._file.fileno(), 0, os.SEEK_SET)
+        data = os.pread(file.fileno(), size, 0)
+        os.ftruncate(file.fileno(), 0)
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
         return cut(data.decode("utf-8", "backslashreplace"))
 
     def close(self) -> None:
         self.suspend()
         if self._saved is not None:
             os.close(self._saved)
-        if self._file is not None:
-            self._file.close()
+        self._main.close()
 
 
 class _Unclosable(io.FileIO):
     """A descriptor that streams may close without its being closed."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, stream: Stream) -> None:
         super().__init__(number, "wb", closefd=False)
+        self._stream = stream
+
+    def write(self, data: Any) -> int:
+        place = self._stream.elsewhere()
+        if place is None:
+            return super().write(data)
+        place.write(bytes(data))
+        return len(data)
 
     def close(self) -> None:
         pass
@@ -125,6 +188,17 @@ class _Writer(io.TextIOWrapper):
 
 class _Kept(io.StringIO):
     """Text in memory, which is there after what runs has closed it."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        place = self._stream.elsewhere()
+        if place is None or place.memory is self:
+            return super().write(text)
+        place.write(text.encode("utf-8", "surrogatepass"))
+        return len(text)
 
     def close(self) -> None:
         pass
