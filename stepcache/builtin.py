@@ -91,6 +91,10 @@ class TerminalReport:
         self.terminal.started(node.id, expected)
 
     @hookimpl
+    def stepcache_node_progressed(self, node: Node, done: int, total: int) -> None:
+        self.terminal.progressed(node.id, done, total)
+
+    @hookimpl
     def stepcache_node_logged(self, node: str, line: str) -> None:
         self.terminal.logged(node, line)
 

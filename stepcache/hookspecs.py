@@ -81,6 +81,11 @@ def stepcache_node_started(node: Node, expected: float | None) -> None:
 
 
 @hookspec
+def stepcache_node_progressed(node: Node, done: int, total: int) -> None:
+    """Tell: of the *total* elements of a mapped node that runs, so many are *done*; called once for each batch."""
+
+
+@hookspec
 def stepcache_node_logged(node: str, line: str) -> None:
     """Tell: the body of the node of that id has logged *line*; called under `--log-cli-level` only."""
 

@@ -122,6 +122,7 @@ def execute(session: Session) -> RunReport:
         describer(session),
         started=lambda node: hook.stepcache_node_started(node=node, expected=engine.expected.get(node.id)),
         finished=finished,
+        progressed=lambda node, done, total: hook.stepcache_node_progressed(node=node, done=done, total=total),
     )
     interrupted = False
     try:

@@ -164,8 +164,9 @@ class Mapped:
 
     @property
     def done(self) -> int:
-        """How many elements are known."""
-        return len(self.names) - len(self._waiting)
+        """How many elements are known: neither waiting nor under way."""
+        under_way = sum(len(work.batch.names) for work in self.under_way.values() if work.batch is not None)
+        return len(self.names) - len(self._waiting) - under_way
 
     def results(self) -> Iterator[tuple[int, bytes]]:
         """The number and the name of each element that is not skipped."""

@@ -275,10 +275,15 @@ class Schedule:
         flight = self._flights[node.id] = _Flight(
             node, miss, claim, self.engine.mapped[node.id] if node.mapped else None
         )
+        self._tell_progress(flight)
         if flight.mapped is None:
             self._submit(flight, self.engine.work(node, miss))
         elif flight.mapped.over:
             self._end(flight, None)
+
+    def _tell_progress(self, flight: _Flight) -> None:
+        if flight.mapped is not None:
+            self.progressed(flight.node, flight.mapped.done, len(flight.mapped.names))
 
     def _submit(self, flight: _Flight, work: Work) -> None:
         self._works[work.id] = (flight, work)
@@ -288,7 +293,7 @@ class Schedule:
         flight, work = self._works.pop(done.work)
         if flight.mapped is not None:
             self.engine.mapper.take(flight.mapped, done)
-            self.progressed(flight.node, flight.mapped.done, len(flight.mapped.names))
+            self._tell_progress(flight)
             if not flight.mapped.over:
                 return
         self._end(flight, work, done)

@@ -90,15 +90,15 @@ class Progress:
         word = row.outcome.upper()
         self._writer.write(f"{row.id} ")
         self._writer.write(word, COLORS[row.outcome])
-        reason = in_brief(row) if self._why or row.message else ""
-        if reason:
-            self._writer.write(self._fitted(reason))
+        told = [_elements(row), in_brief(row) if self._why or row.message else ""]
+        if any(told):
+            self._writer.write(self._fitted("; ".join(filter(None, told))))
         self._percentage_at_edge()
         self._writer.end_line()
 
-    def _fitted(self, reason: str) -> str:
-        """The reason in parentheses, cut to what the line has room for, unless -vv asks for it whole."""
-        reason = reason.split("\n", 1)[0]
+    def _fitted(self, told: str) -> str:
+        """What is told in parentheses, cut to what the line has room for, unless -vv asks for it whole."""
+        reason = told.split("\n", 1)[0]
         room = self._writer.width - self._writer.column - _PERCENT - len(" ()") - 1
         if self._verbosity >= 2 or columns(reason) <= room:
             return f" ({reason})"
@@ -116,3 +116,17 @@ class Progress:
         if self._outcomes & {"failed", "blocked"}:
             return "red"
         return "yellow" if "warned" in self._outcomes else "green"
+
+
+def _elements(row: NodeReport) -> str:
+    """How many elements of a mapped step came to what, unless all were cached."""
+    elements = row.elements
+    if elements is None or row.outcome == "cached":
+        return ""
+    counts = {
+        "failed": elements.failed,
+        "would run" if row.outcome == "would-run" else "ran": elements.ran,
+        "skipped": elements.skipped,
+        "cached": elements.cached,
+    }
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)

@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from stepcache.report import figures
 from stepcache.report.writer import Writer
@@ -23,11 +23,12 @@ _lines: weakref.WeakSet[StatusLine] = weakref.WeakSet()
 
 @frozen
 class Running:
-    """A node that runs: since when, and how long it took last time."""
+    """A node that runs: since when, how long it took last time, and how many of how many elements are done."""
 
     node: str
     since: float
-    expected: float | None
+    expected: float | None = None
+    elements: tuple[int, int] | None = None
 
 
 class StatusLine:
@@ -53,6 +54,12 @@ class StatusLine:
         with self._writer.lock:
             self._running[node] = Running(node, self._clock(), expected)
         self.start_thread()
+
+    def progressed(self, node: str, done: int, total: int) -> None:
+        """So many elements of *node* are done, of *total*."""
+        with self._writer.lock:
+            if node in self._running:
+                self._running[node] = evolve(self._running[node], elements=(done, total))
 
     def finished(self, node: str) -> None:
         """*node* runs no more, if it did; most nodes are hits and never ran."""
@@ -125,12 +132,16 @@ def status_text(running: Iterable[Running], now: float) -> str:
 def long_text(running: Running, now: float) -> str:
     """The line that tells, where no one watches a terminal, that a node still runs."""
     last = f"; it took {figures.time(running.expected)} last time" if running.expected is not None else ""
-    return f"{running.node} has been running for {figures.time(now - running.since)}{last}"
+    return f"{running.node} has been running for {figures.time(now - running.since)}{_elements(running)}{last}"
 
 
 def _running(running: Running, now: float) -> str:
     last = f" ({figures.time(running.expected)} last time)" if running.expected is not None else ""
-    return f"{running.node} {figures.time(now - running.since)}{last}"
+    return f"{running.node} {figures.time(now - running.since)}{_elements(running)}{last}"
+
+
+def _elements(running: Running) -> str:
+    return "" if running.elements is None else ", {:,} of {:,} elements done".format(*running.elements)
 
 
 _registered = False

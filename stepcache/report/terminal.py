@@ -114,6 +114,10 @@ class Terminal:
         self.writer.flush()
         self.status.started(node, expected)
 
+    def progressed(self, node: str, done: int, total: int) -> None:
+        """So many of a node's elements are done, of *total*."""
+        self.status.progressed(node, done, total)
+
     def logged(self, node: str, line: str) -> None:
         """A node that runs has logged *line*."""
         with self.writer.lock:

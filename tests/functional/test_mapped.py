@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,29 @@ def test_a_failure_names_the_element_and_the_others_are_kept(stepcache_project: 
     result = stepcache_project.run("-P", "docs.names=a bad bad2 c", "--tb=short")
     assert "element 1:" in result.stdout
     assert "FAILED pipeline_x.py::words - element 1: ValueError: no words" in result.stdout
+
+
+def test_how_far_it_is_is_told(stepcache_project: Project) -> None:
+    stepcache_project.write("pipeline_x.py", DOCS)
+    told: list[tuple[str, int, int]] = []
+
+    class Plugin:
+        @stepcache.hookimpl
+        def stepcache_node_progressed(self, node: Any, done: int, total: int) -> None:
+            told.append((node.name, done, total))
+
+    stepcache_project.run()
+    run = stepcache_project.run("-v", "-P", "docs.names=b b a bad c d", plugins=(Plugin(),))
+    of_words = [(done, total) for name, done, total in told if name == "words"]
+    assert (of_words[0], of_words[-1]) == ((4, 6), (6, 6)), "what is known counts from the start"
+    assert of_words == sorted(of_words)
+    assert {name for name, _, _ in told} == {"words"}
+    words = next(line for line in run.lines if line.startswith("pipeline_x.py::words"))
+    assert words.startswith("pipeline_x.py::words FAILED (1 failed, 1 ran, 4 cached) ")
+    again = stepcache_project.run("-v")
+    assert next(line for line in again.lines if line.startswith("pipeline_x.py::words")).split()[1:] == [
+        "CACHED", "[", "40%]",
+    ]  # fmt: skip
 
 
 def test_over_a_mapping_the_keys_are_kept_and_select(stepcache_project: Project) -> None:

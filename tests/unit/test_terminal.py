@@ -479,6 +479,10 @@ class TestStatusLine:
         running = [Running("a.py::b", 99.8, None), Running("a.py::c", 88.0, 310.0), Running("a.py::d", 90.0, None)]
 
         assert status_text(running, 100.0) == "running: a.py::c 12.0s (5m 10s last time), a.py::d 10.0s"
+        mapped = Running("a.py::c", 88.0, 310.0, (1200, 10_000))
+        assert (
+            status_text([mapped], 100.0) == "running: a.py::c 12.0s, 1,200 of 10,000 elements done (5m 10s last time)"
+        )
         assert status_text(running[:1], 100.0) == ""
 
     def test_it_is_drawn_below_and_taken_away_before_other_output(self):
@@ -509,11 +513,14 @@ class TestStatusLine:
         for _ in range(150):
             now[0] += 1
             status.draw()
+            if now[0] == 180:
+                status.progressed("a.py::b", 3, 5)
+        status.progressed("a.py::hit", 5, 5)
         status.close()
 
         assert stream.getvalue() == (
             "a.py::b has been running for 1m 00s; it took 5m 10s last time\n"
-            "a.py::b has been running for 2m 00s; it took 5m 10s last time\n"
+            "a.py::b has been running for 2m 00s, 3 of 5 elements done; it took 5m 10s last time\n"
         )
         assert long_text(Running("x", 0.0, None), 61.0) == "x has been running for 1m 01s"
 
