@@ -44,6 +44,8 @@ class Row:
     configuration: str = ""
     counts: bool = True
     """What was changed counts; False where the author said that it does not."""
+    unstamped: str = ""
+    """Why a run with nothing to do leaves no stamp; "" where it leaves one."""
 
 
 def body(code: str, before: str = "", rest: str = REST, arguments: str = "") -> str:
@@ -119,7 +121,7 @@ row("function made by exec", body("return made()", """
 space = {}
 exec("def made():\\n    return 1", space)
 made = space["made"]
-"""), "return 1", "return 2", BOTH)
+"""), "return 1", "return 2", BOTH, unstamped="what the module's import executes cannot be read")
 row("dataclass default", body("return Conf().size", """
 from dataclasses import dataclass
 
@@ -380,7 +382,7 @@ EMPTY = object()
 
 def other():
     return 1
-"""), "return 1", "return 2", NONE)
+"""), "return 1", "return 2", NONE, unstamped="its import asks for the time and for chance")
 
 # --- what is read ---------------------------------------------------------------------------------------
 

@@ -51,7 +51,14 @@ def digests(result: Result) -> dict[str, str]:
     return {row["id"].partition("::")[2]: row["digest"] for row in result.nodes}
 
 
-def play(project: Project, row, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result]) -> None:
+def play(
+    project: Project,
+    row,
+    monkeypatch: pytest.MonkeyPatch,
+    run: Callable[..., Result],
+    ready: Callable[[], object] = lambda: None,
+) -> None:
+    """*ready* is called once nothing is left to do, before anything is changed."""
     if row.configuration:
         project.configure(row.configuration)
     for name, text in row.files.items():
@@ -60,6 +67,7 @@ def play(project: Project, row, monkeypatch: pytest.MonkeyPatch, run: Callable[.
 
     run()
     assert ran(run()) == set(), "nothing was changed"
+    ready()
 
     change(project, row)
     environment(monkeypatch, row.new_env)
@@ -76,9 +84,24 @@ def play(project: Project, row, monkeypatch: pytest.MonkeyPatch, run: Callable[.
         assert ran(run()) == set(), "undoing the change is a hit"
 
 
+def answered_by_stamp(project: Project, row) -> None:
+    """A run with nothing to do imports none of what runs anything, unless the row says why there is no stamp."""
+    report = f"--json={project._report}"
+    done = project.python("-X", "importtime", "-m", "stepcache", report)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert ("stepcache.command" in loaded) == bool(row.unstamped), row.unstamped or "no stamp was there"
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 def test_in_processes_of_their_own(row, stepcache_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    play(stepcache_project, row, monkeypatch, stepcache_project.command)
+    """Where there is nothing to do, a stamp answers: it stands there to be believed when the change is made."""
+    play(
+        stepcache_project,
+        row,
+        monkeypatch,
+        stepcache_project.command,
+        lambda: answered_by_stamp(stepcache_project, row),
+    )
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if not row.alone], ids=lambda row: row.id)
