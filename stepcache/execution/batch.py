@@ -15,7 +15,7 @@ from stepcache.execution.call import BuiltIns, arguments_of, call
 from stepcache.execution.debugging import is_quit
 from stepcache.execution.sight import Watching
 from stepcache.execution.values import Held, Inputs
-from stepcache.execution.work import Batch, Done, Ended, Pieces, Work
+from stepcache.execution.work import LIVE, Batch, Done, Ended, Pieces, Work
 from stepcache.key.conclude import Seen
 from stepcache.model import Value
 from stepcache.store.chunks import Chunk
@@ -68,9 +68,12 @@ class Shared:
 
 
 def _fresh(pieces: Pieces, vault: Vault) -> Iterator[Any]:
-    """The elements as fresh objects. Raises `ValueGone`."""
-    number, chunk = -1, None
+    """The elements as fresh objects, those that cannot be stored as they are. Raises `ValueGone`."""
+    number, chunk = LIVE, None
     for of_chunk, at in pieces.places:
+        if of_chunk == LIVE:
+            yield pieces.objects[at]
+            continue
         if chunk is None or of_chunk != number:
             number, chunk = of_chunk, Chunk(pieces.chunks[of_chunk], vault)
         yield chunk.element(at)

@@ -6,10 +6,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve, frozen
+from blake3 import blake3
 
 from stepcache.errors import NoElements, Unstorable
 from stepcache.execution.values import Held, Product
-from stepcache.execution.work import Pieces
+from stepcache.execution.work import LIVE, Pieces
 from stepcache.model import Need, Node, Value
 from stepcache.store.chunks import Chunk
 from stepcache.store.composed import MAPPED, STREAM
@@ -67,12 +68,21 @@ class Source:
 
 def _written(objects: Sequence[Any], numbers: Sequence[int], vault: Vault) -> Pieces:
     writer, size = StreamWriter(None, None, vault), 0
+    live: list[Any] = []
+    stored: list[bool] = []
     for number in numbers:
-        size += writer.add(objects[number]).size
+        try:
+            size += writer.add(objects[number]).size
+            stored.append(True)
+        except Unstorable:
+            live.append(objects[number])
+            stored.append(False)
         if size > _MOST_BYTES:
             break
     chunks = writer.value().parts
-    return Pieces(chunks, tuple((at, each) for at, chunk in enumerate(chunks) for each in range(chunk.count or 0)))
+    in_chunks = ((at, each) for at, chunk in enumerate(chunks) for each in range(chunk.count or 0))
+    alive = ((LIVE, each) for each in range(len(live)))
+    return Pieces(chunks, tuple(next(in_chunks if each else alive) for each in stored), tuple(live))
 
 
 def together(sources: Mapping[str, Source]) -> dict[str, Source]:
@@ -108,11 +118,11 @@ def source_of(product: Product, node: Node, need: Need, vault: Vault) -> Source:
             return Source(Elements(_of_stream(stored, vault)))
         value = loaded(stored, vault)
     if element is not None:
-        return _of_objects([value], [element], node, need, vault)
+        return _of_objects([value], [element], vault)
     if isinstance(value, Mapping):
-        return _of_objects(list(value.values()), list(value), node, need, vault)
+        return _of_objects(list(value.values()), list(value), vault)
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview)):
-        return _of_objects(value, None, node, need, vault)
+        return _of_objects(value, None, vault)
     kind = type(value).__name__
     hint = ", which has no order: return sorted(…) or list(…) of it" if isinstance(value, (set, frozenset)) else ""
     raise NoElements(
@@ -131,16 +141,14 @@ def _of_stream(value: Value, vault: Vault) -> list[Entry]:
     return found
 
 
-def _of_objects(objects: Sequence[Any], keys: list[Any] | None, node: Node, need: Need, vault: Vault) -> Source:
+def _of_objects(objects: Sequence[Any], keys: list[Any] | None, vault: Vault) -> Source:
     entries = []
     for number, value in enumerate(objects):
         try:
             content = vault.content(value)
-        except Unstorable as error:
-            name = number if keys is None else keys[number]
-            raise NoElements(
-                f"{node.definition.source}: {node.id} takes each element of '{need.step}', and element {name} cannot "
-                f"be stored ({error})"
-            ) from error
+        except Unstorable:
+            # Of a value that could not be stored either: nothing is stored under what it is called by.
+            entries.append(Entry(blake3(b"live %d" % number).digest()))
+            continue
         entries.append(Entry(content.digest_bytes, content.classes))
     return Source(Elements(entries, keys), objects)

@@ -128,8 +128,11 @@ def _obstacle(work: Work) -> str | None:
             return f"the value of {node} cannot be stored"
         if _of_main(product):
             return f"the value of {node} holds instances of a class of __main__"
-    if work.batch is not None and any(_of_main(c) for pieces in work.batch.given.values() for c in pieces.chunks):
-        return "an element holds instances of a class of __main__"
+    for pieces in work.batch.given.values() if work.batch is not None else ():
+        if pieces.objects:
+            return "elements cannot be stored"
+        if any(map(_of_main, pieces.chunks)):
+            return "an element holds instances of a class of __main__"
     return None
 
 

@@ -6,7 +6,7 @@ decide (parent) → Work → an executor runs the body, watches it and stores th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from attrs import frozen
 
@@ -16,16 +16,21 @@ from stepcache.key.conclude import Seen
 from stepcache.key.ingredients import Facts
 from stepcache.model import BoundResource, Failure, Node, Observation, Output, Value
 
+LIVE = -1
 _NOTHING_SEEN = Seen(())
 _SILENT = Output()
 
 
 @frozen(eq=False)
 class Pieces:
-    """Stored elements: chunks, and of each element the number of its chunk and its place in that."""
+    """Elements: chunks, and of each element the number of its chunk and its place in that.
+
+    Those that cannot be stored are `objects`, and their places are in chunk `LIVE`.
+    """
 
     chunks: tuple[Value, ...]
     places: tuple[tuple[int, int], ...]
+    objects: tuple[Any, ...] = ()
 
 
 @frozen(eq=False)

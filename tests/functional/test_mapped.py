@@ -373,6 +373,35 @@ def test_what_cannot_be_mapped_is_told(stepcache_project: Project, source: str, 
     assert [each["message"] for each in run.errors] == [message]
 
 
+def test_elements_that_cannot_be_stored_are_handed_on_as_they_are(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        from stepcache import Each, step
+
+        @step
+        def mixed():
+            return {"one": [1], "f": lambda: [2], "g": lambda: [3], "two": [1]}
+
+        @step(takes={"each": "mixed"})
+        def called(each: Each):
+            value = each() if callable(each) else each
+            value.append("own")
+            return value
+
+        @step(takes={"each": "called"})
+        def first(each: Each):
+            return each[0]
+        """,
+    )
+    for _ in range(2):
+        run = stepcache.run()
+        assert run["called"] == {"one": [1, "own"], "f": [2, "own"], "g": [3, "own"], "two": [1, "own"]}
+        assert run["first"] == {"one": 1, "f": 2, "g": 3, "two": 1}
+    assert (outcome(run, "called"), outcome(run, "first")) == ("ran", "cached")
+    assert stepcache.run("pipeline_x.py::first[g]")["first[g]"] == 3
+
+
 def test_a_value_without_elements_is_told(stepcache_project: Project) -> None:
     stepcache_project.write(
         "pipeline_x.py",

@@ -638,12 +638,14 @@ def test_elements_that_cannot_cross_run_in_the_process_of_the_run(stepcache_proj
             return one()
 
         @step
-        def whole(live):
-            return [each() for each in live]
+        def whole(live, called):
+            return [each() for each in live], called
         """,
     )
-    run = stepcache.run(workers=2)
-    assert run["whole"] == [1, 2, 3]
+    for workers in (1, 2):
+        run = stepcache.run(workers=workers)
+        assert run["whole"] == ([1, 2, 3], [1, 2, 3])
+        assert run.why("called") == ["unstored: live"]
 
 
 def test_slots_keep_nodes_that_take_the_same_thing_apart(stepcache_project: Project) -> None:
