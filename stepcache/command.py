@@ -139,7 +139,7 @@ def _with_session(session: Session) -> int:
         if options.collect_only:
             return _collect_only(session, terminal)
         session.plugins.add(report, "terminal")
-        result = _told_by_pytest(session, execute(session))
+        result = _looked_at_again(session, execute(session))
         if (options.plan or options.fail_on_miss) and not result.problems:
             rows = result.nodes if options.plan else [r for r in result.nodes if r.outcome in ("would-run", "unknown")]
             terminal.listing(plan_lines(rows))
@@ -155,6 +155,16 @@ def _collect(session: Session) -> None:
     collect(session)
     if session.options.replay is not None:
         replaying.narrow(session)
+
+
+def _looked_at_again(session: Session, report: RunReport) -> RunReport:
+    """*report* with what other processes have to say of the run, if they are asked."""
+    report = _told_by_pytest(session, report)
+    if not session.options.check_determinism:
+        return report
+    from stepcache.determinism import checked
+
+    return checked(session, report)
 
 
 def _told_by_pytest(session: Session, report: RunReport) -> RunReport:

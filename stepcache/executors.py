@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -18,6 +20,9 @@ from stepcache.execution.site import ExecutorKind, Hello, ProcessKind, Site
 from stepcache.outcome import describer
 from stepcache.state import Session
 
+if TYPE_CHECKING:
+    from stepcache.execution.pool import Pool
+
 
 def open_executor(
     session: Session, capture: Capture, debugger: Debugger | None = None, *, here: bool = False
@@ -26,12 +31,28 @@ def open_executor(
     engine, options = session.engine, session.options
     assert engine is not None
     inline = Inline(Bodies(session.shelf, session.sight, capture, describer(session), debugger), engine.settle)
-    site = Site(options.workers, options.capture != "no", engine, inline, lambda: hello_of(session))
+    site = _site(session, inline)
     if here:
         return Placing(inline, None, None)
     name = options.executor or ("process" if (options.workers or 1) > 1 else "inline")
     opened = _kind(session, name).open(site)
     return Placing(inline, None if opened is inline else opened, lambda: ProcessKind().open(site))
+
+
+def _site(session: Session, inline: Inline) -> Site:
+    assert session.engine is not None
+    options = session.options
+    return Site(options.workers, options.capture != "no", session.engine, inline, lambda: hello_of(session))
+
+
+def fresh_process(session: Session, environment: Mapping[str, str]) -> Pool:
+    """A process that runs nothing but what it is handed, one work at a time, with these variables beside the others."""
+    from stepcache.execution.pool import Pool
+
+    assert session.engine is not None
+    bodies = Bodies(session.shelf, session.sight, Capture("no", None), describer(session))
+    site = _site(session, Inline(bodies, session.engine.settle))
+    return Pool(1, site.hello, site.pack, site.unpack, environment=environment)
 
 
 def _kind(session: Session, name: str) -> ExecutorKind:

@@ -447,6 +447,17 @@ class Elements:
 
 
 @frozen
+class Determinism:
+    """What two executions of a step in fresh processes came to: whether they gave the same, None if that is not known.
+
+    `told` is the first difference, how one of the two failed, or why it is not known.
+    """
+
+    same: bool | None
+    told: str = ""
+
+
+@frozen
 class NodeReport:
     """What happened to a node: a row of the JSON report, and what the terminal shows beside it."""
 
@@ -471,6 +482,8 @@ class NodeReport:
     uncertain: tuple[str, ...] = ()
     """What made more code be taken in than was followed, for `--why -v`."""
     elements: Elements | None = None
+    determinism: Determinism | None = None
+    """Of a step that was run twice, under `--check-determinism`."""
 
     @property
     def error(self) -> str | None:

@@ -156,6 +156,11 @@ GROUPS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
                 metavar="NODE",
             ),
             Flag(("--watch",), "watch", "run again whenever something changes that the last run depended on"),
+            Flag(
+                ("--check-determinism",),
+                "check_determinism",
+                "run each selected step twice more, in fresh processes, and name those that give two values",
+            ),
             Flag(("--force-save",), "force_save", "write the files of save_to=, over those that were edited as well"),
             Flag(
                 ("--log-level",),

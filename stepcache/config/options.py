@@ -52,6 +52,7 @@ class Options:
     pdb: bool = False
     replay: str | None = None
     watch: bool = False
+    check_determinism: bool = False
 
     collect_only: bool = False
     plan: bool = False

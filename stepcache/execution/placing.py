@@ -60,9 +60,9 @@ class Placing:
         if place is None:
             self.inline.submit(work)
             return
-        obstacle = _obstacle(work)
-        if obstacle is not None:
-            self._here(work, obstacle)
+        reason = obstacle(work)
+        if reason is not None:
+            self._here(work, reason)
             return
         self._works[work.id] = work
         place.submit(work)
@@ -118,7 +118,7 @@ class Placing:
         return [*wrong, *here]
 
 
-def _obstacle(work: Work) -> str | None:
+def obstacle(work: Work) -> str | None:
     """Why a work cannot leave this process, if it cannot."""
     functions = [work.node.definition, *(r.definition for r in resource_functions(work.node, work.resources))]
     if any(each.module == "__main__" for each in functions):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from attrs import define, field
 
@@ -38,6 +38,8 @@ class Pool:
     pack: Callable[[Work], bytes | str]
     unpack: Callable[[Work, bytes], Done]
     captured: bool = True
+    environment: Mapping[str, str] = field(factory=dict)
+    """Variables that the workers have beside those of this process."""
     _workers: list[Worker] = field(factory=list)
     _waiting: list[Work] = field(factory=list)
     """Works whose worker died before it came to them."""
@@ -75,7 +77,7 @@ class Pool:
             return
         worker = self._least(work.node)
         if (worker is None or worker.queue) and len(self._live()) < self.size:
-            worker = Worker.start(self.hello(), self.captured)
+            worker = Worker.start(self.hello(), self.captured, self.environment)
             self._workers.append(worker)
         assert worker is not None
         worker.begin(work, data)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import IO, Any
 
 from attrs import define, field
@@ -50,7 +51,7 @@ class Worker:
     """It is not to get any more works."""
 
     @classmethod
-    def start(cls, hello: bytes, captured: bool) -> Worker:
+    def start(cls, hello: bytes, captured: bool, environment: Mapping[str, str]) -> Worker:
         """Start a process; *captured* output goes to files, which are still there when the process is not."""
         ours, theirs = socket.socketpair()
         life, their_life = socket.socketpair()
@@ -65,6 +66,7 @@ class Worker:
             )
             process = subprocess.Popen(
                 [sys.executable, *_interpreter_flags(), "-P", "-c", code],
+                env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=streams[0] if streams else None,
                 stderr=streams[1] if streams else None,

@@ -27,7 +27,7 @@ def json_report(report: RunReport, version: str) -> dict[str, Any]:
 
 def node_row(row: NodeReport) -> dict[str, Any]:
     """A node's row."""
-    return {
+    told = {
         "id": row.id,
         "kind": row.kind,
         "outcome": row.outcome,
@@ -42,6 +42,9 @@ def node_row(row: NodeReport) -> dict[str, Any]:
         "needs": list(row.needs),
         "error": row.error,
     }
+    if row.determinism is not None:
+        told["determinism"] = {"same": row.determinism.same, "told": row.determinism.told or None}
+    return told
 
 
 def _elements(elements: Elements | None) -> dict[str, int] | None:

@@ -57,6 +57,22 @@ def write_failures(writer: Writer, options: Options, rows: Iterable[NodeReport])
                 write_output(writer, row.output)
 
 
+def write_determinism(writer: Writer, rows: Iterable[NodeReport]) -> None:
+    """The steps that did not give the same twice, those of which that is not known, and how many did."""
+    kept = [(row.id, row.determinism) for row in rows if row.determinism is not None]
+    if not kept:
+        return
+    writer.separator("=", "determinism")
+    for node, found in kept:
+        if found.same is False:
+            writer.line(f"{node} is not deterministic: {found.told}", "red")
+    for node, found in kept:
+        if found.same is None:
+            writer.line(f"{node} was not compared: {found.told}", "yellow")
+    same = sum(1 for _, found in kept if found.same)
+    writer.line(f"{figures.counted(same, 'step')} gave the same value twice")
+
+
 def write_traceback(writer: Writer, text: str) -> None:
     """A traceback, with what was raised in red."""
     if not writer.color:

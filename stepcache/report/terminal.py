@@ -165,6 +165,7 @@ class Terminal:
             summary.write_problems(self.writer, report.problems)
         if not self.options.no_summary:
             summary.write_failures(self.writer, self.options, report.nodes)
+            summary.write_determinism(self.writer, report.nodes)
             summary.write_warnings(self.writer, report)
             if "P" in self.options.reportchars:
                 summary.write_stored_output(self.writer, report.nodes)

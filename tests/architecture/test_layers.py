@@ -21,7 +21,7 @@ ROOMS = (
     ("config", "expression"),
     ("hookspecs", "plugins"),
     ("store",),
-    ("stamp",),
+    ("stamp", "difference"),
     ("key",),
     ("collect",),
     ("graph",),
@@ -33,7 +33,7 @@ ROOMS = (
     ("binding", "saving", "executors"),
     ("replaying",),
     ("session", "grounds", "stamping"),
-    ("introspect", "served", "watched"),
+    ("introspect", "determinism", "served", "watched"),
     ("watching",),
     ("runs", "command", "worker"),
     (
