@@ -12,6 +12,11 @@ Message = tuple[Any, ...]
 
 _HEAD = 8
 _CHUNK = 1 << 16
+_LONGEST = 1 << 40
+
+
+class Garbled(Exception):
+    """What has come is no message: something else has written to the other end."""
 
 
 class Channel:
@@ -25,6 +30,8 @@ class Channel:
         self._connection = connection
         self._sending: deque[memoryview] = deque()
         self._received = bytearray()
+        self.garbled = False
+        """No message has come where one should be: there will be no more."""
 
     def fileno(self) -> int:
         return self._connection.fileno()
@@ -67,7 +74,12 @@ class Channel:
                 more = False
                 break
             self._received += piece
-        return list(self._complete()), more
+        complete: list[Message] = []
+        try:
+            complete.extend(self._complete())
+        except Garbled:
+            self.garbled = True
+        return complete, more and not self.garbled
 
     def receive(self) -> Message | None:
         """The next message, waited for; None when the other end is closed."""
@@ -85,14 +97,27 @@ class Channel:
     def _complete(self) -> Iterator[Message]:
         buffer = self._received
         while len(buffer) >= _HEAD:
-            end = _HEAD + int.from_bytes(buffer[:_HEAD], "little")
+            length = int.from_bytes(buffer[:_HEAD], "little")
+            if length > _LONGEST:
+                raise Garbled
+            end = _HEAD + length
             if len(buffer) < end:
                 return
             with memoryview(buffer) as whole:
-                message: Message = pickle.loads(whole[_HEAD:end])
+                message = _message(whole[_HEAD:end])
             del buffer[:end]
             yield message
 
     def close(self) -> None:
         """Close this end."""
         self._connection.close()
+
+
+def _message(data: memoryview) -> Message:
+    try:
+        message = pickle.loads(data)
+    except Exception as error:  # what is no pickle may raise anything
+        raise Garbled from error
+    if not isinstance(message, tuple):
+        raise Garbled
+    return message

@@ -129,6 +129,8 @@ class Pool:
         messages, more = worker.channel.received()
         for message in messages:
             self._take(worker, message)
+        if worker.channel.garbled:
+            worker.signal(signal.SIGKILL)
         if dead or not more:
             self._bury(worker)
 
@@ -155,7 +157,7 @@ class Pool:
         worker.wait()
         died, *rest = worker.queue
         self._waiting.extend(reversed(rest))
-        failure = _death(died, worker.process.returncode, overdue)
+        failure = _death(died, worker, overdue)
         self._finished.append(Done(died.id, "failed", output=output, failure=failure, reached=reached))
 
     # --- the end
@@ -196,14 +198,18 @@ class Pool:
         return self._wrong_ends
 
 
-def _death(work: Work, code: int, overdue: bool) -> Failure:
+def _death(work: Work, worker: Worker, overdue: bool) -> Failure:
     """The failure of a node whose process ended under it."""
     source = work.node.definition.source
     if overdue:
         limit = work.node.definition.timeout
         said = f"it took longer than its timeout of {limit:g} seconds, did not stop when asked to, and was killed"
         error: Exception = TimeoutError(said)
+    elif worker.channel.garbled:
+        said = "what came from the process that ran it is no message: it may have written to descriptors of others"
+        error = WorkerDied(said)
     else:
+        code = worker.process.returncode
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         said = f"the process that ran it {told_end(code)}{hint}"
         error = WorkerDied(said)

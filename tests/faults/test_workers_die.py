@@ -29,6 +29,30 @@ ENDS = {
 }
 
 
+@pytest.mark.parametrize("written", ["b'garbage!' * 9", "(9).to_bytes(8, 'little') + b'no pickle'"])
+def test_a_step_that_writes_where_its_worker_speaks_fails_alone(stepcache_project: Project, written: str) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        HEAD
+        + f"""
+    @step
+    def bad():
+        import contextlib, stat
+        for number in range(3, 256):
+            with contextlib.suppress(OSError):
+                if stat.S_ISSOCK(os.fstat(number).st_mode):
+                    os.write(number, {written})
+        time.sleep(5)
+
+    @step
+    def good(): ...
+    """,
+    )
+    result = stepcache_project.run("-n", "2")
+    assert result.outcomes == {"pipeline_x.py::bad": "failed", "pipeline_x.py::good": "ran"}
+    assert result.nodes[0]["error"].startswith("WorkerDied: what came from the process that ran it is no message")
+
+
 @pytest.mark.parametrize("end", ENDS)
 def test_a_worker_that_dies_fails_only_its_node(stepcache_project: Project, end: str) -> None:
     stepcache_project.write(
