@@ -73,5 +73,6 @@ def example(request: pytest.FixtureRequest, tmp_path: Path) -> Example:
         "STEPCACHE_KEY": "the key of the examples' tests, long enough",
         "PYTHONPATH": "",
         "COLUMNS": "100",
+        "OMP_NUM_THREADS": "1",  # scikit-learn's threads spin while they wait for a processor that others use
     }
     return Example(folder, environment)
