@@ -78,21 +78,22 @@ class Blobs:
         """
         top = f"{self._folder}/blobs"
         make_private(top)
-        packing = ZSTD if self._packer.pays(content.parts, content.size) else RAW
-        if packing == RAW and content.size > most:
+        threads = self._packer.threads(content.parts, content.size)
+        packing = RAW if threads is None else ZSTD
+        if threads is None and content.size > most:
             raise TooLarge
         with unnamed_file(top, durable=self._durable) as new:
             write_all(new.fd, bytes(header_size(content.codec, ALIGNMENT)))
             raw, stored, size, went = blake3(), blake3(), 0, 0
             pieces = compression.chunks(content.parts)
-            if packing == RAW:
+            if threads is None:
                 for piece in pieces:
                     raw.update(piece)
                     write_all(new.fd, piece)
                     went += len(piece)
                 stored, size = raw, went
             else:
-                for packed in self._packer.stream(_hashed(pieces, raw), content.size):
+                for packed in self._packer.stream(_hashed(pieces, raw), content.size, threads):
                     stored.update(packed)
                     size += len(packed)
                     if size > most:

@@ -27,6 +27,9 @@ _PIECES, _PIECE = 16, 64 * 1024
 # What is hashed, packed and written at a time: it stays in the processor's cache meanwhile.
 _CHUNK = 1 << 20
 _THREADED = 8 << 20
+# What shrinks to less than this part is packed sooner than it is handed to threads, and unpacked at once, straight to
+# where it is to lie: its packed form takes no room to speak of.
+_LITTLE = 50
 _LARGEST_WINDOW = 1 << 27
 # From here on, memory is had from the system as it is touched, and given back as it is used up.
 _PAGED = 4 << 20
@@ -48,22 +51,36 @@ class Packer:
         packed: bytes = _packer(self.level).compress(data)
         return packed if len(packed) <= (_WORTH if self.policy == "adaptive" else 1) * len(data) else None
 
-    def pays(self, parts: Iterable[Buffer], size: int) -> bool:
-        """Whether a value is to be packed: where it may, if a sample taken from all over it shrinks by a tenth."""
-        if self.policy != "adaptive":
-            return self.policy == "always"
-        return self.pack(b"".join(_sample(parts, size))) is not None
+    def threads(self, parts: Iterable[Buffer], size: int) -> int | None:
+        """How many threads are to pack a value beside this one; None where it is to stay as it is.
 
-    def stream(self, pieces: Iterable[memoryview], size: int) -> Iterator[bytes]:
+        A sample taken from all over it decides: it must shrink by a tenth, unless the policy is another.
+        """
+        if self.policy == "never":
+            return None
+        sample = b"".join(_sample(parts, size))
+        packed = self.pack(sample)
+        if packed is None and self.policy == "adaptive":
+            return None
+        few = size < _THREADED or (packed is not None and len(packed) * _LITTLE < len(sample))
+        return 0 if few else min(os.cpu_count() or 1, 8)
+
+    def stream(self, pieces: Iterable[memoryview], size: int, threads: int = 0) -> Iterator[bytes]:
         """The packed bytes of *pieces*, *size* bytes in all, as they come."""
-        import zstandard
-
-        threads = min(os.cpu_count() or 1, 8) if size >= _THREADED else 0
-        packer = zstandard.ZstdCompressor(level=self.level, threads=threads).compressobj(size=size)
+        packer = (_threaded_packer(self.level, threads) if threads else _packer(self.level)).compressobj(size=size)
         for piece in pieces:
             if packed := packer.compress(piece):
                 yield packed
         yield packer.flush()
+
+
+def _threaded_packer(level: int, threads: int) -> Any:
+    import zstandard
+
+    parameters = zstandard.ZstdCompressionParameters
+    # What a thread takes at a time is a quarter of what zstd would choose: it packs as well, in less memory.
+    piece = 1 << parameters.from_level(level).window_log
+    return zstandard.ZstdCompressor(compression_params=parameters.from_level(level, threads=threads, job_size=piece))
 
 
 def _packer(level: int) -> Any:
@@ -111,9 +128,11 @@ def unpack(data: Buffer, size: int, whole: mmap.mmap | None = None) -> memoryvie
             raise Damaged("packed size")
         view, filled = _room(size), 0
         unpacker = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
-        source: Any = data if whole is None else _Draining(whole, len(whole) - len(data))
+        source, piece = data, size
+        if whole is not None and len(data) * _LITTLE > size:
+            source, piece = _Draining(whole, len(whole) - len(data)), _CHUNK  # type: ignore[assignment]
         with unpacker.stream_reader(source, read_size=_CHUNK) as reader:
-            while filled < size and (got := reader.readinto(view[filled : filled + _CHUNK])):
+            while filled < size and (got := reader.readinto(view[filled : filled + piece])):
                 filled += got
             if filled != size or reader.read(1):
                 raise Damaged("packed size")
@@ -125,8 +144,9 @@ def unpack(data: Buffer, size: int, whole: mmap.mmap | None = None) -> memoryvie
 def _room(size: int) -> memoryview:
     if size < _PAGED:
         return memoryview(bytearray(size))
-    # A large bytearray is filled with zeros first, which takes a fifth of the time.
-    room = mmap.mmap(-1, size)
+    # A large bytearray is filled with zeros first. Private, since memory that is shared with forked children would let
+    # them change the value, and comes in small pages only.
+    room = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         room.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(room)

@@ -384,6 +384,32 @@ def test_a_damaged_or_missing_blob_is_made_again(stepcache_project: Project, how
     assert project.run("-P", "extra=2").ran == ["b", "c"]
 
 
+@pytest.mark.parametrize("value", ["numpy.zeros(6_000_000)", "numpy.random.default_rng(1).random(1_000_000)"])
+def test_a_forked_child_changes_no_value_of_its_parents(stepcache_project: Project, value: str) -> None:
+    """Values that were packed lie in memory of their own, others in the mapped file: neither is shared with a child."""
+    pytest.importorskip("numpy")
+    stepcache_project.write(
+        "pipeline_x.py",
+        f"""
+        import multiprocessing, numpy
+        from stepcache import step
+
+        @step
+        def taken():
+            return {value}
+
+        @step
+        def change(taken):
+            before = bytes(taken[:9])
+            child = multiprocessing.get_context("fork").Process(target=taken.fill, args=(7,))
+            child.start()
+            child.join()
+            return child.exitcode, bytes(taken[:9]) == before
+        """,
+    )
+    assert stepcache.run("pipeline_x.py")["change"] == (0, True)
+
+
 @pytest.mark.parametrize("how", ["removed", "flipped"])
 def test_a_value_that_is_gone_is_made_again_when_python_asks_for_it(stepcache_project: Project, how: str) -> None:
     project = stepcache_project

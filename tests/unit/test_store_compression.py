@@ -15,6 +15,7 @@ from stepcache.store.frame import Damaged
 ADAPTIVE = Packer()
 NOISE = random.Random(1).randbytes(300_000)
 TEXT = b"the same again and " * 50_000
+WORDS = b"".join(random.Random(2).choices([b"one ", b"two ", b"three "], k=3_000_000))
 
 
 def test_what_saves_less_than_a_tenth_is_not_packed() -> None:
@@ -23,16 +24,26 @@ def test_what_saves_less_than_a_tenth_is_not_packed() -> None:
 
 
 def test_a_sample_of_all_parts_decides() -> None:
-    assert ADAPTIVE.pays([TEXT], len(TEXT))
-    assert not ADAPTIVE.pays([NOISE], len(NOISE))
-    assert ADAPTIVE.pays([NOISE[:1000], TEXT], len(TEXT) + 1000)
-    assert not ADAPTIVE.pays([TEXT[:1000], NOISE, NOISE[::-1]], 601_000)
+    assert ADAPTIVE.threads([TEXT], len(TEXT)) is not None
+    assert ADAPTIVE.threads([NOISE], len(NOISE)) is None
+    assert ADAPTIVE.threads([NOISE[:1000], TEXT], len(TEXT) + 1000) is not None
+    assert ADAPTIVE.threads([TEXT[:1000], NOISE, NOISE[::-1]], 601_000) is None
+
+
+def test_threads_are_for_what_is_large_and_takes_long_to_pack() -> None:
+    assert ADAPTIVE.threads([WORDS], len(WORDS))
+    assert ADAPTIVE.threads([WORDS[: 1 << 20]], 1 << 20) == 0
+    assert ADAPTIVE.threads([bytes(20 << 20)], 20 << 20) == 0
+    assert Packer(policy="always").threads([WORDS], len(WORDS))
 
 
 @pytest.mark.parametrize("size", [1, 1000, 9 << 20])
-def test_a_stream_is_one_frame_of_the_stated_size(size: int) -> None:
-    data = (TEXT * (size // len(TEXT) + 1))[:size]
-    packed = b"".join(ADAPTIVE.stream(chunks([data[: size // 3], data[size // 3 :]]), size))
+@pytest.mark.parametrize("threads", [0, 2])
+@pytest.mark.parametrize("level", [1, 9])
+def test_a_stream_is_one_frame_of_the_stated_size(size: int, threads: int, level: int) -> None:
+    data = (WORDS * (size // len(WORDS) + 1))[:size]
+    pieces = chunks([data[: size // 3], data[size // 3 :]])
+    packed = b"".join(Packer(level=level).stream(pieces, size, threads))
     assert unpack(packed, size) == data
 
 
@@ -75,8 +86,7 @@ def mapped(path: Path, data: bytes) -> tuple[memoryview, mmap.mmap]:
 
 
 def test_a_mapped_frame_is_read_to_its_end(tmp_path: Path) -> None:
-    data = b"".join(random.Random(2).choices([b"one ", b"two ", b"three "], k=3_000_000))
-    packed = b"".join(ADAPTIVE.stream(chunks([data]), len(data)))
+    data, packed = WORDS, b"".join(ADAPTIVE.stream(chunks([WORDS]), len(WORDS)))
     assert len(packed) > 1 << 20
     assert unpacked(mapped(tmp_path / "whole", packed), len(data)) == data
     for wrong in (packed + b"\0", packed[:-1], packed + packed):
@@ -92,10 +102,10 @@ def unpacked(found: tuple[memoryview, mmap.mmap], size: int) -> memoryview:
 @pytest.mark.parametrize(("policy", "packs_noise", "packs_text"), [("always", False, True), ("never", False, False)])
 def test_the_policy_decides_without_a_sample(policy: str, packs_noise: bool, packs_text: bool) -> None:
     packer = Packer(policy=policy)  # type: ignore[arg-type]
-    assert packer.pays([NOISE], len(NOISE)) == (policy == "always")
+    assert (packer.threads([NOISE], len(NOISE)) is not None) == (policy == "always")
     assert (packer.pack(NOISE) is not None, packer.pack(TEXT) is not None) == (packs_noise, packs_text)
 
 
 def test_the_level_decides_how_small() -> None:
-    words = b"".join(random.Random(2).choices([b"one ", b"two ", b"three "], k=20_000))
+    words = WORDS[:80_000]
     assert len(Packer(level=19).pack(words) or words) < len(ADAPTIVE.pack(words) or words)
