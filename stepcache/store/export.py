@@ -8,8 +8,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, time
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
+
+from stepcache.store.streams import Stream
 
 if TYPE_CHECKING:
     from stepcache.store.registry import Codecs
@@ -25,9 +28,12 @@ def export(value: object, suffix: str, stream: IO[bytes], codecs: Codecs, format
     """Write *value* to *stream* in the format that *suffix*, with its dot, means.
 
     The path of a file is written as the file's content; text and bytes are, for every suffix without a format of its
-    own, as they are. Raises NotExported, OSError, or what the writing library raises.
+    own, as they are; a stream is what a list of its elements would be.
+    Raises NotExported, OSError, or what the writing library raises.
     """
     suffix = suffix.lower()
+    if isinstance(value, Stream) and suffix not in _LAZY:
+        value = list(value)
     if isinstance(value, PurePath):
         _copy(value, stream)
     elif isinstance(value, bytes):
@@ -48,7 +54,8 @@ def export(value: object, suffix: str, stream: IO[bytes], codecs: Codecs, format
 def _refused(value: object, suffix: str, known: str) -> NotExported:
     kind = type(value)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return NotExported(f"a {name} cannot be written as {suffix}: {known}")
+    article = "an" if name[0] in "aeiou" else "a"
+    return NotExported(f"{article} {name} cannot be written as {suffix}: {known}")
 
 
 def _copy(path: PurePath, stream: IO[bytes]) -> None:
@@ -80,21 +87,37 @@ def _counts_only(index: Any) -> bool:
 
 
 def _rows(rows: object, value: object, stream: IO[bytes]) -> None:
+    """Rows that are gone through twice, and never all in memory at once."""
     import csv
-    from io import StringIO
 
-    listed = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, (str, Mapping)) else None
-    text = StringIO(newline="")
-    if listed is not None and listed and all(isinstance(row, Mapping) for row in listed):
-        names = [*dict.fromkeys(name for row in listed for name in row)]
-        table = csv.DictWriter(text, names, lineterminator="\n")
-        table.writeheader()
-        table.writerows(listed)
-    elif listed is not None and all(isinstance(row, Sequence) and not isinstance(row, str) for row in listed):
-        csv.writer(text, lineterminator="\n").writerows(listed)
-    else:
+    kinds, names = _kinds_and_names(rows)
+    if kinds not in ({"mapping"}, {"sequence"}, set()):
         raise _refused(value, ".csv", "a table or a list of rows can be")
-    stream.write(text.getvalue().encode())
+    text = TextIOWrapper(stream, "utf-8", newline="")
+    try:
+        if kinds == {"mapping"}:
+            table = csv.DictWriter(text, names, lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)  # type: ignore[arg-type]
+        else:
+            csv.writer(text, lineterminator="\n").writerows(rows)  # type: ignore[arg-type]
+    finally:
+        text.detach()
+
+
+def _kinds_and_names(rows: object) -> tuple[set[str], list[Any]]:
+    """Of which kinds *rows* are, and what the columns of those that are mappings are called."""
+    if isinstance(rows, (str, Mapping)) or not isinstance(rows, Iterable):
+        return {"other"}, []
+    kinds: set[str] = set()
+    names: dict[Any, None] = {}
+    for row in rows:
+        if isinstance(row, Mapping):
+            kinds.add("mapping")
+            names.update(dict.fromkeys(row))
+        else:
+            kinds.add("sequence" if isinstance(row, Sequence) and not isinstance(row, str) else "other")
+    return kinds, list(names)
 
 
 def _parquet(value: Any, stream: IO[bytes]) -> None:
@@ -142,11 +165,11 @@ def _plain(value: Any) -> object:
 
 
 def _text(value: Any, stream: IO[bytes]) -> None:
-    """Text as it is; a list of texts as lines; a number on a line of its own."""
+    """Text as it is; texts as lines; a number on a line of its own."""
     if isinstance(value, str):
         stream.write(value.encode())
-    elif isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
-        stream.write("".join(f"{each}\n" for each in value).encode())
+    elif isinstance(value, (list, tuple, Stream)) and all(isinstance(each, str) for each in value):
+        stream.writelines((each if each.endswith("\n") else f"{each}\n").encode() for each in value)
     elif isinstance(value, (bool, int, float)):
         stream.write(f"{value}\n".encode())
     else:
@@ -210,6 +233,8 @@ def _figure(figure: Any, kind: str, stream: IO[bytes]) -> None:
         pyplot.close(figure)  # a figure that was unpickled is among pyplot's
 
 
+# Formats in which a stream is written without all of it being in memory.
+_LAZY = (".csv", ".txt")
 _PICKLES = (".pickle", ".pkl")
 _WRITERS: dict[str, Writer] = {
     ".csv": _csv,

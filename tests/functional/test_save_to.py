@@ -51,6 +51,28 @@ def test_the_value_is_written_and_put_back_when_it_is_gone(stepcache_project: Pr
     assert sorted(os.listdir(project.path / "out")) == ["words.json"]
 
 
+@pytest.mark.parametrize(
+    ("elements", "suffix", "text"),
+    [
+        ("{'x': 1}, {'y': 2}", "csv", "x,y\n1,\n,2\n"),
+        ("[1, 'a'], (2, 'b')", "csv", "1,a\n2,b\n"),
+        ("'one', 'two\\n', ''", "txt", "one\ntwo\n\n"),
+        ("1, {2}", "json", "[\n  1,\n  [\n    2\n  ]\n]\n"),
+    ],
+)
+def test_a_stream_is_written_as_a_list_would_be(
+    stepcache_project: Project, elements: str, suffix: str, text: str
+) -> None:
+    project = stepcache_project
+    steps = [
+        f"@step(save_to='{name}.{suffix}')\ndef {name}():\n    {how}\n"
+        for name, how in (("stream", f"yield from [{elements}]"), ("listed", f"return [{elements}]"))
+    ]
+    lay_out(project, "\n".join(steps))
+    assert warned(project.run()) == []
+    assert content(project, f"stream.{suffix}") == content(project, f"listed.{suffix}") == text
+
+
 def test_another_value_replaces_what_was_written(stepcache_project: Project) -> None:
     project = stepcache_project
     lay_out(project, ONE)
