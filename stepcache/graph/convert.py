@@ -169,13 +169,13 @@ def from_configuration(value: Any, wanted: Any) -> Any:
         others = [a for a in arguments if a is not type(None)]
         return value if fitting or len(others) != 1 else from_configuration(value, others[0])
     kind = origin or wanted
-    if not isinstance(kind, type) or (isinstance(value, kind) and not arguments):
+    if not isinstance(kind, type) or (_is(value, kind) and not arguments):
         return value
     if kind in (list, tuple, set, frozenset) or kind is Sequence:
         return _series(value, kind, arguments)
     if kind in (dict, Mapping) and isinstance(value, dict):
         inner = arguments[1] if len(arguments) == 2 else None
-        return {k: from_configuration(v, inner) for k, v in value.items()}
+        return {k: _inside(f"its {k!r}", v, inner) for k, v in value.items()}
     fields = _fields(kind)
     if fields is not None and isinstance(value, dict):
         return _record(value, kind, fields)
@@ -186,6 +186,12 @@ def from_configuration(value: Any, wanted: Any) -> Any:
     if kind is complex and isinstance(value, str):
         return _number(value, complex)
     return _from_simple(value, kind)
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Is the value of that type, as TOML tells them apart? There true is no integer, and a moment no date."""
+    told_apart = kind in _TOML_TYPES and type(value) in _TOML_TYPES
+    return type(value) is kind if told_apart else isinstance(value, kind)
 
 
 def from_parsed(value: Any, wanted: Any) -> Any:
@@ -206,10 +212,18 @@ def _series(value: Any, kind: Any, arguments: tuple[Any, ...]) -> Any:
     if kind is tuple and arguments and arguments[-1] is not ...:
         if len(arguments) != len(value):
             raise ValueError(f"a list of {len(arguments)} is wanted")
-        return tuple(from_configuration(v, a) for v, a in zip(value, arguments, strict=True))
+        return tuple(_inside(f"its [{n}]", v, a) for n, (v, a) in enumerate(zip(value, arguments, strict=True)))
     inner = arguments[0] if arguments else None
-    made = [from_configuration(v, inner) for v in value]
+    made = [_inside(f"its [{number}]", v, inner) for number, v in enumerate(value)]
     return made if kind in (list, Sequence) else kind(made)
+
+
+def _inside(place: str, value: Any, wanted: Any) -> Any:
+    """What stands at *place* in a value. Raises `ValueError`, which names it."""
+    try:
+        return from_configuration(value, wanted)
+    except ValueError as error:
+        raise ValueError(f"{error} for {place}") from None
 
 
 def _fields(kind: Any) -> dict[str, Any] | None:
@@ -228,5 +242,5 @@ def _record(value: dict[str, Any], kind: type, fields: dict[str, Any]) -> Any:
     names = vars(sys.modules.get(kind.__module__, types))
     made = {}
     for name, each in value.items():
-        made[name] = from_configuration(each, _evaluated(fields[name], names))
+        made[name] = _inside(f"{kind.__name__}.{name}", each, _evaluated(fields[name], names))
     return kind(**made)

@@ -218,6 +218,11 @@ WRONG: list[tuple[str, str, str]] = [
     ("l=[1]", "2", "a list is wanted"),
     ("l=[1]", "[2", "a value in TOML syntax is wanted, such as [1, 2] or {a = 1}"),
     ("o: Options = None", "{sise = 2}", "Options has no field 'sise': it has size, colour"),
+    ("o: Options = None", "{size = 'x'}", "an int is wanted for Options.size"),
+    ("o: Options = None", "{size = 1, colour = 'BLUE'}", "one of RED, GREEN is wanted for Options.colour"),
+    ("l: list[int] = None", "[1, 'x']", "an int is wanted for its [1]"),
+    ("l: list[int] = None", "[true]", "an int is wanted for its [0]"),
+    ("l: dict[str, list[date]] = None", "{a = [2020-01-01T00:00:00]}", "a date is wanted for its [0] for its 'a'"),
 ]
 
 
