@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -128,6 +129,19 @@ text: str = delays([1.0])
 EXAMPLES = sorted(path.parent for path in (REPOSITORY / "examples").glob("*/README.md"))
 
 
+def shown() -> dict[str, str]:
+    """The pipelines that the pages for authors show, as files, by name."""
+    found = {}
+    names = "All, Dir, Each, File, mark, param, parametrize, pipeline, step"
+    for page in ("authoring", "mapped-steps"):
+        blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / f"docs/{page}.md").read_text("utf-8"), re.DOTALL)
+        for number, block in enumerate(each for each in blocks if re.search(r"^@step", each, re.MULTILINE)):
+            head = "" if "from stepcache import" in block else f"from stepcache import {names}\n"
+            found[f"{page.replace('-', '_')}_{number}.py"] = head + block
+    assert len(found) == 6
+    return found
+
+
 def mypy(folder: Path, text: str, *options: str) -> str:
     (folder / "pipeline_flights.py").write_text(text, encoding="utf-8")
     return mypy_of(folder, "pipeline_flights.py", options=options)
@@ -190,18 +204,24 @@ def test_pyright_has_nothing_to_say(tmp_path: Path) -> None:
         pytest.skip("pyright is not installed, or cannot run here")
     for example in EXAMPLES:
         shutil.copytree(example, tmp_path / example.name)
+    (tmp_path / "shown").mkdir()
+    for name, text in shown().items():
+        (tmp_path / "shown" / name).write_text(text, encoding="utf-8")
     for name, text in (("plain", PLAIN), ("annotated", "# pyright: strict\n" + ANNOTATED)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "pipeline_flights.py").write_text(text, encoding="utf-8")
     assert pyright(tmp_path) == "0 errors, 0 warnings, 0 informations"
 
 
-def test_mypy_has_nothing_to_say_of_the_examples(tmp_path: Path) -> None:
+def test_mypy_has_nothing_to_say_of_the_examples_and_of_what_pages_show(tmp_path: Path) -> None:
     (tmp_path / "flat").mkdir()
     files = [path for example in EXAMPLES for path in sorted(example.glob("*.py"))]
     for path in files:
         shutil.copy(path, tmp_path / "flat")
+    for name, text in shown().items():
+        (tmp_path / "flat" / name).write_text(text, encoding="utf-8")
+    names = [path.name for path in files] + list(shown())
     options = ["--check-untyped-defs", "--ignore-missing-imports"]
-    assert mypy_of(tmp_path / "flat", *(path.name for path in files), options=options) == (
-        f"Success: no issues found in {len(files)} source files\n"
+    assert mypy_of(tmp_path / "flat", *names, options=options) == (
+        f"Success: no issues found in {len(names)} source files\n"
     )
