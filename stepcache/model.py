@@ -279,7 +279,8 @@ def class_name(cls: type) -> str:
 class Definition:
     """A decorated function. `module` is where it was defined, `takes` which step feeds a parameter.
 
-    `timeout` is in seconds, `slots` how much it takes of what.
+    `asynchronous` is whether calling it gives something to be awaited, `timeout` is in seconds, `slots` how much it
+    takes of what.
     """
 
     kind: Literal["step", "pipeline", "check", "resource"]
@@ -288,6 +289,7 @@ class Definition:
     source: Source
     module: str
     parameters: tuple[Parameter, ...]
+    asynchronous: bool = False
     parametrize: tuple[Parametrize, ...] = ()
     marks: tuple[Mark, ...] = ()
     takes: Mapping[str, str] = Factory(dict)

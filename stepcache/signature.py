@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -45,6 +46,14 @@ def innermost(function: Callable[..., Any]) -> Callable[..., Any]:
             return function
         function, seen = inner, seen + 1
     return function
+
+
+def is_asynchronous(function: Callable[..., Any]) -> bool:
+    """Is it a coroutine function, or an asynchronous generator? A plain wrapper of one is none: it may await itself."""
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    return code is not None and bool(code.co_flags & 0x280)  # CO_COROUTINE | CO_ASYNC_GENERATOR
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:

@@ -14,7 +14,7 @@ from stepcache.api.record import importing, made
 from stepcache.api.retry import Retry
 from stepcache.errors import UsageError
 from stepcache.model import Definition, Source
-from stepcache.signature import innermost, parameters_of, source_of
+from stepcache.signature import innermost, is_asynchronous, parameters_of, source_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,6 +50,7 @@ def _define(
         source=source,
         module=module,
         parameters=parameters_of(function),
+        asynchronous=is_asynchronous(function),
         parametrize=choices,
         marks=marks,
         doc=_first_line(function.__doc__),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
 import signal
@@ -160,12 +159,6 @@ async def awaited(
             return await drained(result) if isinstance(result, AsyncGeneratorType) else result
     finally:
         running_node.reset(token)
-
-
-def is_asynchronous(node: Node) -> bool:
-    """Is the body a coroutine, or an asynchronous generator?"""
-    function = inspect.unwrap(node.definition.function)
-    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 @contextmanager

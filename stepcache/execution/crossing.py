@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
@@ -64,15 +64,30 @@ class Failed(Exception):
 class _Pickler(pickle.Pickler):
     """Names definitions, and the values in the definition of the work's own node, instead of copying them."""
 
-    def __init__(self, file: io.BytesIO, definitions: Iterator[Definition]) -> None:
+    def __init__(self, file: io.BytesIO, definitions: Iterable[Definition], insides: Insides) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        self._inside = {id(value): (d, at) for d in definitions for at, value in _values_in(d)}
+        self._insides = [(each, insides.of(each)) for each in definitions]
 
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) is Definition:
             return _defined, (_place(obj),)
-        inside = self._inside.get(id(obj))
-        return NotImplemented if inside is None else (_value_in, inside)
+        for definition, inside in self._insides:
+            if id(obj) in inside:
+                return _value_in, (definition, inside[id(obj)])
+        return NotImplemented
+
+
+@define
+class Insides:
+    """The values that stand in definitions, by their ids: looked up once for each definition."""
+
+    _known: dict[int, tuple[Definition, dict[int, tuple[Any, ...]]]] = field(factory=dict)
+
+    def of(self, definition: Definition) -> dict[int, tuple[Any, ...]]:
+        """Where they stand in it."""
+        if id(definition) not in self._known:
+            self._known[id(definition)] = (definition, {id(value): at for at, value in _values_in(definition)})
+        return self._known[id(definition)][1]
 
 
 def _place(definition: Definition) -> Place:
@@ -110,7 +125,7 @@ def find_definitions(finder: Callable[[Place], Definition]) -> None:
 # --- towards the other process
 
 
-def pack_work(work: Work, shelf: Shelf, sight: Sight) -> bytes:
+def pack_work(work: Work, shelf: Shelf, sight: Sight, insides: Insides) -> bytes:
     """*work* as bytes. Raises whatever pickling a setting's value raises."""
     node = work.node
     inputs = {n: v for n, v in work.inputs.items() if isinstance(v, Value)}
@@ -123,8 +138,8 @@ def pack_work(work: Work, shelf: Shelf, sight: Sight) -> bytes:
         tuple(parcel for value in values for parcel in shelf.parcels(value)),
     )
     file = io.BytesIO()
-    definitions = iter([node.definition, *(each.definition for each in bound.values())])
-    _Pickler(file, definitions).dump(data)
+    definitions = [node.definition, *(each.definition for each in bound.values())]
+    _Pickler(file, definitions, insides).dump(data)
     return file.getvalue()
 
 

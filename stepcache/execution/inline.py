@@ -8,7 +8,6 @@ from attrs import define, field
 
 from stepcache.execution.batch import run_work
 from stepcache.execution.body import Bodies
-from stepcache.execution.call import is_asynchronous
 from stepcache.execution.work import Done, Work
 from stepcache.garbage import growing
 from stepcache.model import Node
@@ -68,4 +67,4 @@ class Inline:
 
 def runs_together(node: Node) -> bool:
     """Is the body one that runs beside others in this process?"""
-    return not node.mapped and node.definition.timeout is None and is_asynchronous(node)
+    return node.definition.asynchronous and node.definition.timeout is None and not node.mapped

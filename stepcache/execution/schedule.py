@@ -15,6 +15,7 @@ from attrs import Factory, define, evolve, field, frozen
 from stepcache.errors import ValueGone
 from stepcache.execution.engine import Engine
 from stepcache.execution.mapped import Mapped
+from stepcache.execution.waiting import Waiting
 from stepcache.execution.work import Done, Executor, Work
 from stepcache.model import Failure, Hit, Miss, Node, NodeReport, Reason
 
@@ -78,7 +79,7 @@ class Schedule:
     _ready: deque[Node] = field(factory=deque)
     """Nodes that were parked and may come up again."""
     _parked: dict[str, list[Node]] = field(factory=dict)
-    _queue: deque[tuple[Node, Miss]] = field(factory=deque)
+    _waiting: Waiting = field(factory=Waiting)
     """What was decided on and waits for room."""
     _flights: dict[str, _Flight] = field(factory=dict)
     """The nodes under way."""
@@ -141,7 +142,7 @@ class Schedule:
         if isinstance(found, NodeReport):
             self._add(found)
         else:
-            self._queue.append((node, found))
+            self._waiting.add(node, found)
 
     def _before(self, node: Node) -> tuple[str, ...]:
         gates = self.engine.graph.gates.get(node.id)
@@ -222,12 +223,14 @@ class Schedule:
             if self._has_more(flight) and self.executor.takes(flight.node):
                 self._submit(flight, self.engine.batch(flight.node, flight.miss))
                 return True
-        for at, (node, miss) in enumerate(self._queue):
-            if self.stopped or (self._has_slots(node) and self.executor.takes(node)):
-                del self._queue[at]
-                self._start(node, miss)
-                return True
-        return False
+        found = self._waiting.take(self._has_room)
+        if found is not None:
+            self._start(*found)
+        return found is not None
+
+    def _has_room(self, node: Node) -> bool:
+        """Is there room for the node, or is it not to run after all?"""
+        return bool(self.stopped) or (self._has_slots(node) and self.executor.takes(node))
 
     def _has_more(self, flight: _Flight) -> bool:
         """Has it elements that may be handed out now?"""

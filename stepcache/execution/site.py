@@ -6,10 +6,10 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from stepcache.config import Configuration, Options
-from stepcache.execution.crossing import pack_work, read_done
+from stepcache.execution.crossing import Insides, pack_work, read_done
 from stepcache.execution.engine import Engine
 from stepcache.execution.inline import Inline
 from stepcache.execution.work import Done, Executor, Work
@@ -46,6 +46,7 @@ class Site:
     engine: Engine
     inline: Inline
     make_hello: Callable[[], Hello]
+    _insides: Insides = field(factory=Insides)
 
     def hello(self) -> bytes:
         """The `Hello` of another process, each with a folder of its own."""
@@ -54,7 +55,7 @@ class Site:
     def pack(self, work: Work) -> bytes | str:
         """A work for `stepcache.worker.Worker.answer` in another process, or why it cannot go there."""
         try:
-            return pack_work(work, self.engine.shelf, self.engine.sight)
+            return pack_work(work, self.engine.shelf, self.engine.sight, self._insides)
         except Exception as error:  # noqa: BLE001 - a setting's own methods may raise anything
             return f"a setting of its cannot be pickled ({type(error).__name__}: {error})"
 

@@ -121,7 +121,7 @@ class Executor(Protocol):
     """Runs works and gives back what came of them; how many at a time and where is its own affair."""
 
     def takes(self, node: Node) -> bool:
-        """Is there room for this node now?"""
+        """Is there room for this node now? The answer is the same for nodes of the same options and marks."""
         ...
 
     def submit(self, work: Work) -> None:
