@@ -42,7 +42,11 @@ def open_executor(
 def _site(session: Session, inline: Inline) -> Site:
     assert session.engine is not None
     options = session.options
-    return Site(options.workers, options.capture != "no", session.engine, inline, lambda: hello_of(session))
+
+    def logged(node: str, line: str) -> None:
+        session.plugins.hook.stepcache_node_logged(node=node, line=line)
+
+    return Site(options.workers, options.capture != "no", session.engine, inline, lambda: hello_of(session), logged)
 
 
 def fresh_process(session: Session, environment: Mapping[str, str]) -> Pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import os
 import pickle
@@ -9,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,10 +23,10 @@ from stepcache.collect.discover import STEPCONF, is_pipeline_file, stepconf_chai
 from stepcache.collect.harvest import harvest, placed
 from stepcache.execution.batch import run_work
 from stepcache.execution.body import Bodies
-from stepcache.execution.capture import Capture
+from stepcache.execution.capture import Capture, LiveLog
 from stepcache.execution.channel import Channel
 from stepcache.execution.crossing import DoneData, Place, WorkData, find_definitions, pack_done, read_work
-from stepcache.execution.pulse import Pulse
+from stepcache.execution.pulse import Pulse, pulse_file
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.site import Hello
 from stepcache.execution.work import Done
@@ -48,7 +49,38 @@ def main(connection: int, pulse: int) -> None:
     first = channel.receive()
     if first is not None:
         _, hello, captured = first
-        serve(channel, Worker(pickle.loads(hello), "own" if captured else "no", Pulse(pulse)))
+        serve(channel, Worker(pickle.loads(hello), "own" if captured else "no", Pulse(pulse), _teller(channel)))
+
+
+def _teller(channel: Channel) -> Callable[[str, str], object]:
+    """What tells the run of a log record; those of forked children would come in between."""
+    process = os.getpid()
+
+    def tell(node: str, line: str) -> None:
+        if os.getpid() == process:
+            channel.send("logged", node, line)
+
+    return tell
+
+
+_answering: dict[bytes, Worker] = {}
+
+
+def answer(hello: bytes, work_id: str, home: str, packed: bytes) -> bytes:
+    """Run a work here, in a process that somebody else has started, for the run that said *hello*.
+
+    What it came to is for `Site.unpack`. The resources that it has set up are torn down with the process.
+    """
+    if hello not in _answering:
+        told = pickle.loads(hello)
+        folder = os.path.join(told.folder, str(os.getpid()))
+        os.mkdir(folder, 0o700)
+        with pulse_file() as file:
+            worker = Worker(evolve(told, folder=folder), "fd", Pulse(file.fileno()))
+        worker.capture.open().__enter__()
+        atexit.register(worker.close)
+        _answering[hello] = worker
+    return _answering[hello].answer(work_id, home, packed)
 
 
 def serve(channel: Channel, worker: Worker) -> None:
@@ -77,7 +109,13 @@ class _PackingShelf(Shelf):
 class Worker:
     """What answers works in this process."""
 
-    def __init__(self, hello: Hello, capture: Any, pulse: Pulse) -> None:
+    def __init__(
+        self,
+        hello: Hello,
+        capture: Any,
+        pulse: Pulse,
+        tell: Callable[[str, str], object] = lambda node, line: None,
+    ) -> None:
         self._pulse = pulse
         sys.argv[:] = hello.argv
         os.chdir(hello.cwd)
@@ -95,7 +133,8 @@ class Worker:
         self._shelf = _PackingShelf(self.session.shelf.store, self.session.shelf.scratch)
         options = hello.options
         filters = (*hello.configuration.filterwarnings, *options.warnings)
-        self.capture = Capture(capture, options.log_level, filters)
+        live = None if options.log_cli_level is None else LiveLog(options.log_cli_level, tell)
+        self.capture = Capture(capture, options.log_level, filters, live)
         self._bodies = Bodies(
             self._shelf, self.session.sight, self.capture, describer(self.session), began_with=pulse.begin
         )

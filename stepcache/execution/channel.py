@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import socket
+import threading
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -29,6 +30,7 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._sending: deque[memoryview] = deque()
+        self._one_at_a_time = threading.Lock()
         self._received = bytearray()
         self.garbled = False
         """No message has come where one should be: there will be no more."""
@@ -37,10 +39,11 @@ class Channel:
         return self._connection.fileno()
 
     def send(self, *message: Any) -> None:
-        """Send a message. Raises OSError where the other end is gone."""
+        """Send a message, from any thread. Raises OSError where the other end is gone."""
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-        self._sending.append(memoryview(len(data).to_bytes(_HEAD, "little") + data))
-        self.flush()
+        with self._one_at_a_time:
+            self._sending.append(memoryview(len(data).to_bytes(_HEAD, "little") + data))
+            self.flush()
 
     def flush(self) -> None:
         """Send as much of what is left as can be sent now."""

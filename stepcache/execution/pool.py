@@ -38,6 +38,8 @@ class Pool:
     pack: Callable[[Work], bytes | str]
     unpack: Callable[[Work, bytes], Done]
     captured: bool = True
+    logged: Callable[[str, str], object] = lambda node, line: None
+    """Told of what bodies log as they do, under `--log-cli-level`: the node's id, and a line."""
     environment: Mapping[str, str] = field(factory=dict)
     """Variables that the workers have beside those of this process."""
     _workers: list[Worker] = field(factory=list)
@@ -144,6 +146,8 @@ class Pool:
                 self._finished.append(done)
             if worker.asked:  # what the step had started may still run
                 worker.end()
+        elif kind == "logged":
+            self.logged(*rest)
         elif kind == "ended":
             self._wrong_ends.extend(rest[0])
 

@@ -46,6 +46,8 @@ class Site:
     engine: Engine
     inline: Inline
     make_hello: Callable[[], Hello]
+    logged: Callable[[str, str], object] = lambda node, line: None
+    """To be told of what bodies elsewhere log, as they do: the node's id, and a line."""
     _insides: Insides = field(factory=Insides)
 
     def hello(self) -> bytes:
@@ -53,11 +55,15 @@ class Site:
         return pickle.dumps(self.make_hello(), pickle.HIGHEST_PROTOCOL)
 
     def pack(self, work: Work) -> bytes | str:
-        """A work for `stepcache.worker.Worker.answer` in another process, or why it cannot go there."""
+        """A work for `stepcache.worker.answer` in another process, or why it cannot go there."""
         try:
             return pack_work(work, self.engine.shelf, self.engine.sight, self._insides)
         except Exception as error:  # noqa: BLE001 - a setting's own methods may raise anything
             return f"a setting of its cannot be pickled ({type(error).__name__}: {error})"
+
+    def refused(self, work: Work, why: str) -> Done:
+        """What came of a work that cannot run elsewhere: it runs in the run's own process."""
+        return Done(work.id, "refused", message=why)
 
     def unpack(self, work: Work, data: bytes) -> Done:
         """Take what the other process answered: its value, if it has one, is stored here."""
@@ -103,4 +109,4 @@ class ProcessKind:
     def open(self, site: Site) -> Executor:
         from stepcache.execution.pool import Pool
 
-        return Pool(site.workers or 1, site.hello, site.pack, site.unpack, site.captured)
+        return Pool(site.workers or 1, site.hello, site.pack, site.unpack, site.captured, site.logged)

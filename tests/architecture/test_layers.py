@@ -59,7 +59,14 @@ HOMES = {
 }
 
 # What a distribution in plugins/ may import of stepcache.
-PUBLIC = {"stepcache", "stepcache.errors", "stepcache.hookspecs", "stepcache.store.codecs", "stepcache.testing"}
+PUBLIC = {
+    "stepcache",
+    "stepcache.errors",
+    "stepcache.hookspecs",
+    "stepcache.store.codecs",
+    "stepcache.testing",
+    "stepcache.worker",
+}
 
 
 def sources() -> list[Path]:

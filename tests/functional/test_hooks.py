@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -344,3 +345,73 @@ def test_trace_config_tells_where_plugins_come_from(project: Project) -> None:
     result = project.run("-p", "my_plugin_t", "--trace-config")
     file = Path(project.path) / "lib" / "my_plugin_t.py"
     assert any("my_plugin_t" in line and str(file) in line for line in result.lines), result.stdout
+
+
+EXECUTOR = Path(__file__).parents[2].joinpath("docs/writing-plugins.md").read_text(encoding="utf-8")
+
+
+def test_the_executor_of_the_page_on_plugins(project: Project) -> None:
+    text = EXECUTOR.partition("## An executor")[2].partition("```python\n")[2].partition("```")[0]
+    counting = """
+asked = []
+
+class Counted(Running):
+    def takes(self, node):
+        asked.append(node.id)
+        return super().takes(node)
+
+Futures.open = lambda self, site: Counted(site)
+"""
+    project.write("lib/by_futures.py", text + counting)
+    project.write("data.txt", "data")
+    project.write(
+        "pipeline_x.py",
+        """
+        import os
+        from pathlib import Path
+        from stepcache import Each, parametrize, pipeline, step
+
+        @step
+        @parametrize("n", range(30))
+        def part(n):
+            print("part", n)
+            return n, os.getpid(), Path("data" + ".txt").read_text()
+
+        @step
+        def live():
+            return lambda: 42
+
+        @step
+        def here(live):
+            return live(), os.getpid()
+
+        @step
+        def bad():
+            return {}["missing"]
+
+        @step
+        def words():
+            return ["one", "two"]
+
+        @step(takes={"word": "words"})
+        def each(word: Each):
+            return word + "!"
+        """,
+    )
+    module = __import__("by_futures")
+    run = stepcache.run(executor="futures", workers=2, plugins=[module])
+    outcomes = {row["id"].partition("::")[2]: row["outcome"] for row in run.nodes}
+    assert {name for name, outcome in outcomes.items() if outcome != "ran"} == {"bad"}
+    assert isinstance(run.errors, list)
+    assert [value[0] for value in run["part"].values()] == list(range(30))
+    pids = {value[1] for value in run["part"].values()}
+    assert os.getpid() not in pids
+    assert 1 <= len(pids) <= 2
+    assert run["here"] == (42, os.getpid()), "what cannot leave this process runs in it"
+    assert run["each"] == ["one!", "two!"]
+    assert len(module.asked) < 8 * 40, "not every node that waits is asked for each time"
+
+    project.write("data.txt", "other")
+    again = project.run("--executor=futures", "-n", "2", "-rA", "pipeline_x.py::part[7]", plugins=(module,))
+    assert again.reasons == {"pipeline_x.py::part[7]": ["file: data.txt"]}, "what it reads there is seen"
+    assert "part 7" in again.lines

@@ -719,3 +719,49 @@ def test_batches_of_elements_take_slots_as_nodes_do(stepcache_project: Project) 
     assert stepcache.run(workers=2)["part"] == [0, 0, 0, 0]
     assert stepcache_project.run("-n", "2", "--slots", "gpu=2", "-P", "part.wait=4").exit_code == 0
     assert any(stepcache.run(params={"part.wait": 4.0})["part"])
+
+
+def test_log_records_of_workers_are_shown_as_they_come(stepcache_project: Project) -> None:
+    """The step goes on once the run has shown what it logged."""
+    shown = stepcache_project.path.parent / "shown"
+    stepcache_project.configure(f'observe_ignore = ["file:{shown}*"]')
+    stepcache_project.write(
+        "pipeline_x.py",
+        f"""
+        import logging, os, time
+        from stepcache import parametrize, step
+
+        @step
+        @parametrize("n", [1, 2])
+        def part(n):
+            logging.getLogger("mine").info("begun %d", n)
+            for _ in range(1000):
+                if os.path.exists({str(shown)!r} + str(n)):
+                    break
+                time.sleep(0.01)
+            else:
+                raise TimeoutError("nobody has shown it")
+            logging.getLogger("mine").debug("not %d", n)
+            logging.getLogger("mine").warning("ended %d", n)
+        """,
+    )
+
+    class Showing:
+        @stepcache.hookimpl
+        def stepcache_node_logged(self, node: str, line: str) -> None:
+            if "begun" in line:
+                Path(f"{shown}{line[-1]}").touch()
+
+    result = stepcache_project.run("-n", "2", "--log-cli-level=INFO", plugins=(Showing(),))
+    assert result.exit_code == 0, result.stdout
+    section = ""
+    told: dict[str, list[str]] = {}
+    for line in result.lines:
+        if "live log: " in line:
+            section = line.split("part[")[1][0]
+        elif "mine:pipeline_x.py" in line:
+            told.setdefault(section, []).append(line.split(" ", 3)[-1].split(" ", 1)[-1])
+    assert {n: [line.rpartition(" ")[2] for line in lines] for n, lines in told.items()} == {
+        "1": ["1", "1"],
+        "2": ["2", "2"],
+    }
