@@ -8,12 +8,12 @@ VENV has stepcache (installed from a wheel) and joblib. Figures are CPU seconds 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 from pathlib import Path
+
+from measuring import measured, surroundings
 
 PIPELINE = """
 from stepcache import Each, step
@@ -56,16 +56,6 @@ def total(blocks):
 """
 
 
-def measured(command: list[str], cwd: Path, environment: dict[str, str]) -> tuple[float, float]:
-    """CPU seconds and peak memory in MB of a command."""
-    process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{' '.join(command)}: exit status {process.returncode}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-
-
 def elements(work: Path, python: str, count: int, rounds: int) -> None:
     """Time the four cases, stepcache and joblib in turn."""
     project = work / "mapped"
@@ -79,13 +69,12 @@ def elements(work: Path, python: str, count: int, rounds: int) -> None:
         (project / "stepcache.toml").touch()
         (project / "pipeline_x.py").write_text(PIPELINE)
         (peer / "by_joblib.py").write_text(JOBLIB)
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        environment["STEPCACHE_DIR"] = str(project / "cache")
+        environment = surroundings(STEPCACHE_DIR=str(project / "cache"))
         for case, n in cases.items():
             ours = [python, "-m", "stepcache", "-q", "-P", f"docs.n={n}"]
             theirs = [python, "by_joblib.py", str(peer / "cache"), str(n)]
-            times.setdefault((case, "stepcache"), []).append(measured(ours, project, environment)[0])
-            times.setdefault((case, "joblib"), []).append(measured(theirs, peer, environment)[0])
+            times.setdefault((case, "stepcache"), []).append(measured(ours, project, environment).cpu)
+            times.setdefault((case, "joblib"), []).append(measured(theirs, peer, environment).cpu)
     print(f"{count:,} elements, CPU seconds, medians of {rounds}")
     for case in cases:
         ours, theirs = (statistics.median(times[case, who]) for who in ("stepcache", "joblib"))
@@ -99,10 +88,9 @@ def stream(work: Path, python: str, megabytes: int) -> None:
     project.mkdir(parents=True)
     (project / "stepcache.toml").touch()
     (project / "pipeline_x.py").write_text(STREAM)
-    environment = {**os.environ, "STEPCACHE_DIR": str(project / "cache")}
     command = [python, "-m", "stepcache", "-q", "-P", f"blocks.count={megabytes}"]
-    seconds, peak = measured(command, project, environment)
-    print(f"a stream of {megabytes:,} MB: {seconds:.2f} s, peak memory {peak:.0f} MB")
+    cost = measured(command, project, surroundings(STEPCACHE_DIR=str(project / "cache")))
+    print(f"a stream of {megabytes:,} MB: {cost.cpu:.2f} s, peak memory {cost.peak:.0f} MB")
 
 
 def main() -> None:

@@ -9,14 +9,12 @@ of the wall clock. The script's report must be the pipeline's, word for word.
 
 from __future__ import annotations
 
-import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from measuring import Cost, measured, surroundings
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -71,39 +69,31 @@ print(table.to_csv() + f"# best model: depth {depth}, AUC {auc:.4f}")
 REPORT = "import stepcache; print(stepcache.load('examples/flights/pipeline_flights.py::report'), end='')"
 
 
-def measured(environment: dict[str, str], *args: str) -> tuple[float, float, str]:
-    """CPU and wall seconds of a Python process, and what it printed."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, *args], cwd=REPOSITORY, env=environment, check=True, stdout=subprocess.PIPE, text=True
-    )
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, wall, done.stdout
-
-
-def one_round() -> dict[str, tuple[float, float]]:
+def one_round() -> dict[str, Cost]:
     with tempfile.TemporaryDirectory() as folder:
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-        environment |= {"STEPCACHE_DIR": f"{folder}/cache", "XDG_CONFIG_HOME": f"{folder}/config"}
-        command = ("-m", "stepcache", "examples/flights")
-        plain = measured(environment, "-c", PLAIN, "examples/flights/data/airlines.csv")
-        cold = measured(environment, *command)
-        measured(environment, *command)
-        warm = measured(environment, *command)
-        report = measured(environment, "-c", REPORT)[2]
-    if report != plain[2]:
-        sys.exit(f"the script and the pipeline differ:\n{plain[2]}\n{report}")
-    return {"plain script": plain[:2], "stepcache, cold": cold[:2], "stepcache, warm": warm[:2]}
+        environment = surroundings(STEPCACHE_DIR=f"{folder}/cache", XDG_CONFIG_HOME=f"{folder}/config")
+
+        def python(*args: str) -> Cost:
+            return measured([sys.executable, *args], REPOSITORY, environment)
+
+        plain = python("-c", PLAIN, "examples/flights/data/airlines.csv")
+        cold, _, warm = (python("-m", "stepcache", "examples/flights") for _ in range(3))
+        report = python("-c", REPORT).output
+    if report != plain.output:
+        sys.exit(f"the script and the pipeline differ:\n{plain.output}\n{report}")
+    return {"plain script": plain, "stepcache, cold": cold, "stepcache, warm": warm}
 
 
 def main() -> None:
     rounds = [one_round() for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3)]
-    empty = statistics.median(measured(dict(os.environ), "-c", "pass")[0] for _ in range(5))
-    base = statistics.median(each["plain script"][0] for each in rounds)
+    empty = statistics.median(
+        measured([sys.executable, "-c", "pass"], REPOSITORY, surroundings()).cpu for _ in range(5)
+    )
+    base = statistics.median(each["plain script"].cpu for each in rounds)
     print(f"{'medians of ' + str(len(rounds)):<18} {'CPU s':>8} {'wall s':>8}  of the script's CPU")
     for name in rounds[0]:
-        cpu = statistics.median(each[name][0] for each in rounds)
-        wall = statistics.median(each[name][1] for each in rounds)
+        cpu = statistics.median(each[name].cpu for each in rounds)
+        wall = statistics.median(each[name].wall for each in rounds)
         print(f"{name:<18} {cpu:8.3f} {wall:8.3f}  {cpu / base:8.4f}")
     print(f"{'python -c pass':<18} {empty:8.3f}")
 

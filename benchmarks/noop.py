@@ -12,7 +12,6 @@ installed beside stepcache.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
 import subprocess
@@ -20,6 +19,8 @@ import sys
 import time
 import venv
 from pathlib import Path
+
+from measuring import measured, surroundings
 
 HEAVY = """
 import pandas, sklearn.linear_model
@@ -33,17 +34,6 @@ def table():
 def model(table):
     return table + 1
 """
-
-
-def measured(command: list[str], folder: Path, environment: dict[str, str]) -> tuple[float, float]:
-    """(CPU seconds, peak MB) of a command that has to end well."""
-    with (folder / "output.log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-        _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} in {folder}: exit status {process.returncode}: see output.log there")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def shape(steps: int) -> tuple[int, int]:
@@ -157,19 +147,19 @@ def main() -> None:
     asked = parser.parse_args()
     work, stepcache = asked.work.resolve(), [asked.python, "-m", "stepcache"]
     work.mkdir(parents=True, exist_ok=True)
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    environment["STEPCACHE_DIR"] = str(work / "cache")
+    environment = surroundings(STEPCACHE_DIR=str(work / "cache"))
     peers = None if asked.no_peers else peers_of(work)
     print("| what | steps | CPU s | peak MB |\n| --- | ---: | ---: | ---: |")
     for steps in asked.steps:
         shutil.rmtree(work / f"stepcache-{steps}", ignore_errors=True)
         shutil.rmtree(work / "cache", ignore_errors=True)
         commands = commands_for(steps, work, stepcache, peers)
-        cpu, memory = measured(*commands["stepcache"], environment)
-        told("stepcache, cold", steps, [cpu], memory)
+        cold = measured(*commands["stepcache"], environment)
+        told("stepcache, cold", steps, [cold.cpu], cold.peak)
         layers, _ = shape(steps)
         write_stepcache(commands["stepcache"][1], steps, changed=name(layers // 2, 0))
-        told("stepcache, one changed", steps, *_single(measured(*commands["stepcache"], environment)))
+        changed = measured(*commands["stepcache"], environment)
+        told("stepcache, one changed", steps, [changed.cpu], changed.peak)
         interleaved(steps, commands, asked.python, asked.reps, environment)
     if asked.heavy:
         folder = work / "heavy"
@@ -179,10 +169,6 @@ def main() -> None:
         interleaved(
             2, {"stepcache, pandas and scikit-learn": (stepcache, folder)}, asked.python, asked.reps, environment
         )
-
-
-def _single(found: tuple[float, float]) -> tuple[list[float], float]:
-    return [found[0]], found[1]
 
 
 def interleaved(
@@ -203,9 +189,9 @@ def interleaved(
     memory: dict[str, float] = dict.fromkeys(commands, 0.0)
     for _ in range(reps):
         for what, (command, folder) in commands.items():
-            seconds, peak = measured(command, folder, environment)
-            cpu[what].append(seconds)
-            memory[what] = max(memory[what], peak)
+            cost = measured(command, folder, environment)
+            cpu[what].append(cost.cpu)
+            memory[what] = max(memory[what], cost.peak)
     for what in commands:
         told(f"{what}, nothing to do" if what != "python -c pass" else what, steps, cpu[what], memory[what])
 

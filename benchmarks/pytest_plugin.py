@@ -12,8 +12,9 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
 from pathlib import Path
+
+from measuring import measured, surroundings
 
 CHECKS = 1000
 VALUES = 10
@@ -21,17 +22,6 @@ VALUES = 10
 STEP = "from stepcache import step\n\n\n@step\ndef value():\n    return [1, 2, 3]\n"
 BODY = "    import math\n\n    return [math.sqrt({number} + each) for each in range(20_000)]\n"
 MEMORY = "import joblib\nimport pytest\n\nmemory = joblib.Memory('memory', verbose=0)\n"
-
-
-def measured(command: list[str], folder: Path, environment: dict[str, str]) -> float:
-    """CPU seconds of a command that has to end well."""
-    with (folder / "output.log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-        _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} in {folder}: exit status {process.returncode}: see output.log there")
-    return used.ru_utime + used.ru_stime
 
 
 def write(path: Path, text: str) -> None:
@@ -87,7 +77,6 @@ def main() -> None:
     options = parser.parse_args()
     work = options.work.resolve()
     write_projects(work)
-    plain = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     asked = commands(os.path.abspath(options.python))
     found: dict[str, list[float]] = {name: [] for name in asked}
     for repetition in range(options.reps + 1):
@@ -95,9 +84,9 @@ def main() -> None:
             cache = work / "caches" / folder
             if cold:
                 shutil.rmtree(cache, ignore_errors=True)
-            seconds = measured(command, work / folder, {**plain, "STEPCACHE_DIR": str(cache)})
+            cost = measured(command, work / folder, surroundings(STEPCACHE_DIR=str(cache)))
             if repetition:  # the first fills caches and writes bytecode
-                found[name].append(seconds)
+                found[name].append(cost.cpu)
     for name, seconds in found.items():
         print(f"| {name} | {statistics.median(seconds):.3f} | {min(seconds):.3f} to {max(seconds):.3f} |")
 
