@@ -28,20 +28,24 @@ if TYPE_CHECKING:
         skip,
         step,
     )
+    from stepcache.asking import run
+    from stepcache.calling import Run
     from stepcache.cli import main
     from stepcache.errors import CollectionFailed, NotCached, StepcacheError, StepFailed, UsageError
     from stepcache.hookspecs import hookimpl
-    from stepcache.runs import Run, load, run
+    from stepcache.runs import load
 
 _HOMES = {
     "stepcache.api": (
         "All", "Dir", "Each", "File", "Retry", "Skipped", "StepcacheWarning", "check", "mark", "param", "parametrize",
         "pipeline", "resource", "skip", "step",
     ),
+    "stepcache.asking": ("run",),
+    "stepcache.calling": ("Run",),
     "stepcache.cli": ("main",),
     "stepcache.errors": ("CollectionFailed", "NotCached", "StepFailed", "StepcacheError", "UsageError"),
     "stepcache.hookspecs": ("hookimpl",),
-    "stepcache.runs": ("Run", "load", "run"),
+    "stepcache.runs": ("load",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -2,41 +2,60 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from stepcache import __version__
+from stepcache import __version__, stamping
 from stepcache.api import Defined
-from stepcache.errors import CollectionFailed, NotCached, StepFailed, UsageError, ValueGone
+from stepcache.calling import Run, cache_arguments, executor_arguments, named
+from stepcache.errors import CollectionFailed, NotCached, StepFailed, ValueGone
 from stepcache.execution.values import Variants
 from stepcache.model import ExitCode, Node, NodeReport, RunReport, Value
 from stepcache.opening import working_directory
 from stepcache.report import json_report
 from stepcache.session import Call, Session, collect, execute, open_session, remake
+from stepcache.stamp import Asked
 from stepcache.store import Stream
 from stepcache.store.content import Content
 from stepcache.store.vault import Vault
 
 
-class Run:
-    """What a run from Python gives back.
-
-    `run["features"]` is a step's value, loaded when it is asked for; of a parametrised step, a mapping from variant
-    id to value. Names and node ids serve alike.
-    """
+class Results:
+    """What is behind a run from Python: its session, its report, and the values of its nodes."""
 
     def __init__(self, session: Session, report: RunReport) -> None:
         self._session = session
         self._report = report
         self.exit_code = int(report.exit_code)
 
-    def __getitem__(self, name: str) -> Any:
+    def are_as(self, rows: Iterable[Mapping[str, Any]]) -> bool:
+        """Have the nodes the values that *rows* of a report tell? What has changed since is given as it was told."""
+        engine = self._session.engine
+        assert engine is not None
+        now = {row.id: row for row in self._report.nodes}
+        for told in rows:
+            row = now.get(told["id"])
+            if row is None:
+                return False
+            if told["digest"] is None or (row.value is not None and row.value.digest == told["digest"]):
+                continue
+            stored = (trace.value for trace in self._session.shelf.traces(told["key"]))
+            value = next((each for each in stored if each is not None and each.digest == told["digest"]), None)
+            if value is None:
+                return False
+            engine.products[row.id] = value
+        return True
+
+    def value(self, name: str) -> Any:
+        """A node's value; of a step with variants, a mapping from variant id to value."""
         rows, output = self._asked(name)
         if len(rows) == 1 and ("[" not in rows[0].id or name.endswith("]")):
             return self._value(rows[0].id, output)
@@ -115,20 +134,15 @@ class Run:
             found.append({**_chosen(node), **settings, "value": self._value(row.id, output)})
         return found
 
-    def __repr__(self) -> str:
-        from stepcache.report.htmltable import counts
-
-        return f"<Run: {counts(self._report)}>"
-
     def _repr_html_(self) -> str:
         """What a notebook shows: its nodes as a table."""
         from stepcache.report.htmltable import html_table
 
         return html_table(self._report)
 
-    def _raise(self) -> None:
+    def raise_failure(self) -> None:
         """Raise what the run came to, if it did not go well."""
-        if self._report.problems and self.exit_code == ExitCode.INTERRUPTED:
+        if self._report.problems and self._report.exit_code == ExitCode.INTERRUPTED:
             raise CollectionFailed("\n".join(p.message for p in self._report.problems))
         for row in self._report.nodes:
             if row.outcome == "failed" and row.failure is not None:
@@ -139,7 +153,7 @@ class Run:
 class _Remaking:
     """The values of a run; a node whose value is gone, or that of a stream some elements of which are, runs again."""
 
-    run: Run
+    run: Results
     node: str
 
     @property
@@ -167,69 +181,6 @@ def _failed(row: NodeReport) -> StepFailed:
     return StepFailed(f"{row.id} failed: {row.error}")
 
 
-def run(
-    *args: str | Path,
-    params: Mapping[str, object] | None = None,
-    values: Mapping[str, object] | None = None,
-    enable_cache: bool | None = None,
-    select: str | None = None,
-    workers: int | Literal["auto"] | None = None,
-    executor: str | None = None,
-    profile: str | None = None,
-    cache_dir: str | Path | None = None,
-    plugins: Sequence[object] = (),
-    check: bool = False,
-) -> Run:
-    """Do what the command does, from Python; nothing is printed.
-
-    Args:
-        args: files, directories or node ids; with none, what the command would take.
-        params: settings by NAME or "STEP.NAME"; never converted.
-        values: values in the place of steps'; nothing downstream of them is stored.
-        enable_cache: False turns the cache off for every node, True turns it on whatever pipelines and steps say.
-        select: an expression, as for `-k`.
-        workers: how many nodes run at once, each in a process of its own; "auto" is one for each processor.
-        executor: "inline" (this process), "process", or one that a plugin offers.
-        profile: a profile of the configuration.
-        cache_dir: the cache folder.
-        plugins: more plugins: modules or objects with hooks.
-        check: raise `StepFailed` or `CollectionFailed` where something went wrong.
-    """
-    arguments = [os.fspath(each) for each in args] + _cache_arguments(enable_cache, cache_dir)
-    arguments += _executor_arguments(workers, executor)
-    if select is not None:
-        arguments += ["-k", select]
-    if profile is not None:
-        arguments += [f"--profile={profile}"]
-    call = Call(tuple(arguments), _named("params", params), _named("values", values), tuple(plugins))
-    return _run(call, check)
-
-
-def _named(what: str, given: Mapping[str, object] | None) -> dict[str, object]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
-        raise UsageError(f"{what}= maps names to values, not {given!r}")
-    return dict(given)
-
-
-def _cache_arguments(enable_cache: bool | None, cache_dir: str | Path | None) -> list[str]:
-    """What the command would be told."""
-    if not (enable_cache is None or isinstance(enable_cache, bool)):
-        raise UsageError(f"enable_cache= takes True, False or None, not {enable_cache!r}")
-    mode = {None: [], True: ["--cache=on"], False: ["--no-cache"]}[enable_cache]
-    return [*mode, f"--cache-dir={os.fspath(cache_dir)}"] if cache_dir is not None else mode
-
-
-def _executor_arguments(workers: int | Literal["auto"] | None, executor: str | None) -> list[str]:
-    """What the command would be told."""
-    fits = workers is None or workers == "auto" or (isinstance(workers, int) and not isinstance(workers, bool))
-    if not fits or (isinstance(workers, int) and workers < 1):
-        raise UsageError(f'workers= takes a number from 1 on, "auto" or None, not {workers!r}')
-    count = [] if workers is None else ["-n", str(workers)]
-    return count if executor is None else [*count, f"--executor={executor}"]
-
-
 def run_target(
     target: Defined[..., Any],
     *,
@@ -241,30 +192,75 @@ def run_target(
     cache_dir: str | Path | None,
 ) -> Run:
     """`NAME.run()`."""
-    arguments = _cache_arguments(enable_cache, cache_dir) + _executor_arguments(workers, None)
-    return _run(Call(tuple(arguments), _named("params", params), _named("values", values), (), target), check)
+    arguments = cache_arguments(enable_cache, cache_dir) + executor_arguments(workers, None)
+    call = Call(tuple(arguments), named("params", params), named("values", values), (), target)
+    return _given_back(_ran(call), check)
 
 
-def _run(call: Call, check: bool) -> Run:
+def run_asked(
+    arguments: tuple[str, ...],
+    params: Mapping[str, object],
+    values: Mapping[str, object],
+    plugins: tuple[object, ...],
+    asked: Asked | None,
+    check: bool,
+) -> Run:
+    """`run()` where no stamp answers."""
+    return _given_back(_ran(Call(arguments, params, values, plugins, asked=asked)), check)
+
+
+def _given_back(results: Results, check: bool) -> Run:
+    if check:
+        results.raise_failure()
+    return Run(results.exit_code, lambda: results)
+
+
+def _ran(call: Call) -> Results:
     session = open_session(call, os.environ, working_directory())
-    found = None
-    try:
+    with _kept(session) as keep:
         collect(session)
         report = execute(session)
+        prepared = stamping.prepare(session, report)
         session.plugins.hook.stepcache_run_finished(report=report, options=session.options)
         if report.stopped == "KeyboardInterrupt":
             raise KeyboardInterrupt
+        results = keep(Results(session, report))
+        if prepared is not None:
+            stamping.keep(session, prepared, report.exit_code, marshal.dumps((results.nodes, results.warnings)))
         if session.shelf.store is not None:
             session.shelf.store.settle()
+        return results
+
+
+@contextmanager
+def _kept(session: Session) -> Iterator[Callable[[Results], Results]]:
+    """Gives what has a session last as long as its results; without results it is closed."""
+    found: list[Results] = []
+
+    def keep(results: Results) -> Results:
         session.shelf.scratch.lend()
-        found = Run(session, report)
-    finally:
-        if found is None:
-            session.close()
-    weakref.finalize(found, session.close)
-    if check:
-        found._raise()
-    return found
+        found.append(results)
+        return results
+
+    try:
+        yield keep
+    except BaseException:
+        session.close()
+        raise
+    weakref.finalize(found[0], session.close)
+
+
+def results_of(arguments: tuple[str, ...], params: Mapping[str, object], rows: list[dict[str, Any]]) -> Results:
+    """The results of a run that a stamp answered with *rows*: nothing is run as long as what they name is stored."""
+    call = Call(arguments, params)
+    session = open_session(evolve(call, arguments=(*arguments, "--fail-on-miss")), os.environ, working_directory())
+    with _kept(session) as keep:
+        collect(session)
+        report = execute(session)
+        if report.problems:
+            raise CollectionFailed("\n".join(p.message for p in report.problems))
+        results = keep(Results(session, report))
+    return results if results.are_as(rows) else _ran(call)
 
 
 def load(node_id: str, params: Mapping[str, object] | None = None, cache_dir: str | Path | None = None) -> Any:
@@ -272,8 +268,8 @@ def load(node_id: str, params: Mapping[str, object] | None = None, cache_dir: st
 
     Raises `NotCached` where there is none.
     """
-    arguments = [node_id, "--fail-on-miss", "--no-checks", *_cache_arguments(None, cache_dir)]
-    session = open_session(Call(tuple(arguments), _named("params", params)), os.environ, working_directory())
+    arguments = [node_id, "--fail-on-miss", "--no-checks", *cache_arguments(None, cache_dir)]
+    session = open_session(Call(tuple(arguments), named("params", params)), os.environ, working_directory())
     owner = _Owner()
     weakref.finalize(owner, session.close)  # streams among the values are read when they are gone through
     collect(session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from html import escape
 
 from stepcache.model import NodeReport, RunReport
@@ -16,7 +17,7 @@ _HEAD = "<tr>" + "".join(f"<th>{name}</th>" for name in ("node", "outcome", "tim
 
 def html_table(report: RunReport) -> str:
     """The report as HTML that stands alone: no script, no style sheet."""
-    parts = [f"<p>{escape(counts(report))}</p>"]
+    parts = [f"<p>{escape(counts(row.outcome for row in report.nodes))}</p>"]
     rows = _shown(report)
     if rows:
         parts.append(f"<table><thead>{_HEAD}</thead><tbody>{''.join(map(_row, rows))}</tbody></table>")
@@ -28,9 +29,9 @@ def html_table(report: RunReport) -> str:
     return "\n".join(parts)
 
 
-def counts(report: RunReport) -> str:
+def counts(outcomes: Iterable[str]) -> str:
     """`2 ran, 1 passed`."""
-    found = Counter(row.outcome for row in report.nodes)
+    found = Counter(outcomes)
     return ", ".join(f"{count} {word}" for word, count in found.items()) or "nothing ran"
 
 

@@ -27,7 +27,7 @@ ROOMS = (
     ("graph",),
     ("execution",),
     ("report",),
-    ("project", "builtin"),
+    ("project", "builtin", "calling"),
     ("state",),
     ("opening", "levels", "outcome"),
     ("binding", "saving", "executors"),
@@ -36,6 +36,7 @@ ROOMS = (
     ("introspect", "determinism", "served", "watched"),
     ("watching",),
     ("runs", "command", "worker"),
+    ("asking",),
     (
         "pytest_rewriting",
         "pytest_registered",

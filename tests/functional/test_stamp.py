@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -460,3 +462,66 @@ def test_a_second_run_in_one_process_sees_edits(project: Project) -> None:
     settle(project, "-v")
     done = project.python("script.py")
     assert done.stdout.count("pipeline_x.py::after RAN") == 2
+
+
+# --- from Python
+
+ASKING = """
+    import json, os, shutil, sys
+    from pathlib import Path
+    import stepcache
+
+    run = stepcache.run("pipeline_x.py", params={"work.size": 2})
+    told = {row["id"].partition("::")[2]: row["outcome"] for row in run.nodes}
+    stamped = "stepcache.runs" not in sys.modules
+    exec(sys.stdin.read())
+    print(json.dumps([told, stamped, run["after"], run.why("after"), run.exit_code, repr(run), *run.warnings]))
+"""
+
+
+def asking(project: Project, meanwhile: str = "") -> tuple[dict[str, str], bool, list[object]]:
+    """What `run()` told in a process of its own, whether its stamp did, and what it gave after *meanwhile*."""
+    command = [sys.executable, "asking.py"]
+    done = subprocess.run(command, cwd=project.path, input=meanwhile, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told, stamped, *given = json.loads(done.stdout)
+    return told, stamped, given
+
+
+@pytest.fixture
+def asked(project: Project) -> Project:
+    """A project that a script asks for its values by `run()`, answered by a stamp."""
+    project.write("asking.py", ASKING)
+    for _ in range(5):
+        told, stamped, given = asking(project)
+        if stamped:
+            assert told == ALL
+            assert given == [8, [], 0, "<Run: 3 cached>"]
+            return project
+        time.sleep(0.05)
+    raise AssertionError("no stamp was left")
+
+
+def test_run_from_python_sees_an_edit(asked: Project) -> None:
+    asked.edit("helper.py", "2 * x", "3 * x")
+    told, stamped, given = asking(asked)
+    assert (stamped, told["work"], given[0]) == (False, "ran", 10)
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        pytest.param("p = Path('helper.py'); p.write_text(p.read_text().replace('2 *', '3 *'))", id="edited"),
+        pytest.param("shutil.rmtree(os.environ['STEPCACHE_DIR'])", id="cache removed"),
+        pytest.param("Path('pipeline_x.py').touch()", id="nothing that counts"),
+    ],
+)
+def test_values_are_of_the_run_that_was_told(asked: Project, meanwhile: str) -> None:
+    told, stamped, given = asking(asked, meanwhile)
+    assert (told, stamped) == (ALL, True)
+    assert given[0] == 8
+
+
+def test_the_command_and_a_script_have_stamps_of_their_own(asked: Project) -> None:
+    assert not run(asked, "pipeline_x.py", "-P", "work.size=2").stamped
+    assert asking(asked)[1]
