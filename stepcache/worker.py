@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -77,8 +78,10 @@ def answer(hello: bytes, work_id: str, home: str, packed: bytes) -> bytes:
         os.mkdir(folder, 0o700)
         with pulse_file() as file:
             worker = Worker(evolve(told, folder=folder), "fd", Pulse(file.fileno()))
-        worker.capture.open().__enter__()
-        atexit.register(worker.close)
+        ends = ExitStack()
+        ends.enter_context(worker.capture.open())
+        ends.callback(worker.close)
+        atexit.register(ends.close)
         _answering[hello] = worker
     return _answering[hello].answer(work_id, home, packed)
 
