@@ -10,6 +10,8 @@ in tells nothing of it.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attrs import evolve, field, frozen
@@ -21,6 +23,7 @@ from stepcache.store.codecs import Encoded
 from stepcache.store.composed import MAPPED, PACK, composed
 from stepcache.store.content import measured
 from stepcache.store.plain import PlainCodec
+from stepcache.variantid import escaped, plain_id, unique
 
 if TYPE_CHECKING:
     from stepcache.model import Value
@@ -54,19 +57,29 @@ class Elements:
     def name(self, number: int) -> str:
         """How an element is called: its key in a mapping, else its number in the sequence that it goes back to."""
         if self.keys is not None:
-            return str(self.keys[number])
+            return self._key_names[number]
         return str(number if self.places is None else self.places[number])
 
     def find(self, name: str) -> int | None:
         """The number of the element that is so called."""
         if self.keys is not None:
-            return next((number for number, key in enumerate(self.keys) if str(key) == name), None)
+            return self._key_names.index(name) if name in self._key_names else None
         if not (name.isascii() and name.isdigit()):
             return None
         place = int(name)
         if self.places is None:
             return place if place < len(self.entries) else None
         return self.places.index(place) if place in self.places else None
+
+    @cached_property
+    def _key_names(self) -> list[str]:
+        return unique([_key_name(key) for key in self.keys or ()])
+
+
+def _key_name(key: Hashable) -> str:
+    """A key as a variant's id would be made of it; but a path is told from others of its name."""
+    plain = None if isinstance(key, PurePath) else plain_id(key)
+    return escaped(str(key)) if plain is None else plain
 
 
 def whole(elements: Elements, vault: Vault) -> Value:

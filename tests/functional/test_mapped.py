@@ -178,6 +178,42 @@ def test_over_a_mapping_the_keys_are_kept_and_select(stepcache_project: Project)
     assert cleared.outcomes["pipeline_x.py::size"] == "ran"
 
 
+def test_keys_of_any_kind_select_and_are_fit_to_be_shown(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        r"""
+        import enum
+        from datetime import date
+        from pathlib import Path
+        from stepcache import Each, step
+
+        class Colour(enum.Enum):
+            RED = 1
+
+        @step
+        def marks():
+            keys = ["é 📈", "a]b::c", "", "x" * 3000, "new\nline\x1b[31m", 2.5, None, (1, "a"), date(2020, 2, 29),
+                    Colour.RED, Path("a/x"), Path("b/x"), b"k\xff", 1, "1"]
+            return {key: number for number, key in enumerate(keys)}
+
+        @step(takes={"mark": "marks"})
+        def same(mark: Each, fails=False):
+            if fails:
+                raise ValueError
+            return mark
+        """,
+    )
+    names = [
+        "é 📈", "a]b::c", "", "x" * 3000, r"new\nline\x1b[31m", "2.5", "None", "(1, 'a')", "2020-02-29", "RED",
+        "a/x", "b/x", r"k\xff", "1_0", "1_1",
+    ]  # fmt: skip
+    assert list(stepcache.run()["same"].values()) == list(range(len(names)))
+    assert [stepcache.load(f"pipeline_x.py::same[{name}]") for name in names] == list(range(len(names)))
+    result = stepcache_project.run("-P", "same.fails=true")
+    assert [line for line in result.lines if line.startswith("element ")] == [f"element {name}:" for name in names[:5]]
+    assert f"10 more elements failed: {', '.join(names[5:])}" in result.stdout
+
+
 def test_over_a_stream(stepcache_project: Project) -> None:
     stepcache_project.write(
         "pipeline_x.py",
