@@ -1,9 +1,10 @@
 """What checks and the pytest plugin cost: one table of CPU seconds of whole processes.
 
-    python benchmarks/pytest_plugin.py --work DIR --python VENV/bin/python [--reps 5]
+    python benchmarks/pytest_plugin.py --work DIR --python VENV/bin/python [--reps 5] [--only TEXT]
 
 stepcache is the one of `--python`: install a wheel there, not an editable copy, and joblib beside it. Every figure is a
-median of user and system time; in each repetition all commands run once, one after another.
+median of user and system time; in each repetition all commands run once, one after another. `--only` takes those rows
+in which the text stands: "empty test" for what the unused plugin costs.
 """
 
 from __future__ import annotations
@@ -74,10 +75,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--python", required=True)
     parser.add_argument("--reps", type=int, default=5)
+    parser.add_argument("--only", default="")
     options = parser.parse_args()
     work = options.work.resolve()
     write_projects(work)
-    asked = commands(os.path.abspath(options.python))
+    asked = {name: each for name, each in commands(os.path.abspath(options.python)).items() if options.only in name}
     found: dict[str, list[float]] = {name: [] for name in asked}
     for repetition in range(options.reps + 1):
         for name, (command, folder, cold) in asked.items():
