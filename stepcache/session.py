@@ -107,7 +107,8 @@ def execute(session: Session) -> RunReport:
     engine = session.engine = Engine(session.graph, session.policy, session.shelf, session.sight)
     engine.products.update(session.replayed or {})
     debugger = Debugger(capture, hook.stepcache_debugger_opened)
-    executor = open_executor(session, capture, debugger if options.pdb else None, here=options.pdb)
+    here = options.pdb or options.replay is not None  # where there is somebody who looks into it
+    executor = open_executor(session, capture, debugger if options.pdb else None, here=here)
 
     def finished(row: NodeReport) -> None:
         save(session, row)

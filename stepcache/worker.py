@@ -27,6 +27,7 @@ from stepcache.execution.body import Bodies
 from stepcache.execution.capture import Capture, LiveLog
 from stepcache.execution.channel import Channel
 from stepcache.execution.crossing import DoneData, Place, WorkData, find_definitions, pack_done, read_work
+from stepcache.execution.debugging import without_terminal
 from stepcache.execution.pulse import Pulse, pulse_file
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.site import Hello
@@ -88,7 +89,7 @@ def answer(hello: bytes, work_id: str, home: str, packed: bytes) -> bytes:
 
 def serve(channel: Channel, worker: Worker) -> None:
     """Answer each message until the last."""
-    with worker.capture.open():
+    with worker.capture.open(), without_terminal():
         while (message := channel.receive()) is not None:
             kind, *rest = message
             if kind == "end":

@@ -12,7 +12,7 @@ from stepcache.api import skip_reason
 from stepcache.errors import Unstorable, ValueGone
 from stepcache.execution.body import Bodies, standing_of, torn_down, tried
 from stepcache.execution.call import BuiltIns, arguments_of, call
-from stepcache.execution.debugging import is_quit
+from stepcache.execution.debugging import NoTerminal, is_quit
 from stepcache.execution.sight import Watching
 from stepcache.execution.values import Held, Inputs
 from stepcache.execution.work import LIVE, Batch, Done, Ended, Pieces, Work
@@ -105,6 +105,10 @@ class _Pass:
             bodies.capture.take()
             torn_down(bodies.resources)
             return Done(self.work.id, "gone", gone=gone)
+        except NoTerminal as error:
+            bodies.capture.take()
+            torn_down(bodies.resources)
+            return Done(self.work.id, "refused", message=str(error))
         standing = standing_of(self.node, bodies.resources)
         wrong_end = torn_down(bodies.resources)
         seconds = time.perf_counter() - began
@@ -204,6 +208,8 @@ class _Pass:
         gone = error if isinstance(error, ValueGone) else self.bodies.given.gone
         if gone is not None:
             raise gone
+        if isinstance(error, NoTerminal):
+            raise error
         if is_quit(error):
             raise KeyboardInterrupt("quit in the debugger") from error
         output = self.bodies.capture.take()

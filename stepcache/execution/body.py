@@ -15,7 +15,7 @@ from stepcache.api import skip_reason
 from stepcache.errors import Unstorable, ValueGone, WrongReturn
 from stepcache.execution.call import BuiltIns, arguments_of, awaited, call
 from stepcache.execution.capture import Capture
-from stepcache.execution.debugging import Debugger, is_quit
+from stepcache.execution.debugging import Debugger, NoTerminal, is_quit
 from stepcache.execution.mapped import joined
 from stepcache.execution.resources import Resources
 from stepcache.execution.returned import held, stored, streamed, streamed_together
@@ -264,6 +264,9 @@ class _Execution:
         if gone is not None:
             capture.take()
             done = Done(self.work.id, "gone", gone=gone)
+        elif isinstance(error, NoTerminal):
+            capture.take()
+            done = Done(self.work.id, "refused", message=str(error))
         elif (reason := skip_reason(error)) is not None:
             done = Done(self.work.id, "skipped", output=capture.take(), message=reason)
         else:

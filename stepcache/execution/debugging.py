@@ -69,6 +69,28 @@ class Debugger:
         self.capture.let_go()
 
 
+class NoTerminal(BaseException):
+    """`breakpoint()` in a process that has no terminal. No Exception, so that a body's own handlers let it pass."""
+
+
+@contextmanager
+def without_terminal() -> Iterator[None]:
+    """While open, `breakpoint()` raises `NoTerminal`; another's hook, such as an editor's, stays as it is."""
+    if sys.breakpointhook is not sys.__breakpointhook__:
+        yield
+        return
+    sys.breakpointhook = _no_terminal
+    try:
+        yield
+    finally:
+        sys.breakpointhook = sys.__breakpointhook__
+
+
+def _no_terminal(*_: Any, **__: Any) -> None:
+    if os.environ.get("PYTHONBREAKPOINT") != "0":
+        raise NoTerminal("breakpoint() has no terminal there")
+
+
 def is_quit(error: BaseException) -> bool:
     """Has the user quit the debugger that `breakpoint()` had opened?"""
     module = sys.modules.get("bdb")

@@ -2,8 +2,9 @@
 
 A node runs in this process although another executor was asked for, where it is made of what only this process has: its
 function, or the class of a value that it takes, is a notebook's or a prompt's; a value that it takes could not be
-stored; a setting of its cannot be pickled; or the other process finds its sources changed meanwhile. So do asynchronous
-bodies, where all of them run beside one another, but for those with a time limit, which run where they can be killed.
+stored; a setting of its cannot be pickled; the other process finds its sources changed meanwhile; or its body comes to
+a `breakpoint()` there, where no terminal is. So do asynchronous bodies, where all of them run beside one another, but
+for those with a time limit, which run where they can be killed.
 """
 
 from __future__ import annotations

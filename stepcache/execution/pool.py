@@ -49,6 +49,8 @@ class Pool:
     _seconds: float = 1.0
     """How long works take, of late."""
     _wrong_ends: list[str] = field(factory=list)
+    _interrupted: bool = False
+    """What runs has been asked to end."""
     _end_seconds: float = 30.0
     """How long the workers may take to tear down their resources."""
 
@@ -142,6 +144,8 @@ class Pool:
             work = worker.queue.popleft()
             done = self.unpack(work, rest[0])
             self._seconds += (done.seconds - self._seconds) / 8
+            if done.outcome == "interrupted" and not self._interrupted:
+                raise KeyboardInterrupt  # which the body has raised
             if done.outcome != "interrupted":
                 self._finished.append(done)
             if worker.asked:  # what the step had started may still run
@@ -168,6 +172,7 @@ class Pool:
 
     def interrupt(self) -> list[Done]:
         """End what runs now, as Ctrl-C does; what had come to its end before."""
+        self._interrupted = True
         self._waiting.clear()
         self._end_seconds = _INTERRUPT_SECONDS / 2
         limit = time.monotonic() + _INTERRUPT_SECONDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -100,10 +101,21 @@ def test_quitting_at_a_breakpoint_is_an_interrupt(project: Project) -> None:
     assert project.run("--plan").outcomes["pipeline_x.py::rows"] == "would-run"
 
 
+def test_under_workers_the_node_runs_where_the_terminal_is(project: Project) -> None:
+    project.write("pipeline_x.py", MAPPED)
+    project.edit("pipeline_x.py", "return 2 * raw", "if raw == 2:\n        breakpoint()\n    return 2 * raw")
+    project.edit("pipeline_x.py", 'return {"a"', 'breakpoint()\n    return {"a"')
+    code, out = typed(project, "p 1\nc\np raw\nc\n", "-n2", "--no-checks", "--deselect=pipeline_x.py::small")
+    assert code == 0
+    assert re.findall(r"\(Pdb\) (\d)", out) == ["1", "2"]
+    assert "2 ran" in out.splitlines()[-1]
+
+
 def test_breakpoints_can_be_switched_off(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.edit("pipeline_x.py", "assert len(made) == 7", "breakpoint()")
     monkeypatch.setenv("PYTHONBREAKPOINT", "0")
     assert typed(project, "")[0] == 0
+    assert typed(project, "", "-n2", "--cache-refresh")[0] == 0
 
 
 # --- --replay

@@ -206,8 +206,10 @@ def test_every_other_way_to_end_fails(stepcache_project: Project) -> None:
     assert [*errors(run(stepcache_project, text)).values()] == [*ways.values()]
 
 
-def test_an_interrupt_ends_the_run(stepcache_project: Project) -> None:
-    result = run(stepcache_project, "def check_it(raw):\n    raise KeyboardInterrupt\n")
+@pytest.mark.parametrize("args", [(), ("-n2",)])
+@pytest.mark.parametrize("signature", ["raw", "raw: Each"])
+def test_an_interrupt_ends_the_run(stepcache_project: Project, args: tuple[str, ...], signature: str) -> None:
+    result = run(stepcache_project, f"def check_it({signature}):\n    raise KeyboardInterrupt\n", *args)
     assert (result.exit_code, outcomes(result)) == (2, {"raw": "ran", "check_it": "skipped", "after": "skipped"})
 
 
