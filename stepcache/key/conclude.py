@@ -184,7 +184,7 @@ class _Conclusion:
 
     def on_child(self, event: Event) -> None:
         command = Command(*event.what)
-        self._program(command)
+        self._program(command, event)
         for name in sorted(command.variables(self.look.environ)):
             if name not in self.set:
                 self._variable(name, self.look.environ.get(name))
@@ -206,13 +206,15 @@ class _Conclusion:
         if file and event.path not in self.context.reached and self.context.is_project(file):
             self.observe("module", os.path.abspath(file), "", self.look.files.content(file))
 
-    def _program(self, command: Command) -> None:
+    def _program(self, command: Command, event: Event) -> None:
         word = command.executable
         path = word if "/" in word else find_program(word, self.look.environ.get("PATH"))
         if path is None:
             return
         path = os.path.normpath(os.path.join(command.cwd, path))
         if os.path.realpath(path) == os.path.realpath(sys.executable or "/") or path in self.made:
+            return
+        if self.rules.never(path) or self.own(event._replace(path=path)):
             return
         content = self.look.files.content(path)
         if "/" in word:

@@ -135,9 +135,13 @@ class Rules:
 
     def anyhow(self, path: str) -> bool:
         """Whether *path* can count at all, whoever reads it."""
-        if _any(path, self._never) or self._installed(path):
+        if self.never(path) or self._installed(path):
             return False
         return not self.ignored(path)
+
+    def never(self, path: str) -> bool:
+        """Whether *path* is none that can be another tomorrow, or part of a value."""
+        return _any(path, self._never)
 
     def ignored(self, path: str) -> bool:
         """Whether *path* is left out by name."""

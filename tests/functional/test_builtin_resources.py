@@ -116,6 +116,30 @@ def test_what_is_written_there_counts_for_nothing(stepcache_project: Project) ->
     assert project.run("--why", "-v", "--cache-refresh").reasons == {"pipeline_x.py::a": ["refresh"]}
 
 
+def test_a_returned_program_may_be_run(stepcache_project: Project) -> None:
+    """It is part of the value, wherever it lies this time; so is one that a child of the step has made."""
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        import subprocess
+        from stepcache import step
+
+        @step
+        def built(tmp_path, word="hi"):
+            subprocess.run(["sh", "-c", f"printf '#!/bin/sh\\necho {word}\\n' > made; chmod +x made"], cwd=tmp_path)
+            assert subprocess.check_output([tmp_path / "made"], text=True).strip() == word
+            return tmp_path / "made"
+
+        @step
+        def said(built):
+            return subprocess.check_output([built], text=True).strip()
+        """,
+    )
+    assert stepcache.run()["said"] == "hi"
+    assert set(stepcache_project.run().outcomes.values()) == {"cached"}
+    assert stepcache.run(params={"word": "ho"})["said"] == "ho"
+
+
 def test_a_returned_path_that_is_not_there(stepcache_project: Project) -> None:
     project = stepcache_project
     project.write(
