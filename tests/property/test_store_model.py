@@ -120,5 +120,5 @@ class StoreAgainstDict(RuleBasedStateMachine):
         shutil.rmtree(self.folder.parent)
 
 
-StoreAgainstDict.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+StoreAgainstDict.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 TestStoreAgainstDict = StoreAgainstDict.TestCase

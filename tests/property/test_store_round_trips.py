@@ -79,7 +79,7 @@ def stored(value: object) -> tuple[str, bytes, str]:
     return codec.name, b"".join(encoded.parts), measured(codec.name, encoded).digest
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(values)
 def test_plain_values_come_back(value: object) -> None:
     name, data, digest = stored(value)
@@ -90,13 +90,13 @@ def test_plain_values_come_back(value: object) -> None:
     assert stored(copy.deepcopy(value))[2] == digest
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(values, values)
 def test_other_values_have_other_digests(one: object, two: object) -> None:
     assert (stored(one)[2] == stored(two)[2]) == (shape(one) == shape(two))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(values)
 def test_pickled_values_come_back(value: object) -> None:
     name, data, digest = stored(Holder(value))
@@ -107,7 +107,7 @@ def test_pickled_values_come_back(value: object) -> None:
     assert stored(Holder(value))[2] == digest
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_arrays_come_back_however_they_lie(data: st.DataObject) -> None:
     dtype = data.draw(npst.scalar_dtypes() | npst.array_dtypes(max_size=3))
@@ -124,7 +124,7 @@ def test_arrays_come_back_however_they_lie(data: st.DataObject) -> None:
     assert digest == stored(view.copy(order="F"))[2] == stored(again)[2]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from(["plain", "numpy"]), st.binary(max_size=200))
 def test_safe_codecs_give_an_error_for_nonsense(name: str, data: bytes) -> None:
     codec = CODECS.by_name(name)
