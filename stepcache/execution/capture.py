@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import define, field, frozen
 
 from stepcache.api import running_node
-from stepcache.execution.streams import Place, Stream, cut, own_places
+from stepcache.execution.streams import PassedStream, Place, Stream, cut, own_places
 from stepcache.model import Output
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Capture:
         self._filters = filters
         self._live = live
         self._ignored = ignored
-        self._streams: list[Stream] = []
+        self._streams: list[Stream | PassedStream] = []
         self._log: _LogLines | None = None
         self._main = self._notes = Notes()
         self._sink: Sink | None = None
@@ -82,11 +82,10 @@ class Capture:
         """While open, what is written is caught, and `take` gives it."""
         with ExitStack() as stack:
             stack.callback(self._streams.clear)
-            if self._mode != "no":
-                for name in ("stdout", "stderr"):
-                    stream = Stream(name, self._mode)
-                    stack.callback(stream.close)
-                    self._streams.append(stream)
+            for name in ("stdout", "stderr"):
+                stream = PassedStream(name) if self._mode == "no" else Stream(name, self._mode)
+                stack.callback(stream.close)
+                self._streams.append(stream)
             stack.enter_context(self._warnings())
             stack.callback(self._stop_log)
             yield

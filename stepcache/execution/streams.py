@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 from attrs import define
 
@@ -161,15 +161,85 @@ class Stream:
         self._main.close()
 
 
-class _Unclosable(io.FileIO):
-    """A descriptor that streams may close without its being closed."""
+class PassedStream:
+    """A stream that is not caught. What runs may close or replace it all the same, and the next has it as it was."""
 
-    def __init__(self, number: int, stream: Stream) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._number = {"stdout": 1, "stderr": 2}[name]
+        self._before: TextIO | None = getattr(sys, name)
+        self._saved: int | None = None
+        if self._before is not None:
+            with contextlib.suppress(OSError, ValueError):  # it is closed, or no file
+                self._before.flush()
+                if self._before.fileno() == self._number:
+                    self._saved = os.dup(self._number)
+        self._text = self._made()
+        self._place = self._main = self.another()
+        setattr(sys, name, self._text)
+
+    def _made(self) -> Any:
+        """What `sys` holds: as it was before, but that closing it closes nothing."""
+        before = self._before
+        if before is None:
+            return None
+        if self._saved is None:
+            return _Lent(before)
+        raw = _Unclosable(self._number)
+        return _Writer(raw, encoding=before.encoding, errors=before.errors, line_buffering=True)
+
+    def another(self) -> Place:
+        """A place for the output of what runs beside others: there is one for all."""
+        return Place(None, None, self._text)
+
+    def turn_to(self, place: Place | None) -> None:
+        """What `sys` holds is each one's own."""
+        self._place.text = getattr(sys, self.name, None)
+        self._place = place or self._main
+        setattr(sys, self.name, self._place.text)
+
+    def take(self) -> str:
+        """Nothing was caught; the stream and its descriptor are put back."""
+        with contextlib.suppress(OSError, ValueError):  # what ran may have closed it, and nobody need read it
+            if self._text is not None:
+                self._text.flush()
+        if self._saved is not None:
+            os.dup2(self._saved, self._number)
+        if _is_detached(self._text):
+            self._text = self._made()
+        self._place.text = self._text
+        setattr(sys, self.name, self._text)
+        return ""
+
+    def suspend(self) -> None:
+        self.take()
+        setattr(sys, self.name, self._before)
+
+    def resume(self) -> None:
+        setattr(sys, self.name, self._text)
+
+    def close(self) -> None:
+        self.suspend()
+        if self._saved is not None:
+            os.close(self._saved)
+
+
+def _is_detached(text: Any) -> bool:
+    try:
+        return text is not None and text.closed
+    except ValueError:
+        return True
+
+
+class _Unclosable(io.FileIO):
+    """A descriptor that streams may close without its being closed; *stream* says if another is meant."""
+
+    def __init__(self, number: int, stream: Stream | None = None) -> None:
         super().__init__(number, "wb", closefd=False)
         self._stream = stream
 
     def write(self, data: Any) -> int:
-        place = self._stream.elsewhere()
+        place = self._stream.elsewhere() if self._stream is not None else None
         if place is None:
             return super().write(data)
         place.write(bytes(data))
@@ -177,6 +247,22 @@ class _Unclosable(io.FileIO):
 
     def close(self) -> None:
         pass
+
+
+class _Lent:
+    """Somebody else's stream, which what runs may close without its being closed."""
+
+    def __init__(self, owner: TextIO) -> None:
+        self._owner = owner
+
+    def close(self) -> None:
+        self._owner.flush()
+
+    def detach(self) -> None:
+        raise io.UnsupportedOperation("detach")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._owner, name)
 
 
 class _Writer(io.TextIOWrapper):

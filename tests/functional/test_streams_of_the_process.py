@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -86,6 +87,32 @@ def test_what_a_step_does_to_standard_output_ends_with_the_step(stepcache_projec
     }
     told = [line for line in result.lines if line in ("one", "two", "four", "five", "six", "seven", "eight")]
     assert told == ["two", "four", "five", "six", "seven", "eight"]
+
+
+@pytest.mark.parametrize("arguments", [("-s",), ("-s", "-n", "2")])
+def test_the_same_where_nothing_is_captured(stepcache_project: Project, arguments: tuple[str, ...]) -> None:
+    """The terminal has all that is written to it, whatever a step before has done, and the report goes on."""
+    replaced = """
+    @step
+    def j_opens_another(i_prints=None):
+        os.dup2(os.open("elsewhere.txt", os.O_CREAT | os.O_WRONLY), 1)
+        print("nine", flush=True)
+
+    @step
+    def k_prints(j_opens_another):
+        print("ten")
+        os.system("echo eleven")
+    """
+    stepcache_project.write("pipeline_x.py", ODD + replaced)
+    result = stepcache_project.command("-v", "--tb=no", "--no-summary", *arguments)
+    assert (result.exit_code, result.stderr.replace("five\n", "")) == (1, "")
+    outcomes = {node.partition("::")[2][0]: outcome for node, outcome in result.outcomes.items()}
+    assert "".join(letter for letter, outcome in sorted(outcomes.items()) if outcome == "failed") == "bdegi"
+    assert len(outcomes) == 11
+    words = ("one", "two", "four", "six", "seven", "eight", "ten", "eleven")
+    assert sorted(re.findall("|".join(words), result.stdout)) == sorted(words)
+    assert stepcache_project.path.joinpath("elsewhere.txt").read_text() == "nine\n"
+    assert "5 failed, 6 ran" in result.stdout
 
 
 def test_the_same_in_memory(stepcache_project: Project) -> None:
