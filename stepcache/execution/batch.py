@@ -13,6 +13,7 @@ from stepcache.errors import Unstorable, ValueGone
 from stepcache.execution.body import Bodies, standing_of, torn_down, tried
 from stepcache.execution.call import BuiltIns, arguments_of, call
 from stepcache.execution.debugging import NoTerminal, is_quit
+from stepcache.execution.mapped import joined
 from stepcache.execution.sight import Watching
 from stepcache.execution.values import Held, Inputs
 from stepcache.execution.work import LIVE, Batch, Done, Ended, Pieces, Work
@@ -114,6 +115,8 @@ class _Pass:
         seconds = time.perf_counter() - began
         if wrong_end is not None:
             return bodies.failed(self.work, wrong_end, seconds)
+        last = self.ended[-1]  # what the tear-down has written is told with it, as the first is told with the set-up's
+        self.ended[-1] = evolve(last, output=joined([last.output, bodies.capture.take()]))
         product = self.writer.value() if any(each.digest for each in self.ended) else None
         return Done(
             self.work.id,

@@ -340,6 +340,34 @@ def test_what_all_elements_share_is_not_loaded_for_each(stepcache_project: Proje
     assert len(log.read_text()) < 10
 
 
+def test_what_resources_of_a_batch_write_is_told(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        from stepcache import Each, resource, step
+
+        @resource(scope="node")
+        def live():
+            print("set up")
+            yield 1
+            print("torn down")
+
+        @step
+        def items():
+            return [1]
+
+        @step(takes={"item": "items"})
+        def one(item: Each, live):
+            print("element", item)
+        """,
+    )
+    for _ in range(2):
+        told = stepcache_project.run("-rA").lines
+        assert [line for line in told if line in ("set up", "element 1", "torn down")] == [
+            "set up", "element 1", "torn down",
+        ]  # fmt: skip
+
+
 def test_skipped_elements_are_left_out_and_objects_without_a_codec_are_handed_on(stepcache_project: Project) -> None:
     stepcache_project.write(
         "pipeline_x.py",
