@@ -89,7 +89,7 @@ def answer(hello: bytes, work_id: str, home: str, packed: bytes) -> bytes:
 
 def serve(channel: Channel, worker: Worker) -> None:
     """Answer each message until the last."""
-    with worker.capture.open(), without_terminal():
+    with worker.capture.open():
         while (message := channel.receive()) is not None:
             kind, *rest = message
             if kind == "end":
@@ -174,7 +174,7 @@ class Worker:
         for parcel in data.parcels:
             self._shelf.scratch.adopt(parcel)
         try:
-            with _Interruptible(data.work.node.definition.timeout, self._pulse):
+            with _Interruptible(data.work.node.definition.timeout, self._pulse), without_terminal():
                 done = run_work(data.work, self._bodies)
         except KeyboardInterrupt:
             return pack_done(DoneData(Done(data.work.id, "interrupted")))

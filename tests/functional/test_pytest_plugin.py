@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -588,62 +587,66 @@ def test_inert_until_asked_for(tests: pytest.Pytester) -> None:
     )
 
 
-def test_with_xdist_two_workers_compute_a_step_once(tests: pytest.Pytester) -> None:
+LOOPS = "-oasyncio_default_fixture_loop_scope=function"  # left open, it is warned of
+ASYNC = """
+    import asyncio
+    from pipelines.pipeline_x import rows
+    from stepcache import step
+
+    @step
+    async def slow(rows):
+        await asyncio.sleep(0)
+        return len(rows)
+"""
+
+
+def test_with_xdist_coverage_asyncio_and_hypothesis(tests: pytest.Pytester) -> None:
+    """All at once: two workers compute a step once, bodies are covered, and each plugin does what is its own."""
+    for plugin in ("xdist", "pytest_cov", "pytest_asyncio", "hypothesis"):
+        pytest.importorskip(plugin, reason=f"{plugin} is not installed")
     path = tests.path / "pipelines/pipeline_x.py"
     path.write_text(path.read_text().replace('note("raw")', 'note("raw"); import time; time.sleep(0.5)'))
-    write(tests, "tests/test_x.py", "".join(f"def test_{n}(rows): assert rows\n" for n in range(6)))
-    result = tests.runpytest_subprocess("-p", "no:cacheprovider", "-n", "2")
-    result.assert_outcomes(passed=7)
-    assert noted(tests) == ["raw", "rows"]
-
-
-@pytest.mark.skipif(importlib.util.find_spec("pytest_cov") is None, reason="no pytest-cov")
-def test_with_pytest_cov_bodies_are_covered(tests: pytest.Pytester) -> None:
-    write(tests, "tests/test_x.py", "def test_a(rows): assert rows\n")
-    result = tests.runpytest_subprocess(
-        "-p", "no:cacheprovider", "--cov=pipelines", "--cov-report=term-missing", "tests"
-    )
-    result.assert_outcomes(passed=1)
-    result.stdout.re_match_lines([r"pipelines.pipeline_x\.py\s+\d+\s+\d+\s+\d\d%"])
-
-
-@pytest.mark.skipif(importlib.util.find_spec("pytest_asyncio") is None, reason="no pytest-asyncio")
-def test_with_pytest_asyncio(tests: pytest.Pytester) -> None:
+    write(tests, "pipelines/pipeline_y.py", ASYNC)
+    write(tests, "tests/test_x.py", "".join(f"def test_{n}(rows): assert rows\n" for n in range(4)))
     write(
         tests,
-        "pipelines/pipeline_y.py",
-        "import asyncio\nfrom pipelines.pipeline_x import rows\nfrom stepcache import step\n@step\nasync def slow(rows):\n"
-        "    await asyncio.sleep(0)\n    return len(rows)\n",
-    )
-    write(
-        tests,
-        "tests/test_x.py",
-        "import pytest\n@pytest.mark.asyncio\nasync def test_a(slow): assert slow == 3\ndef test_b(slow): assert slow == 3\n",
-    )
-    for mode in ("strict", "auto"):
-        result = tests.runpytest_subprocess("-p", "no:cacheprovider", f"--asyncio-mode={mode}", "tests")
-        result.assert_outcomes(passed=2)
-
-
-def test_with_hypothesis(tests: pytest.Pytester) -> None:
-    write(
-        tests,
-        "tests/test_x.py",
+        "tests/test_y.py",
         """
+        import pytest
         from hypothesis import HealthCheck, given, settings, strategies
+
+        @pytest.mark.asyncio
+        async def test_asynchronous(slow):
+            assert slow == 3
 
         @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
         @given(n=strategies.integers())
-        def test_a(rows, n):
+        def test_property(rows, n):
             assert len(rows) == 3
         """,
     )
-    tests.runpytest_subprocess("-p", "no:cacheprovider", "tests").assert_outcomes(passed=1)
+    options = ("-pno:cacheprovider", "-n2", "--cov=pipelines", "--cov-report=term-missing", "--asyncio-mode=strict")
+    result = tests.runpytest_subprocess(*options, LOOPS)
+    result.assert_outcomes(passed=7)
+    assert noted(tests) == ["raw", "rows"]
+    result.stdout.re_match_lines([r"pipelines.pipeline_x\.py\s+\d+\s+\d+\s+\d\d%"])
 
 
-@pytest.mark.skipif(importlib.util.find_spec("syrupy") is None, reason="no syrupy")
+def test_with_asyncio_that_takes_all(tests: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_asyncio", reason="pytest-asyncio is not installed")
+    write(tests, "pipelines/pipeline_y.py", ASYNC)
+    write(
+        tests,
+        "tests/test_x.py",
+        "async def test_a(slow): assert slow == 3\ndef test_b(slow): assert slow == 3\n",
+    )
+    result = tests.runpytest_inprocess("-pno:cacheprovider", "--asyncio-mode=auto", LOOPS, "tests")
+    result.assert_outcomes(passed=2)
+
+
 def test_with_syrupy_a_value_is_approved_and_watched(tests: pytest.Pytester) -> None:
-    pytest.importorskip("numpy", reason="NumPy is not installed")
+    for package in ("syrupy", "numpy"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
     write(
         tests,
         "pipelines/pipeline_y.py",
