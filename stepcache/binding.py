@@ -16,7 +16,7 @@ from stepcache.config import Configuration, did_you_mean
 from stepcache.errors import UsageError
 from stepcache.expression import keyword_names, parse_keywords, parse_marks
 from stepcache.graph.family import Family
-from stepcache.graph.keyable import unkeyable
+from stepcache.graph.keyable import unkeyable, without_codec
 from stepcache.graph.scope import Scope
 from stepcache.graph.select import Filters, Selector
 from stepcache.graph.settings import Given, Overrides, settings_of, unknown_settings
@@ -135,6 +135,7 @@ def graph_of(session: Session) -> Graph:
     _refuse_wrong_settings(session, overrides, binder.unfit)
     graph = selector.graph(Filters() if session.call.everything else _filters(session))
     collection.problems.extend(unkeyable(graph.nodes.values(), graph.resources.values()))
+    collection.problems.extend(without_codec(graph.nodes.values(), session.shelf.scratch.codecs.names))
     pipelines = {i: d for i, d in selector.picked.pipelines.items() if i in graph.nodes}
     session.policy = policy_of(session, graph, pipelines)
     return graph

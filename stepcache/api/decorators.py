@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
@@ -35,7 +36,7 @@ def _define(
     if inherited is not None:
         marks, choices = inherited.marks, inherited.parametrize
     own_name = name if name is not None else getattr(function, "__name__", None)
-    if not isinstance(own_name, str) or not own_name.isidentifier():
+    if not isinstance(own_name, str) or not own_name.isidentifier() or keyword.iskeyword(own_name):
         raise UsageError(f"{decorator}: a name must be a Python name, and {own_name!r} is none: give it one with name=")
     own_name = as_parameter(own_name)
     if own_name in options.get("outputs", ()):

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 import tokenize
+from inspect import signature
 from types import TracebackType
 
+from stepcache import api
 from stepcache.api import skip_reason
 from stepcache.collect.harvest import portable_name
+from stepcache.config import did_you_mean
 from stepcache.errors import CollectionFailed, UsageError
 from stepcache.model import Definition, Problem
+
+# Some Pythons add what was meant.
+_UNKNOWN_OPTION = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'$")
 
 
 def import_problem(path: str, shown: str, root: str, error: BaseException) -> Problem:
@@ -78,6 +85,8 @@ def _said(error: BaseException, path: str) -> str:
 def _hint(error: BaseException, path: str) -> str:
     if isinstance(error, ModuleNotFoundError):
         return "install it, correct the name, or name its folder in `pythonpath` of the configuration"
+    if isinstance(error, TypeError) and (unknown := _UNKNOWN_OPTION.match(str(error))):
+        return _options(*unknown.groups())
     if isinstance(error, SystemExit):
         return "put what is to run as a script below `if __name__ == '__main__':`"
     if skip_reason(error) is not None:
@@ -87,6 +96,14 @@ def _hint(error: BaseException, path: str) -> str:
     if isinstance(error, OSError) and error.filename == path and os.path.islink(path):
         return "correct the link, or remove it"
     return ""
+
+
+def _options(function: str, option: str) -> str:
+    """What a function of ours takes instead of *option*."""
+    if function not in api.__all__:
+        return ""
+    known = [name for name in signature(getattr(api, function)).parameters if name != "function"]
+    return did_you_mean(option, known).removeprefix("; ") or f"it takes {', '.join(known)}"
 
 
 def _syntax(path: str, shown: str, root: str, error: SyntaxError) -> str:

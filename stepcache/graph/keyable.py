@@ -1,9 +1,10 @@
-"""Settings of which no key can be made."""
+"""Nodes that could not be kept: settings of which no key can be made, and codecs that there are not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
+from stepcache.config import did_you_mean
 from stepcache.key.value import Undigestible, value_digest
 from stepcache.model import BoundResource, Definition, Node, Problem, Setting
 
@@ -22,6 +23,19 @@ def unkeyable(nodes: Iterable[Node], resources: Iterable[BoundResource]) -> list
             problem = _problem(definition, setting.name, str(known[at]))
             told[problem.message] = problem
     return [*told.values()]
+
+
+def without_codec(nodes: Iterable[Node], names: Collection[str]) -> list[Problem]:
+    """What is said of each step whose `codec=` is none of *names*."""
+    told = {id(node.definition): node.definition for node in nodes if node.definition.codec not in (None, *names)}
+    return [
+        Problem(
+            f"{each.source.file}::{each.name}",
+            f"{each.source}: codec={each.codec!r} of step '{each.name}': there is no such codec"
+            + did_you_mean(str(each.codec), names),
+        )
+        for each in told.values()
+    ]
 
 
 def _settings(nodes: Iterable[Node], resources: Iterable[BoundResource]) -> Iterator[tuple[Definition, Setting]]:

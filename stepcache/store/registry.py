@@ -51,6 +51,11 @@ class Codecs:
         for kind in codec.types:
             self._by_type.setdefault(kind, []).insert(0, codec)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those of all codecs."""
+        return tuple(self._by_name)
+
     def by_name(self, name: str) -> Codec | None:
         """The codec of that name."""
         return self._by_name.get(name)
@@ -93,11 +98,7 @@ class Codecs:
         codec = self._by_name.get(name)
         kind = type_name(type(value))
         if codec is None:
-            from difflib import get_close_matches
-
-            nearest = get_close_matches(name, self._by_name, n=1)
-            hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-            raise Unstorable(kind, "", f"there is no codec {name!r}{hint}")
+            raise Unstorable(kind, "", f"there is no codec {name!r}")
         if formats == "safe" and not codec.safe:
             raise Unstorable(kind, "", f'codec {name!r} can run code when it decodes, which formats = "safe" refuses')
         if codec.takes(value):

@@ -179,10 +179,10 @@ IMPORTS = [
 # --- decorators that are given something wrong (exit status 2) --------------------------------
 
 
-def bad(name: str, text: str, said: str, line: int = 3) -> Broken:
+def bad(name: str, text: str, said: str, line: int = 3, hint: str = "") -> Broken:
     """A fault in the third line of the file, by the message that names it."""
     shown = text.splitlines()[line - 3].strip()
-    return Broken(name, x("\n" + text), [f"pipeline_x.py:{line}: {said}\n    {shown}"])
+    return Broken(name, x("\n" + text), [f"pipeline_x.py:{line}: {said}\n    {shown}" + (hint and f"\n  {hint}")])
 
 
 DEF = "def a(x=1):\n    return 1\n"
@@ -201,6 +201,11 @@ DECORATORS = [
         "@step: a name must be a Python name, and 'two words' is none: give it one with name=",
     ),
     bad(
+        "a name that no parameter can bear",
+        "@step(name='class')\n" + DEF,
+        "@step: a name must be a Python name, and 'class' is none: give it one with name=",
+    ),
+    bad(
         "a function without signature",
         "a = step(max, name='a')\n",
         "<built-in function max> has no signature: wrap it in a function whose parameters have names",
@@ -209,6 +214,8 @@ DECORATORS = [
         "an unknown option",
         "@step(cached=True)\n" + DEF,
         "cannot be imported: TypeError: step() got an unexpected keyword argument 'cached'",
+        hint="it takes enable_cache, name, takes, version, expires, reads, ignore, retries, timeout, codec, save_to, "
+        "outputs, slots",
     ),
     bad(
         "enable_cache",
@@ -277,6 +284,11 @@ def circle(count: int) -> str:
 
 
 WIRING = [
+    wired(
+        "a codec that there is not",
+        "@step(codec='pickel')\ndef a():\n    return 1\n",
+        "pipeline_x.py:3: codec='pickel' of step 'a': there is no such codec; did you mean 'pickle'?",
+    ),
     wired(
         "a parameter that nothing provides",
         "@step\ndef a(zork, b=1):\n    return 1\n",
@@ -689,6 +701,22 @@ def test_a_working_directory_that_is_gone(stepcache_project: Project, monkeypatc
         )
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("@step(enable_cahe=True)", "enable_cache"),
+        ("@pipeline(paramz={})", "params"),
+        ("@check(warm=True)", "warn"),
+        ("@step(retries=stepcache.Retry(3, dely=1))", "delay"),
+    ],
+)
+def test_a_misspelt_option_of_a_decorator(stepcache_project: Project, text: str, meant: str) -> None:
+    """Some Pythons say it themselves."""
+    stepcache_project.write("pipeline_x.py", f"{HEAD}{text}\n{DEF}")
+    (error,) = stepcache_project.run().errors
+    assert error.lower().count(f"did you mean '{meant}'?") == 1
+
+
 def test_a_name_is_asked_for_as_python_spells_it(stepcache_project: Project) -> None:
     stepcache_project.write(
         "pipeline_x.py", HEAD + "@step(name='ﬁle')\ndef a():\n    return 1\n@step\ndef b(ﬁle):\n    return ﬁle\n"
@@ -696,7 +724,7 @@ def test_a_name_is_asked_for_as_python_spells_it(stepcache_project: Project) -> 
     assert stepcache_project.run().outcomes == {"pipeline_x.py::file": "ran", "pipeline_x.py::b": "ran"}
 
 
-@pytest.mark.parametrize("case", [IMPORTS[0], IMPORTS[7], WIRING[4], USAGE[0], NOTHING[0]], ids=lambda case: case.id)
+@pytest.mark.parametrize("case", [IMPORTS[0], IMPORTS[7], WIRING[5], USAGE[0], NOTHING[0]], ids=lambda case: case.id)
 def test_a_broken_project_by_the_command(stepcache_project: Project, case: Broken) -> None:
     written(stepcache_project, case)
     checked(case, stepcache_project.command(*case.args))
