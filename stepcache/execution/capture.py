@@ -181,7 +181,7 @@ class Capture:
 
     def turn_to(self, sink: Sink | None) -> None:
         """Have what is written from now on go there, None for where it went at first; `take` takes from there."""
-        if sink is self._sink or self._has_let_go:
+        if sink is self._sink:
             return
         self._sink = sink
         self._notes = sink.notes if sink is not None else self._main

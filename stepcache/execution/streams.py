@@ -86,7 +86,8 @@ class Stream:
 
     def turn_to(self, place: Place | None) -> None:
         """Have what is written from now on go there, None for where it went at first."""
-        if not self._is_open:
+        if not self._is_open:  # a debugger has the terminal
+            self._place = place or self._main
             return
         self._place.text = getattr(sys, self.name, None)
         self._place = place or self._main
@@ -174,6 +175,7 @@ class PassedStream:
                 self._before.flush()
                 if self._before.fileno() == self._number:
                     self._saved = os.dup(self._number)
+        self._is_open = True
         self._text = self._made()
         self._place = self._main = self.another()
         setattr(sys, name, self._text)
@@ -194,12 +196,16 @@ class PassedStream:
 
     def turn_to(self, place: Place | None) -> None:
         """What `sys` holds is each one's own."""
-        self._place.text = getattr(sys, self.name, None)
+        if self._is_open:
+            self._place.text = getattr(sys, self.name, None)
         self._place = place or self._main
-        setattr(sys, self.name, self._place.text)
+        if self._is_open:
+            setattr(sys, self.name, self._place.text)
 
     def take(self) -> str:
         """Nothing was caught; the stream and its descriptor are put back."""
+        if not self._is_open:
+            return ""
         with contextlib.suppress(OSError, ValueError):  # what ran may have closed it, and nobody need read it
             if self._text is not None:
                 self._text.flush()
@@ -213,9 +219,11 @@ class PassedStream:
 
     def suspend(self) -> None:
         self.take()
+        self._is_open = False
         setattr(sys, self.name, self._before)
 
     def resume(self) -> None:
+        self._is_open = True
         setattr(sys, self.name, self._text)
 
     def close(self) -> None:

@@ -391,3 +391,39 @@ def test_more_than_there_may_be_at_once(project: Project) -> None:
     run = stepcache.run()
     assert dict(run["part"]) == {str(n): n for n in range(130)}
     assert len(os.listdir("/proc/self/fd")) < 100 if os.path.isdir("/proc/self/fd") else True
+
+
+@pytest.mark.parametrize("capture", ["fd", "sys", "no"])
+def test_a_debugger_in_one_of_them(project: Project, capture: str) -> None:
+    project.write("opened.py", "def opened():\n    print('the debugger')\n")
+    write(
+        project,
+        """
+    @step
+    async def first():
+        note("begun first")
+        await all_begun(2)
+        breakpoint()
+        print("after it")
+        note("first")
+
+    @step
+    async def second():
+        note("begun second")
+        while "first" not in LOG.read_text().split("begun first")[-1]:
+            await asyncio.sleep(0.01)
+        print("second")
+
+    @step
+    async def third(first, second):
+        print("third")
+        raise ValueError
+    """,
+    )
+    environment = {"PYTHONBREAKPOINT": "opened.opened", "PYTHONPATH": str(project.path)}
+    result = project.command("-v", f"--capture={capture}", env=environment)
+    assert [node.partition("::")[2] + " " + outcome for node, outcome in result.outcomes.items()] == [
+        "first ran", "second ran", "third failed",
+    ], result.stdout + result.stderr  # fmt: skip
+    assert "the debugger" in result.lines
+    assert result.lines.count("third") == 1
