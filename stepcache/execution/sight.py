@@ -176,7 +176,7 @@ class Sight:
 
     def _look(self, made: Recipe | None) -> Look:
         variables = {o.name: o.digest for o in made.variables} if made is not None else {}
-        return Look(self.root, self.cwd, self.files, os.environ, self.keyed, variables)
+        return Look(self.root, self.cwd, self.files, os.environ, self.keyed, variables, self.reader.syntax)
 
     def holds(self, made: Recipe) -> Callable[[Observation], bool]:
         """Does an observation hold today?"""
@@ -246,6 +246,8 @@ class Sight:
                     env_names=facts.names,
                     settings={s.name: s.value for s in node.settings},
                     reached=facts.modules,
+                    whole=facts.whole,
+                    closure=self.reader.closure,
                     ambient=facts.ambient,
                     is_project=self.modules.is_project,
                 )

@@ -99,15 +99,33 @@ class Callers:
             frame = frame.f_back
         return False
 
-    def states_import(self, frame: FrameType | None) -> bool:
-        """Whether the import that *frame* is part of is an import statement's (or there is none)."""
+    def importer(self, frame: FrameType | None) -> tuple[bool, bool]:
+        """Of the import that *frame* is part of: whether it is an import statement's (or there is none), and whether
+        a library has it done."""
         while frame is not None:
             code = frame.f_code
             kind = self._kinds.get(code.co_filename) or self._learn(code.co_filename)
             if kind != _OWN and not code.co_filename.startswith("<frozen importlib") and code.co_filename != _CONTEXTS:
-                return code.co_code[frame.f_lasti] == opmap["IMPORT_NAME"]
+                return code.co_code[frame.f_lasti] == opmap["IMPORT_NAME"], self.by_library(frame)
             frame = frame.f_back
-        return True
+        return True, False
+
+    def by_library(self, frame: FrameType) -> bool:
+        """Whether it is not project code that calls, so that its code does not say what it calls for."""
+        file = frame.f_code.co_filename
+        if file.endswith("importlib/__init__.py") and frame.f_back is not None:
+            return self.by_library(frame.f_back)
+        return not (self._kinds.get(file) or self._learn(file)) & (_PROJECT | _OWN)
+
+    def runs_unknown(self, frame: FrameType | None) -> bool:
+        """Whether code that is executed here is no module's that was imported by its name, nor an installed one's."""
+        while frame is not None:
+            code = frame.f_code
+            kind = self._kinds.get(code.co_filename) or self._learn(code.co_filename)
+            if kind == _PROJECT or code.co_name in _FINDING or not kind & _STANDARD:
+                return kind == _PROJECT
+            frame = frame.f_back
+        return False
 
     def _learn(self, file: str) -> int:
         kind = self._kinds[file] = self._classify(file)

@@ -32,9 +32,9 @@ class Reach:
 
     `digest` is of the code alone; `variables` are the module variables in it, by value. `ingredients` are for
     explanations. `literals` are texts that may name files, each with the folder of the file it stands in, `names`
-    those that may name environment variables. `modules` are the project modules in which names were reached.
-    `uncertain` says what made it take in more than was named. `ambient` are the environment variables that the C
-    library looks up for what the code calls.
+    those that may name environment variables. `modules` are the project modules in which names were reached, `whole`
+    those that were reached as a whole. `uncertain` says what made it take in more than was named. `ambient` are the
+    environment variables that the C library looks up for what the code calls.
     """
 
     digest: str
@@ -43,6 +43,7 @@ class Reach:
     literals: tuple[tuple[str, str], ...] = ()
     names: frozenset[str] = frozenset()
     modules: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
     uncertain: tuple[str, ...] = ()
     ambient: tuple[str, ...] = ()
 
@@ -79,6 +80,7 @@ def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) 
         literals=tuple(texts),
         names=_variable_names(text for text, _ in texts),
         modules=tuple(sorted({vertex.module for vertex in order if vertex.module})),
+        whole=tuple(sorted({vertex.module for vertex in order if vertex.kind == "module" and vertex.module})),
         uncertain=tuple(dict.fromkeys(sentence for vertex in order for sentence in vertex.uncertain)),
         ambient=_ambient(order),
     )

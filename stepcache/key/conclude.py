@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -51,8 +51,10 @@ class Context:
     env_names: frozenset[str] = frozenset()
     settings: Mapping[str, object] = field(factory=dict)
     reached: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
     ambient: tuple[str, ...] = ()
     is_project: Callable[[str], bool] = lambda _: True
+    closure: Callable[[Iterable[str]], set[str]] = set
 
 
 def conclude(events: list[Event], look: Look, rules: Rules, context: Context) -> Seen:
@@ -202,9 +204,23 @@ class _Conclusion:
         )
 
     def on_import(self, event: Event) -> None:
-        file = getattr(sys.modules.get(event.path), "__file__", None)
-        if file and event.path not in self.context.reached and self.context.is_project(file):
-            self.observe("module", os.path.abspath(file), "", self.look.files.content(file))
+        if event.path not in self.context.reached:
+            self._module(event.path)
+
+    def on_found(self, event: Event) -> None:
+        if self._is_own_module(event.path):
+            for name in self.context.closure([event.path]):
+                if name not in self.context.whole:
+                    self._module(name)
+
+    def _module(self, name: str) -> None:
+        if self._is_own_module(name):
+            path = os.path.abspath(str(sys.modules[name].__file__))
+            self.observe("module", path, "", self.look.source(path))
+
+    def _is_own_module(self, name: str) -> bool:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        return isinstance(file, str) and self.context.is_project(file)
 
     def _program(self, command: Command, event: Event) -> None:
         word = command.executable

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from stepcache.digest import digest
 from stepcache.key.nodes import bases_of, is_guarded, is_plain_method, root_chain, stepcache_annotation
 from stepcache.key.scopes import Collector
+from stepcache.key.statements import write_annotation
+from stepcache.key.table import registers
 from stepcache.key.walker import RawUnit, Walker, Writer
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -85,6 +87,9 @@ def _write_parts(walker: Walker, unit: RawUnit, arguments: ast.arguments, body: 
 
         def walk() -> None:
             walker.out.append(",".join(sorted(wide)))
+            if any(map(registers, unit.decorated_by)):  # `functools.singledispatch` goes by annotations
+                for each in (each.annotation for each in positional if each.annotation is not None):
+                    write_annotation(walker, each)
             body()
 
         unit.body = walker.part(depth, walk, keep=keep)

@@ -158,10 +158,13 @@ class Effects:
 
     def _changed_by(self, space: Space, chain: Chain) -> Iterator[str]:
         """The own name that calling or storing into *chain* changes; "" for another module's, or who knows what."""
-        found = [space.table.units[b.unit].kind for b in space.table.bindings.get(chain[0], ()) if b.unit >= 0]
-        if "statement" in found or (found and len(chain) > 1):
+        bindings = space.table.bindings.get(chain[0], ())
+        found = [space.table.units[b.unit].kind for b in bindings if b.unit >= 0]
+        own = "statement" in found or (found and len(chain) > 1)
+        if own:
             yield chain[0]
-        elif self._stores(space, chain, set()) or self._touches(space, chain, set()):
+        imported = any(b.unit < 0 for b in bindings)
+        if (imported or not own) and (self._stores(space, chain, set()) or self._touches(space, chain, set())):
             yield ""
 
     def _stores(self, space: Space, chain: Chain, seen: set[tuple[str, str]]) -> bool:
@@ -169,6 +172,11 @@ class Effects:
         bindings = space.table.bindings.get(chain[0], ())
         if not bindings:
             return chain[0] in _CHANGING
+        if any(
+            (*b.module.split("."), *((b.attribute,) if b.attribute else ()), *chain[1:])[:2] == ("sys", "modules")
+            for b in bindings
+        ):
+            return True
         if (space.name, chain[0]) in seen:
             return False
         seen.add((space.name, chain[0]))

@@ -16,6 +16,7 @@ _MARKS = {
     "__dict__": "attributes", "__getattribute__": "attributes", "getmembers": "attributes", "vars": "attributes",
     "dir": "attributes", "co_firstlineno": "source", "f_lineno": "source", "tb_lineno": "source",
     "co_lines": "source", "co_positions": "source", "getframeinfo": "source",
+    "__code__": "remakes", "__defaults__": "remakes", "__kwdefaults__": "remakes",
 }  # fmt: skip
 _ANY_NAME = {"eval", "exec", "globals", "compile"}
 # Methods that look up names of the caller in the text they are given (pandas, Polars, DuckDB).

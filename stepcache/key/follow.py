@@ -9,16 +9,17 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
 from stepcache.digest import digest, digest_all
 from stepcache.key.effects import Effects
 from stepcache.key.introspect import is_a
+from stepcache.key.late import Late
 from stepcache.key.objects import Objects
 from stepcache.key.spaces import Space, Spaces
-from stepcache.key.table import Binding, Chain, Dynamic, Import, Part, Unit
+from stepcache.key.table import Binding, Chain, Import, Part, Unit
 from stepcache.key.vertex import Vertex
 
 # Names that Python gives every module: what they hold says where the module lies, not what it does.
@@ -26,6 +27,9 @@ _MODULE_NAMES = {
     "__name__", "__file__", "__package__", "__spec__", "__path__", "__loader__", "__cached__",
     "__builtins__",
 }  # fmt: skip
+
+# As Python has them: what the project adds counts by the statement that does, whether or not it was run by now.
+_BUILTINS = frozenset(vars(builtins))
 
 
 class Walk:
@@ -44,6 +48,7 @@ class Walk:
         self._all: Vertex | None = None
         self._stems: frozenset[str] | None = None
         self.effects = Effects(self)
+        self._late = Late(self)
         self._todo: list[tuple[Vertex, Any]] = []
 
     # --- building
@@ -114,8 +119,8 @@ class Walk:
         """All project modules, where a file that no folder of `sys.path` holds could be a module by a step's doing."""
         if self._stems is None:
             names = (path.removesuffix("/__init__.py").removesuffix(".py") for path in self.modules.project_files())
-            self._stems = frozenset(map(os.path.basename, names))
-        if "." in module or module not in self._stems:
+            self._stems = frozenset(end for name in names for end in _ends(name))
+        if module not in self._stems:
             return []
         everything = self.everything()
         sentence = f"{module}: no folder of sys.path has such a module: all project modules are taken in"
@@ -143,6 +148,9 @@ class Walk:
         if space.names is None:
             for number, (module, level) in enumerate(space.table.stars):
                 vertex.link(f"*{number}", self.of_module(space.absolute(module, level), ()))
+            nameless = [i for i, unit in enumerate(space.table.units) if unit.kind == "statement" and not unit.binds]
+            for number, index in enumerate(nameless):
+                vertex.link(f"statement {number}", [self.unit(space, index)])
 
     def everything(self) -> Vertex:
         """All project modules below the root."""
@@ -163,6 +171,8 @@ class Walk:
             return [self.whole(space)]
         if name == "__doc__":
             return [self.leaf("doc", space.table.doc)]
+        if name == "__annotations__":  # which no table has, and which may use any name
+            return [self.whole(space), self.leaf("source", space.table.source)]
         if name in _MODULE_NAMES:
             return [self.leaf("module attribute", name)]
         if space.table.broken:
@@ -184,7 +194,7 @@ class Walk:
             inner = f"{space.name}.{name}"
             if self.kind(inner) == "project":
                 return self.of_module(inner, chain[1:])
-        if hasattr(builtins, name):
+        if name in _BUILTINS:
             return [self.leaf("builtin", name)]
         if "__getattr__" in space.table.bindings:
             return self.follow(space, ("__getattr__",))
@@ -324,76 +334,16 @@ class Walk:
         for one in uses.imports:
             vertex.link(prefix + one.label, self.imported(space, one))
         if "subclasses" in uses.marks:
-            self._fill_subclasses(vertex, space, prefix)
+            self._late.subclasses(vertex, space, prefix)
         for dynamic in uses.dynamic:
-            self._fill_dynamic(vertex, space, dynamic, prefix, settings or {})
+            self._late.fill(vertex, space, dynamic, prefix, settings or {})
         vertex.literals += [(text, space.folder) for text in uses.strings]
         vertex.marks.update(uses.marks)
         vertex.mentions.update(uses.names)
 
-    def _fill_subclasses(self, vertex: Vertex, space: Space, prefix: str) -> None:
-        """Code that asks for subclasses: those of the classes that it names."""
-        if space.names is None:
-            vertex.link(f"{prefix}subclasses", [self.everything()])
-            vertex.uncertain.append(f"{space.shown}: __subclasses__: all project modules are taken in")
-            return
-        for label, target in list(vertex.edges):
-            if isinstance(target.keep, type):
-                vertex.link(f"{label} subclasses", self.objects.subclasses(target.keep))
-            elif target.kind == "class":
-                vertex.link(f"{label} subclasses", [self.everything()])
-                vertex.uncertain.append(f"{target.name}: __subclasses__: all project modules are taken in")
-
-    def _fill_dynamic(
-        self, vertex: Vertex, space: Space, one: Dynamic, prefix: str, settings: Mapping[str, object]
-    ) -> None:
-        """Code named at run time: what the settings say, else all that it could be."""
-        where = f"{space.shown}:{one.line}"
-        given = settings.get(one.detail) if one.feature in ("import", "getattr") else None
-        if one.feature == "names":
-            vertex.link(f"{prefix}any name", [self.whole(space)])
-            vertex.uncertain.append(f"{where}: {one.detail}: all of {space.shown} is taken in")
-        elif one.feature == "getattr":
-            if isinstance(given, str):
-                vertex.link(
-                    f"{prefix}getattr {'.'.join(one.chain)} {one.detail}", self.follow(space, (*one.chain, given))
-                )
-                return
-            targets = self.follow(space, one.chain)
-            vertex.link(f"{prefix}getattr {'.'.join(one.chain)}", targets)
-            vertex.uncertain += [
-                f"{where}: getattr: all of {target.name} is taken in"
-                for target in targets
-                if target.kind == "module" and target.name
-            ]
-        elif isinstance(given, str):
-            level = len(given) - len(given.lstrip("."))
-            module = space.absolute(given.lstrip("."), level)
-            vertex.link(f"{prefix}import of {one.detail}", self.of_module(module, ()))
-        elif one.feature == "import-prefix":
-            self._fill_prefix(vertex, space, one, prefix)
-        else:
-            vertex.link(f"{prefix}import of any", [self.everything()])
-            vertex.uncertain.append(f"{where}: an import by a name made at run time: all project modules are taken in")
-
-    def _fill_prefix(self, vertex: Vertex, space: Space, one: Dynamic, prefix: str) -> None:
-        """An import by a name whose beginning is known: all modules of that package whose names begin so."""
-        level = len(one.detail) - len(one.detail.lstrip("."))
-        package, _, start = one.detail[level:].rpartition(".")
-        package = space.absolute(package, level)
-        place = self.modules.find(package)
-        names = set()
-        for folder in place.folders if place is not None else ():
-            for entry in os.listdir(folder) if os.path.isdir(folder) else ():
-                name = entry.removesuffix(".py")
-                if name.isidentifier() and name.startswith(start) and name != "__init__":
-                    names.add(name)
-        for name in sorted(names):
-            if self.kind(f"{package}.{name}") == "project":
-                vertex.link(f"{prefix}import {name}", self.of_module(f"{package}.{name}", ()))
-        vertex.uncertain.append(
-            f"{space.shown}:{one.line}: an import by a name made at run time: {package} is taken in"
-        )
+    def loads(self, module: str) -> bool:
+        """Does the import of the pipeline file import *module*?"""
+        return module in self._live
 
     # --- variables by their source
 
@@ -417,6 +367,16 @@ class Walk:
             self.fill_part(vertex, space, unit.body, f"{number} ")
         for number, index in enumerate(space.table.assigners.get(name, ())):
             vertex.link(f"assigned {number}", [self.unit(space, index)])
+
+
+def _ends(path: str) -> Iterator[str]:
+    """The names, dotted, that a file could have as a module, by the folder that `sys.path` may hold."""
+    name = ""
+    for part in reversed(path.split(os.sep)):
+        if not part.isidentifier():
+            return
+        name = f"{part}.{name}" if name else part
+        yield name
 
 
 _NOTHING = object()

@@ -64,6 +64,8 @@ HANDLERS: dict[str, Callable[[Any], None]] = {
     "socket.connect": lambda a: tell("network", a[1], caller()),
     "socket.sendto": lambda a: tell("network", a[1], caller()),
     "socket.getaddrinfo": lambda a: tell("network", (a[0],), caller()),
+    "exec": lambda a: tell("executed", a[0], caller()),
+    "pickle.find_class": lambda a: tell("found", a[0]),
     "os.putenv": lambda a: tell("variable_set", a[0], caller()),
     "os.unsetenv": lambda a: tell("variable_set", a[0], caller()),
 }

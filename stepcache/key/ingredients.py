@@ -50,13 +50,14 @@ class Facts:
     """What a node's code says of what it reads.
 
     `literals` are texts that may be paths, each with the folder of the file it stands in; `names` texts that may be
-    names of environment variables; `modules` the project modules in which names were reached; `ambient` the variables
-    that the C library looks up for it.
+    names of environment variables; `modules` the project modules in which names were reached, `whole` those that were
+    reached as a whole; `ambient` the variables that the C library looks up for it.
     """
 
     literals: tuple[tuple[str, str], ...] = ()
     names: frozenset[str] = frozenset()
     modules: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
     ambient: tuple[str, ...] = ()
 
 
@@ -66,6 +67,7 @@ def facts_of(reaches: Iterable[Reach]) -> Facts:
         tuple(dict.fromkeys(each for reach in reaches for each in reach.literals)),
         frozenset().union(*(reach.names for reach in reaches)),
         tuple(dict.fromkeys(each for reach in reaches for each in reach.modules)),
+        tuple(dict.fromkeys(each for reach in reaches for each in reach.whole)),
         tuple(dict.fromkeys(each for reach in reaches for each in reach.ambient)),
     )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from _abc import _get_dump  # type: ignore[import-not-found]
 from collections.abc import Iterator
 from types import CellType, CodeType, FunctionType
 from typing import Any, TypeGuard, TypeVar, overload
 
 from stepcache.api import Defined
 from stepcache.key.spaces import Space
-from stepcache.key.table import Unit
+from stepcache.key.table import Part, Unit
 
 T = TypeVar("T")
 
@@ -106,3 +107,20 @@ def cells_of(cls: type) -> dict[str, CellType]:
     for _, function in functions_in(cls):
         found.update(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
     return found
+
+
+def registered(cls: Any) -> frozenset[type]:
+    """The classes that were registered with an abstract one."""
+    registry: set[Any] = _get_dump(cls)[0]
+    return frozenset(one for one in (reference() for reference in registry) if one is not None)
+
+
+def methods_ask_for_subclasses(space: Space, unit: Unit) -> bool:
+    methods = (space.table.units[index] for _, index in unit.methods)
+    return any("subclasses" in part.uses.marks for method in methods for part in method.parts)
+
+
+def is_computed(defaults: Part) -> bool:
+    """Do defaults use names, so that their syntax alone does not tell their values?"""
+    uses = defaults.uses
+    return bool(uses.chains or uses.free or uses.imports or uses.dynamic)

@@ -25,7 +25,8 @@ class Look:
     """Where and with what one looks.
 
     `root` and `cwd` are absolute. `keyed` is the keyed digest of a secret. `variables` holds today's digests of
-    module variables by their numbers in the code graph.
+    module variables by their numbers in the code graph. `syntax` gives the digest of a source file without what does
+    not count in it.
     """
 
     root: str
@@ -34,12 +35,19 @@ class Look:
     environ: Mapping[str, str]
     keyed: Callable[[str], str]
     variables: Mapping[str, str] = Factory(dict)
+    syntax: Callable[[str], str] | None = None
 
     def locate(self, name: str) -> str:
         return locate(name, self.root, self.cwd)
 
     def name(self, path: str) -> str:
         return portable(path, self.root)
+
+    def source(self, path: str) -> str:
+        """The digest of a project module's file."""
+        if self.syntax is None or not path.endswith(".py") or self.files.exists(path) != FILE:
+            return self.files.content(path)
+        return self.syntax(path)
 
     def secret(self, name: str, value: str | None) -> str:
         """The digest of an environment variable's value, which nobody without the sealing key can guess at."""
@@ -82,7 +90,7 @@ def _pattern(name: str, look: Look) -> str:
 
 _READERS: dict[str, Callable[[str, Look], str]] = {
     "file": _file,
-    "module": _file,
+    "module": lambda name, look: look.source(look.locate(name)),
     "dir": _folder,
     "sqlite": lambda name, look: look.files.database(look.locate(name)),
     "exists": lambda name, look: look.files.exists(look.locate(name)),

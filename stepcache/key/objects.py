@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from _abc import _get_dump  # type: ignore[import-not-found]
 from abc import ABCMeta
 from collections.abc import Mapping
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from stepcache.digest import digest
 from stepcache.key.bytecode import bytecode_digest, bytecode_names
 from stepcache.key.introspect import (
     EMPTY,
@@ -19,13 +19,16 @@ from stepcache.key.introspect import (
     home_of,
     inside,
     is_a,
+    is_computed,
     is_defined,
     is_method,
+    methods_ask_for_subclasses,
+    registered,
     stands_in,
     unit_of,
 )
 from stepcache.key.spaces import Space
-from stepcache.key.table import Binding, Part, Unit
+from stepcache.key.table import Binding, Unit
 from stepcache.key.value import Digested, ValueWriter, type_name
 from stepcache.key.vertex import Vertex
 from stepcache.key.walking import Walk
@@ -53,6 +56,7 @@ class Objects:
         self._classes: dict[int, Vertex] = {}
         self._variables: dict[tuple[int, str], Vertex] = {}
         self._files: dict[str, bool] = {}
+        self._remakes: bool | None = None
 
     # --- what is project code
 
@@ -101,7 +105,9 @@ class Objects:
         made_by = next((i for i in reversed(units) if space.table.units[i].kind in ("function", "class")), None)
         if is_a(value, (FunctionType, type)):
             if self.is_code(value):
-                return [self.of(value)]
+                found = [self.of(value)]
+                made = is_a(value, type) and made_by is None and units
+                return found + ([self.walk.source_of(space, name)] if made else [])
             if made_by is None:
                 return self._foreign(space, name, value, bool(units))
         if made_by is not None:
@@ -131,10 +137,15 @@ class Objects:
         while todo:
             children: list[type] = todo.pop().__subclasses__()
             for child in children:
-                if child not in found and self.is_code(child):
+                if child not in found and self.is_code(child) and self._is_loaded(child):
                     found[child] = None
                     todo.append(child)
         return sorted(map(self.class_, found), key=_content)
+
+    def _is_loaded(self, cls: type) -> bool:
+        """Is a class there when the pipeline file was imported, whatever steps have imported since?"""
+        home = home_of(cls)
+        return self.walk.loads(home) or home == "__main__"
 
     # --- variables
 
@@ -206,8 +217,17 @@ class Objects:
         if unit is None:
             return self._compiled(function, space)
         vertex = self.walk.vertex_of(space, unit, root=settings is not None)
+        if self._remade():
+            vertex.content = digest("remade", vertex.content, bytecode_digest(function.__code__))
         vertex.keep = function
         return self.walk.later(vertex, lambda vertex: self._fill_function(vertex, function, space, unit, settings))
+
+    def _remade(self) -> bool:
+        """May a loaded module have given functions other code or defaults than their source says?"""
+        if self._remakes is None:
+            spaces = map(self.walk.space, self.walk.loading)
+            self._remakes = any(space is not None and space.table.remakes for space in spaces)
+        return self._remakes
 
     def space_of(self, function: FunctionType) -> Space:
         """The namespace of a function."""
@@ -220,7 +240,8 @@ class Objects:
         values: dict[str, object] = {}
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self._fill_free(vertex, space, unit, cells, values)
-        if settings is None and unit.defaults is not None and _is_computed(unit.defaults):
+        computed = unit.defaults is not None and is_computed(unit.defaults)
+        if settings is None and (computed or self._remade()):
             values["__defaults__"] = function.__defaults__
             values["__kwdefaults__"] = function.__kwdefaults__
         for name, value in function.__dict__.items():
@@ -279,7 +300,8 @@ class Objects:
         """A live class."""
         known = self._classes.get(id(cls))
         if known is None:
-            space, unit = self._class_source(cls)
+            space, units = self._class_source(cls)
+            unit = units[0] if units else None
             if unit is not None:
                 known = self.walk.vertex_of(space, unit)
             else:
@@ -289,10 +311,16 @@ class Objects:
             known.keep = cls
             self._classes[id(cls)] = known
             self.walk.later(known, lambda vertex: self._fill_class(vertex, cls, space, unit))
+            for other in units[1:]:
+                index = next(i for i in space.table.named(cls.__qualname__) if space.table.units[i] is other)
+                known.link("or", [self.walk.unit(space, index)])
         return known
 
-    def _class_source(self, cls: type) -> tuple[Space, Unit | None]:
-        """The namespace of a class, and its definition: of several of one name, the one that its methods stand in."""
+    def _class_source(self, cls: type) -> tuple[Space, list[Unit]]:
+        """The namespace of a class, and its definition: of several of one name, the one that its methods stand in.
+
+        Where nothing tells which one it is, it may be each of them.
+        """
         codes = [function.__code__ for _, function in functions_in(cls)]
         space = self._class_space(cls)
         units = [space.table.units[i] for i in space.table.named(cls.__qualname__)]
@@ -302,7 +330,7 @@ class Objects:
         within = [
             u for u in units if any(u.line <= c.co_firstlineno <= u.end and c.co_filename == space.path for c in codes)
         ]
-        return space, next(iter(exact or within or units[-1:]), None)
+        return space, exact[:1] or within[-1:] or units[::-1]
 
     def _class_space(self, cls: type) -> Space:
         home = home_of(cls)
@@ -322,16 +350,20 @@ class Objects:
         for number, base in enumerate(cls.__bases__):
             vertex.link(f"base {number}", self._class_or_leaf(base))
         vertex.link("metaclass", self._class_or_leaf(type(cls)))
-        if "subclasses" in vertex.marks or (unit is not None and _methods_ask_for_subclasses(space, unit)):
+        if "subclasses" in vertex.marks or (unit is not None and methods_ask_for_subclasses(space, unit)):
             vertex.link("subclass", self.subclasses(cls))
         for name, function in functions_in(cls):
             # What dataclasses, attrs and namedtuple generate follows from the fields.
             generated = function.__code__.co_filename.startswith("<") and (unit is not None or hasattr(cls, "_fields"))
-            if not generated and not stands_in(function.__code__, space, unit) and self.is_code(function):
+            own = stands_in(function.__code__, space, unit) and function.__code__.co_name == name
+            if not generated and not own and self.is_code(function):
                 vertex.link(f"attribute {name}", [self.function(function)])
+        for name, _ in unit.methods if unit is not None else ():
+            if name not in cls.__dict__:
+                vertex.link(f"without {name}", [self.walk.leaf("absent", "")])
         values.update(self._class_values(cls, unit))
-        if is_a(cls, ABCMeta) and (registered := _registered(cls)):
-            values["registered"] = registered
+        if is_a(cls, ABCMeta) and (known := registered(cls)):
+            values["registered"] = known
         if values:
             self.hold(vertex, self.settled(cls, "", values), space.folder)
 
@@ -358,23 +390,6 @@ class Objects:
         home = home_of(cls)
         kind = self.modules.kind(home)
         return [self.walk.leaf(kind, type_name(cls), home if kind == "package" else "")]
-
-
-def _registered(cls: Any) -> frozenset[type]:
-    """The classes that were registered with an abstract one."""
-    registry: set[Any] = _get_dump(cls)[0]
-    return frozenset(one for one in (reference() for reference in registry) if one is not None)
-
-
-def _methods_ask_for_subclasses(space: Space, unit: Unit) -> bool:
-    methods = (space.table.units[index] for _, index in unit.methods)
-    return any("subclasses" in part.uses.marks for method in methods for part in method.parts)
-
-
-def _is_computed(defaults: Part) -> bool:
-    """Do defaults use names, so that their syntax alone does not tell their values?"""
-    uses = defaults.uses
-    return bool(uses.chains or uses.free or uses.imports or uses.dynamic)
 
 
 def _content(vertex: Vertex) -> str:

@@ -50,18 +50,19 @@ class Observer:
         the module.
         """
         watch = Watch(self._callers, self._files)
-        watch.imported_for = self._importers()
+        watch.around = listen.listening()
+        stated, by_library = self._callers.importer(sys._getframe())
+        for_whom = [importer for each in watch.around for importer in each.imported_for]
+        if not stated:
+            for_whom += [each for each in watch.around if each not in for_whom]
+        watch.imported_for = tuple(for_whom)
         for importer in watch.imported_for:
-            importer.imported(module)
+            if by_library:
+                importer.found(module)
+            else:
+                importer.imported(module)
         with _Listening(watch):
             yield watch
-
-    def _importers(self) -> tuple[Watch, ...]:
-        around = listen.listening()
-        for_whom = [importer for watch in around for importer in watch.imported_for]
-        if around and not self._callers.states_import(sys._getframe()):
-            for_whom += [watch for watch in around if watch not in for_whom]
-        return tuple(for_whom)
 
     paused = staticmethod(paused)
 

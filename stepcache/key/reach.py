@@ -53,6 +53,10 @@ class CodeReader:
         """The source that digests of code in *module* were made of, if any were."""
         return self._spaces.sources.get(module)
 
+    def syntax(self, path: str) -> str:
+        """The digest of a source file, as it is now, without what does not count in it."""
+        return self._spaces.table_of_file(path).digest
+
     def looked_at(self) -> Iterator[str]:
         """The files of the modules that were looked at, and behind a slash the folders that they were sought in."""
         yield from self._spaces.paths()

@@ -139,6 +139,7 @@ class _ModuleWalk:
                 self.statement[1].binds.append(name)
         self.bindings.setdefault(name, []).append(Binding(unit))
         if self.statement is not None and unit != self.statement[0]:
+            self.bindings[name].append(Binding(self.statement[0]))  # which definition it is, the statement decides
             self.walker.out.append(f"(def {name})")
 
     def on_import(self, node: ast.Import | ast.ImportFrom) -> None:
@@ -160,7 +161,8 @@ class _ModuleWalk:
 
     def _bound(self, name: str, binding: Binding) -> None:
         if name != "*":
-            self.bindings.setdefault(name, []).append(binding)
+            found = self.bindings.setdefault(name, [])
+            found += [binding] if self.statement is None else [binding, Binding(self.statement[0])]
         if self.statement is not None:
             self.walker.out.append(f"(Import {name})")
 

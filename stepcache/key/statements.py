@@ -45,7 +45,7 @@ def write_annotated(walker: Walker, node: ast.AnnAssign) -> None:
     """`x: int = 3` is `x = 3`, except in a class body, where annotations make fields."""
     if walker.scope.kind == "class":
         walker.out.append("(Field ")
-        _write_annotation(walker, node.annotation)
+        write_annotation(walker, node.annotation)
         if node.value is not None:
             walker.visit(node.value)
         walker.visit(node.target)  # last, as Python binds it: `size: int = size` takes the module's name
@@ -59,7 +59,7 @@ def write_annotated(walker: Walker, node: ast.AnnAssign) -> None:
         walker.bind(node.target.id)
 
 
-def _write_annotation(walker: Walker, node: ast.expr) -> None:
+def write_annotation(walker: Walker, node: ast.expr) -> None:
     """Write an annotation that counts; text is read as the expression that it stands for."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         try:

@@ -11,7 +11,7 @@ Chain = tuple[str, ...]
 """A name and the attributes taken of it: `settings.CFG.x` is ("settings", "CFG", "x")."""
 
 # Part of the name under which tables are remembered: raise it when tables or the digests in them change.
-TABLE_FORMAT = 3
+TABLE_FORMAT = 4
 
 
 @frozen
@@ -51,7 +51,8 @@ class Uses:
     `chains` start with a global name, `free` with a name of an enclosing function. `strings` are its literals.
     `assigns` are the globals and `nonlocals` the enclosing names that it assigns. `effects` are what it calls for
     effect or stores into. `marks` says what it looks at beyond behaviour: "annotations", "doc", "source",
-    "subclasses", or "attributes" where it names attributes at run time. `names` are the attributes that it names.
+    "subclasses", "attributes" where it names attributes at run time, or "remakes" where it may give a function other
+    code or defaults. `names` are the attributes that it names.
     """
 
     chains: tuple[Chain, ...] = ()
@@ -150,6 +151,8 @@ class SourceTable:
     doc: str = ""
     effective: tuple[int, ...] = field(eq=False, init=False, repr=False)
     """The units that may change installed code when they are imported: few, while many ask for them."""
+    remakes: bool = field(default=False, eq=False, init=False, repr=False)
+    """Does something in the file name what functions are made of?"""
     _by_name: dict[str, list[int]] = field(factory=dict, eq=False, init=False, repr=False)
 
     @effective.default
@@ -164,6 +167,7 @@ class SourceTable:
         for index, unit in enumerate(self.units):
             if unit.kind != "statement":
                 self._by_name.setdefault(unit.name, []).append(index)
+        object.__setattr__(self, "remakes", any("remakes" in unit.body.uses.marks for unit in self.units))
 
     def named(self, name: str) -> list[int]:
         """The numbers of the functions, lambdas and classes of that qualified name, in source order."""

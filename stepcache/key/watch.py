@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
 from pathlib import PurePath
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from stepcache.key.bytecode import bytecode_names
@@ -78,6 +78,8 @@ class Watch:
         """The variables that project code has set or removed, with what they were."""
         self.imported_for: tuple[Watch, ...] = ()
         """Where a module's import is watched: the steps that import it without an import statement."""
+        self.around: tuple[Watch, ...] = ()
+        """Where a module's import is watched: those that it happens in."""
         self._callers = callers
         self._files = files
         self._events: list[Event] = []
@@ -315,6 +317,8 @@ class Watch:
             self.variables_before.setdefault(name, os.environ.get(name))
         if self._first("set", name, PROJECT):
             self._note("set", name)
+        for watch in self.around:
+            watch.variable_set(name, frame)
 
     def child(self, executable: object, argv: object, cwd: object, env: object, frame: FrameType) -> None:
         """A child process that is another program is about to be started."""
@@ -343,6 +347,25 @@ class Watch:
         """A project module is about to be imported other than by an import statement."""
         if module and self._first("import", module, PROJECT):
             self._note("import", module)
+
+    def found(self, module: str) -> None:
+        """A library has looked a module up by its name: an unpickled class's, one that a configuration names."""
+        if module and self._first("found", module, PROJECT):
+            self._note("found", module)
+
+    def executed(self, code: object, frame: FrameType) -> None:
+        """Code is about to be executed: what it imports counts where it is no module's."""
+        if isinstance(code, CodeType) and self._callers.runs_unknown(frame):
+            names = bytecode_names(code)
+            for name in names:
+                self.found(name)
+                for inner in names:
+                    self.found(f"{name}.{inner}")
+
+    def module_asked(self, module: str, frame: FrameType) -> None:
+        """A module is asked for by its name, in `importlib.import_module`."""
+        if self._callers.by_library(frame):
+            self.found(module)
 
     # --- forks ---
 
@@ -384,14 +407,17 @@ class Watch:
         env_names: Collection[str] = (),
         settings: Mapping[str, object] | None = None,
         reached: Collection[str] = (),
+        whole: Collection[str] = (),
         ambient: tuple[str, ...] = (),
         is_project: Callable[[str], bool] = lambda _: True,
+        closure: Callable[[Iterable[str]], set[str]] = set,
     ) -> Seen:
         """What the watch saw, as observations, after its end.
 
         *literals* are texts of the reached code, each with the folder of its file, *env_names* those that may name
-        variables, *reached* the modules whose code is in the key, *ambient* the variables that the C library looks up
-        for it, *is_project* tells project files.
+        variables, *reached* the modules with code in the key, *whole* those that are in it as a whole, *ambient* the
+        variables that the C library looks up for it. *is_project* tells project files, *closure* which project modules
+        the import of some imports.
         """
         context = Context(
             started=self.started,
@@ -400,8 +426,10 @@ class Watch:
             env_names=frozenset(env_names),
             settings=settings or {},
             reached=frozenset(reached),
+            whole=frozenset(whole),
             ambient=ambient,
             is_project=is_project,
+            closure=closure,
         )
         with paused():
             return conclude(self._events, look, rules, context)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _posixsubprocess
 import functools
+import importlib.util
 import os
 import re
 import sqlite3
@@ -14,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePath
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 from stepcache.key.listen import TRANSPARENT, listening, tell
@@ -27,6 +28,7 @@ _ORIGINALS: dict[str, Callable[..., Any]] = {
 _open_file = os.open
 _connect: Callable[..., Any] = sqlite3.connect
 _fork_exec: Callable[..., Any] = _posixsubprocess.fork_exec
+_import_module = importlib.import_module
 
 
 def _wrapper(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -111,7 +113,18 @@ def _spawned(argv: Any, *args: Any) -> Any:
     return _fork_exec(argv, *args)
 
 
-TRANSPARENT.update(function.__code__ for function in (_opened_in, _connected))  # type: ignore[union-attr]
+def _imported(name: str, package: str | None = None) -> ModuleType:
+    """`importlib.import_module`: no event tells of a module that is there already."""
+    frame = sys._getframe(1)
+    try:
+        return _import_module(name, package)
+    finally:
+        if listening() and current_watch.get() is not PAUSED:
+            full = importlib.util.resolve_name(name, package) if name.startswith(".") and package else name
+            tell("module_asked", full, frame)
+
+
+TRANSPARENT.update(function.__code__ for function in (_opened_in, _connected, _imported))  # type: ignore[union-attr]
 
 
 # Functions outside `os`: where they are, the original, what stands in for it.
@@ -119,6 +132,7 @@ _ELSEWHERE = (
     (sqlite3, "connect", _connect, _connected),
     (sqlite3.dbapi2, "connect", _connect, _connected),
     (_posixsubprocess, "fork_exec", _fork_exec, _spawned),
+    (importlib, "import_module", _import_module, _imported),
 )
 
 

@@ -41,6 +41,8 @@ class Row:
     """Undoing the change is a hit."""
     alone: bool = False
     """Only true of a process of its own."""
+    started: bool = False
+    """Only true of a Python that is started with the row's environment."""
     configuration: str = ""
     counts: bool = True
     """What was changed counts; False where the author said that it does not."""
@@ -248,15 +250,15 @@ class C(B):
 """), "return 1", "return 2", BOTH)
 for of, env in (("", {}), (", with no positions kept", {"PYTHONNODEBUGRANGES": "1"})):
     row("one of the lambdas on a line" + of, body("return f(1), g(1)", "f, g = (lambda x: x + 1), (lambda x: x + 2)\n"),
-        "x + 1", "x + 5", BOTH, env=env, alone=bool(env))
+        "x + 1", "x + 5", BOTH, env=env, alone=bool(env), started=bool(env))
     row("a lambda that gives a constant" + of, body("return f(), g()", "f, g = (lambda: 'one'), (lambda: 'two')\n"),
-        "'one'", "'three'", BOTH, env=env, alone=bool(env))
+        "'one'", "'three'", BOTH, env=env, alone=bool(env), started=bool(env))
     row("name behind one of the lambdas on a line" + of,
         body("return f(), g()", "def one():\n    return 1\n\nf, g = (lambda: one()), (lambda: 2)\n"),
-        "return 1", "return 5", BOTH, env=env, alone=bool(env))
+        "return 1", "return 5", BOTH, env=env, alone=bool(env), started=bool(env))
     row("variants told by lambdas on a line" + of,
         f"{HEAD}\n@step\n@parametrize('f', [lambda: 'a', lambda: 'b'], ids=['a', 'b'])\ndef made(f):\n    return f()\n",
-        "lambda: 'b'", "lambda: 'c'", ("made[b]",), env=env, alone=bool(env))
+        "lambda: 'b'", "lambda: 'c'", ("made[b]",), env=env, alone=bool(env), started=bool(env))
 row("match statement", body("match 1:\n    case 1:\n        return 'one'\n    case _:\n        return 'more'"), "case 1", "case 2", BOTH)
 row("walrus", body("return (n := 1) + n"), "n := 1", "n := 2", BOTH)
 row("global rebinding by a function counts by its source", body("bump()\nreturn COUNT", """
@@ -348,6 +350,220 @@ class Thing:
 """), "return 1", "return 2", BOTH)
 row("method of a class whose instance is in a variable", body("return SHAPE.area()", SHAPES + "SHAPE = Shape()\n"), "return 1", "return 2", BOTH)
 row("method that nobody names, of a class whose instance is in a variable", body("return SHAPE.area()", SHAPES + "SHAPE = Shape()\n"), '"shape"', '"form"', NONE)
+
+# --- where it must be told which of several definitions a live object was made from ------------------------
+
+TWICE = "from dataclasses import dataclass\n\nif {0}:\n{1}\nelse:\n{2}\n"
+METHODS = ("    class K:\n        def f(self):\n            return 1\n", "    class K:\n        def f(self):\n            return 2\n")
+FIELDS = ("    @dataclass\n    class K:\n        a: int\n", "    @dataclass\n    class K:\n        b: int\n")
+row("class defined twice, the branch in force", body("return K().f()", TWICE.format(True, *METHODS)), "return 1", "return 3", BOTH)
+row("class defined twice, the other branch", body("return K().f()", TWICE.format(True, *METHODS)), "return 2", "return 3", NONE)
+row("class defined twice, nothing but fields", body("return repr(K(1))", TWICE.format(True, *FIELDS)), "a: int", "c: int", BOTH)
+row("class defined twice, a class in it", body("return K.I.x", """
+if True:
+    class K:
+        class I:
+            x = len("a") + 1
+else:
+    class K:
+        class I:
+            x = 5
+"""), "+ 1", "+ 2", BOTH)
+row("class defined twice, of functions bound in it", body("return K().f()", """
+from functools import partialmethod
+
+def given(self, n):
+    return n
+
+if True:
+    class K:
+        f = partialmethod(given, 1)
+else:
+    class K:
+        f = partialmethod(given, 2)
+"""), "(given, 1)", "(given, 3)", BOTH)
+row("function redefined, the first one held", body("return HELD()", "def f():\n    return 1\n\nHELD = f\n\ndef f():\n    return 2\n"), "return 1", "return 3", BOTH)
+row("function renamed to another's name", body("return f(), g()", """
+def renamed(fn):
+    fn.__name__ = fn.__qualname__ = "g"
+    return fn
+
+@renamed
+def f():
+    return 1
+
+def g():
+    return 2
+"""), "return 1", "return 3", BOTH)
+row("code given to a function", body("return f()", "def f():\n    return 1\n\ndef g():\n    return 2\n\nf.__code__ = g.__code__\n"), "return 2", "return 3", BOTH)
+row("constants given to a function", body("return f()", """
+def f():
+    return 1
+
+consts = tuple(5 if c == 1 else c for c in f.__code__.co_consts)
+f.__code__ = f.__code__.replace(co_consts=consts)
+"""), "5 if", "6 if", BOTH)
+row("defaults given to a function", body("return f()", "def f(x=1):\n    return x\n\nf.__defaults__ = (2,)\n"), "(2,)", "(3,)", BOTH)
+row("default that an import changes", body("return f()", "def f(x=[]):\n    return list(x)\n\nf.__defaults__[0].append(1)\n"), "append(1)", "append(2)", BOTH)
+row("__wrapped__ that is another function", body("return f()", "def other():\n    return 5\n\ndef f():\n    return 1\n\nf.__wrapped__ = other\n"), "return 1", "return 3", BOTH)
+row("method put in another's place", body("return T().f()", "class T:\n    def f(self):\n        return 1\n\n    def g(self):\n        return 2\n\nT.f = T.g\n"), "return 2", "return 3", BOTH)
+row("method taken out", body("return hasattr(T(), 'f')", "class T:\n    def f(self):\n        return 1\n\ndel T.f\n"), "del T.f\n", "T.f\n", BOTH)
+row("base put in another's place", body("return T().f()", """
+class A:
+    def f(self):
+        return 1
+
+class B:
+    def f(self):
+        return 2
+
+class T(A):
+    pass
+
+T.__bases__ = (B,)
+"""), "(B,)", "(A,)", BOTH)
+row("TypedDict by a call", body("return sorted(E.__annotations__)", "from typing import TypedDict\n\nE = TypedDict('E', {'a': int})\n"), "'a'", "'b'", BOTH)
+row("classes that a function makes", body("return K.n, L.n", """
+def made(m):
+    class K:
+        n = m
+    return K
+
+K, L = made(1), made(2)
+"""), "made(2)", "made(3)", BOTH)
+row("order of bases", body("return C().f()", """
+class A:
+    def f(self):
+        return 1
+
+class B:
+    def f(self):
+        return 2
+
+class C(A, B):
+    pass
+"""), "(A, B)", "(B, A)", BOTH)
+
+# --- what registers itself -----------------------------------------------------------------------------------
+
+GENERIC = "from functools import singledispatch\n\n@singledispatch\ndef show(x):\n    return 'any'\n"
+row("singledispatch registered in another module", {PIPE: body("return show(1)", "from generic import show\nimport kinds\n"), "generic.py": GENERIC,
+    "kinds.py": "from generic import show\n\n@show.register\ndef _(x: int):\n    return 'int'\n"}, "'int'", "'INT'", BOTH, file="kinds.py")
+row("singledispatch by the annotation", {PIPE: body("return show(1)", "from generic import show\nimport kinds\n"), "generic.py": GENERIC,
+    "kinds.py": "from generic import show\n\n@show.register\ndef _(x: int):\n    return 'int'\n"}, "x: int", "x: str", BOTH, file="kinds.py")
+row("singledispatchmethod by the annotation", body("return T().show(1)", """
+from functools import singledispatchmethod
+
+class T:
+    @singledispatchmethod
+    def show(self, x):
+        return "any"
+
+    @show.register
+    def _(self, x: int):
+        return "int"
+"""), "x: int", "x: str", BOTH)
+row("subclass that a body's import brings", {PIPE: body("import plug\nreturn [c().k() for c in A.__subclasses__()]", "from base import A\n"), "base.py": "class A:\n    pass\n",
+    "plug.py": "from base import A\n\nclass B(A):\n    def k(self):\n        return 1\n"}, "return 1", "return 2", BOTH, file="plug.py")
+row("__init_subclass__ in another module", {PIPE: body("return [k().go() for k in Base.made]", "from base import Base\nimport plug\n"),
+    "base.py": "class Base:\n    made = []\n\n    def __init_subclass__(cls):\n        Base.made.append(cls)\n",
+    "plug.py": "from base import Base\n\nclass P(Base):\n    def go(self):\n        return 1\n"}, "return 1", "return 2", BOTH, file="plug.py")
+row("entry that another module's import puts into a dict", {PIPE: body("return TABLE['a']()", "from table import TABLE\nimport fill\n"), "table.py": "TABLE = {}\n",
+    "fill.py": "from table import TABLE\n\ndef a():\n    return 1\n\nTABLE['a'] = a\n"}, "return 1", "return 2", BOTH, file="fill.py")
+row("module that puts an object in its own place", {PIPE: body("import own\nreturn own.x"), "own.py": "import sys\n\nclass M:\n    x = 1\n\nsys.modules[__name__] = M()\n"},
+    "x = 1", "x = 2", BOTH, file="own.py")
+row("name put into a module's own dict", {PIPE: body("import own\nreturn own.Z"), "own.py": "import sys\n\nsys.modules[__name__].__dict__['Z'] = 1\n"}, "] = 1", "] = 2", BOTH, file="own.py")
+row("name that a body's import adds to the built-in ones", {PIPE: body("import own\nreturn ZZ"), "own.py": "import builtins\n\nbuiltins.ZZ = 1\n"}, "ZZ = 1", "ZZ = 2", BOTH, file="own.py")
+row("annotations of a module's variables", {PIPE: body("import own\nreturn own.__annotations__['x'].__name__"), "own.py": "x: int\n"}, "x: int", "x: float", BOTH, file="own.py")
+
+# --- which of several modules is meant -----------------------------------------------------------------------
+
+EITHER = {"flags.py": "FAST = True\n", "fast.py": "def f():\n    return 1\n", "slow.py": "def f():\n    return 2\n"}
+CHOICE = "import flags\n\nif flags.FAST:\n    from fast import f\nelse:\n    from slow import f\n"
+row("flag that decides an import", {PIPE: body("return f()", CHOICE), **EITHER}, "True", "False", BOTH, file="flags.py")
+row("flag that decides an import of an import in the body", {PIPE: body("from own import f\nreturn f()"), "own.py": CHOICE, **EITHER}, "True", "False", BOTH, file="flags.py")
+row("flag that decides a definition of a module imported in the body", {PIPE: body("from own import f\nreturn f()"),
+    "own.py": "import flags\n\nif flags.FAST:\n    def f():\n        return 1\nelse:\n    def f():\n        return 2\n", "flags.py": "FAST = True\n"}, "True", "False", BOTH, file="flags.py")
+row("star import's __all__ hides a built-in name", {PIPE: body("return len([1])", "from own import *\n"),
+    "own.py": "__all__ = ['one']\n\ndef one():\n    return 1\n\ndef len(x):\n    return 'mine'\n"}, "['one']", "['one', 'len']", BOTH, file="own.py")
+row("chain of re-exports points elsewhere", {PIPE: body("return one()", "from a import one\n"), "a.py": "from b import one\n", "b.py": "from c import uno as one\n",
+    "c.py": "def uno():\n    return 1\n\ndef dos():\n    return 2\n"}, "uno as", "dos as", BOTH, file="b.py")
+row("from . import in the body", {"pk/__init__.py": "", "pk/pipeline_x.py": body("from . import deep\nreturn deep.f()"), "pk/deep.py": "def f():\n    return 1\n"},
+    "return 1", "return 2", BOTH, file="pk/deep.py")
+row("portion of a namespace package that appears", {PIPE: body("import sys\nsys.path[:0] = ['a', 'b']\nimport ns.m\nreturn ns.m.K"), "b/ns/m.py": "K = 1\n"},
+    None, "K = 2\n", BOTH, file="a/ns/m.py", reverts=False, alone=True)
+row("sys.path changed in the body", {PIPE: body("import sys\nsys.path.insert(0, 'lib')\nimport zz\nreturn zz.K"), "lib/zz.py": "K = 1\n"}, "K = 1", "K = 2", BOTH, file="lib/zz.py")
+
+# --- code that no name leads to -----------------------------------------------------------------------------
+
+OWN = "class T:\n    def f(self):\n        return 1\n\ndef f():\n    return 5\n"
+row("class in a pickle that is read", {PIPE: body("import pickle\nreturn pickle.loads(b'cown\\nT\\n.')().f()"), "own.py": OWN}, "return 1", "return 2", BOTH, file="own.py")
+row("class in a pickle, its module imported by an earlier step", {PIPE: f'''{HEAD}
+@step
+def first():
+    import own
+    return own.T.__name__
+
+@step
+def work(first):
+    import pickle
+    return pickle.loads(b"cown\\n" + first.encode() + b"\\n.")().f()
+{REST}''', "own.py": OWN}, "return 1", "return 2", BOTH, file="own.py")
+row("comment in the module of a class in a pickle", {PIPE: body("import pickle\nreturn pickle.loads(b'cown\\nT\\n.')().f()"), "own.py": OWN}, "return 1", "return 1  # one", NONE, file="own.py")
+row("module that a library is told of by name", {PIPE: f'''{HEAD}
+@step
+def first():
+    import own
+    return own.T.__name__
+
+@step
+def work(first):
+    import pkgutil
+    return pkgutil.resolve_name("ow" + "n:f")()
+{REST}''', "own.py": OWN}, "return 5", "return 6", BOTH, file="own.py")
+row("class that a configuration of the standard library names", {PIPE: body("""import logging.config
+logging.config.dictConfig({"version": 1, "handlers": {"h": {"class": "own.H"}}, "root": {"handlers": ["h"]}})
+logging.getLogger().error("x")
+import own
+return own.OUT[-1]"""), "own.py": "import logging\n\nOUT = []\n\nclass H(logging.Handler):\n    def emit(self, record):\n        OUT.append('1')\n"}, "'1'", "'2'", BOTH, file="own.py")
+row("import of a script that is run", {PIPE: body("import runpy\nreturn runpy.run_path('plug/zz.py')['K']"), "plug/zz.py": "import own\n\nK = own.f()\n", "own.py": OWN}, "return 5", "return 6", BOTH, file="own.py")
+row("import of a text that is executed", {PIPE: body("space = {}\nexec(open('zz.txt').read(), space)\nreturn space['K']"), "zz.txt": "import own\nK = own.f()\n", "own.py": OWN}, "return 5", "return 6", BOTH, file="own.py")
+row("module made from a file's path", {PIPE: body("""from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location("zz", "plug/zz.py")
+module = module_from_spec(spec)
+spec.loader.exec_module(module)
+return module.K"""), "plug/zz.py": "import own\n\nK = own.f()\n", "own.py": OWN}, "return 5", "return 6", BOTH, file="own.py")
+row("package that imports what lies in it", {PIPE: body("import plug\nreturn plug.ALL"),
+    "plug/__init__.py": "import importlib\nimport pkgutil\n\nALL = [importlib.import_module('plug.' + m.name).K for m in pkgutil.iter_modules(__path__)]\n", "plug/a.py": "K = 1\n"},
+    None, "K = 3\n", BOTH, file="plug/b.py", reverts=False)
+row("variable that a body's import sets for the process", {PIPE: body("import os, own\nreturn os.environ['ZQ']"), "own.py": "import os\n\nos.environ['ZQ'] = '1'\n"}, "'1'", "'2'", BOTH, file="own.py")
+row("data of a package", {PIPE: body("from importlib.resources import files\nreturn files('pk').joinpath('d.txt').read_text()"), "pk/__init__.py": "", "pk/d.txt": "1"}, "1", "2", BOTH, file="pk/d.txt")
+
+# --- annotations that are looked at ---------------------------------------------------------------------------
+
+row("text annotation that a decorator looks at", body("return f('3')", """
+import typing
+
+def converting(fn):
+    (kind,) = typing.get_type_hints(fn).values()
+    return lambda x: fn(kind(x))
+
+@converting
+def f(x: "int"):
+    return x
+"""), '"int"', '"float"', BOTH)
+row("type of a dataclass field", body("return [f.type for f in fields(D)]", "from dataclasses import dataclass, fields\n\n@dataclass\nclass D:\n    x: 'int'\n"), "'int'", "'float'", BOTH)
+row("alias that a field's annotation names", {PIPE: body("import typing, own\nreturn [t.__name__ for t in typing.get_type_hints(own.C).values()]"), "own.py": "Alias = int\n\nclass C:\n    x: Alias\n"},
+    "Alias = int", "Alias = float", BOTH, file="own.py")
+
+# --- other spellings of the same text ---------------------------------------------------------------------------
+
+SPELT = {PIPE: body("return f()", "from own import f\n"), "own.py": "def f():\n    if True:\n        return '''a\nb'''\n"}
+row("CRLF, form feed and tabs", SPELT, None, "\f\r\ndef f():\r\n\tif True:\r\n\t\treturn '''a\r\nb'''\r\n", NONE, file="own.py", reverts=False)
+row("byte order mark", SPELT, None, "\ufeffdef f():\n    if True:\n        return '''a\nb'''\n", NONE, file="own.py", reverts=False)
+row("encoding that a comment declares", {PIPE: body("return f()", "from own import f\n"), "own.py": "# coding: utf-8\ndef f():\n    return '\u00e9'\n"}, "utf-8", "latin-1", BOTH, file="own.py")
+row("texts cut otherwise", body("x = 1\nreturn f'a{x}b'"), "f'a{x}b'", "'a' f'{x}' 'b'", NONE)
+row("format of a text", body("x = 1.5\nreturn f'{x:.1f}'"), ".1f", ".2f", BOTH)
 
 # --- what does not count ------------------------------------------------------------------------------
 

@@ -1,17 +1,27 @@
-"""*Edit × which nodes run*: each row of edits.py in processes of their own, and within one process."""
+"""*Edit × which nodes run*: each row of edits.py in processes of their own, and within one process.
+
+The processes are forked from one that has stepcache imported and nothing of a project: to start a Python for each of
+some thousand runs would take most of the suite's time. Rows that need one started for them have it (`Row.started`).
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from stepcache.testing import Result
 
-    from stepcache.testing import Project, Result
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from stepcache.testing import Project
 
 
 def _rows() -> list:
@@ -22,6 +32,70 @@ def _rows() -> list:
 
 
 ROWS = _rows()
+
+
+# What the process that is forked does: for each line of its input, the command in a child, and its exit status.
+FORKING = """
+import gc, json, os, sys
+import stepcache.stamp, stepcache.cli, stepcache.command, stepcache.runs, stepcache.watching, stepcache.report.why
+gc.freeze()
+for line in sys.stdin:
+    asked = json.loads(line)
+    child = os.fork()
+    if not child:
+        out = os.open(asked["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.environ.clear()
+        os.environ.update(asked["environ"])
+        os.chdir(asked["cwd"])
+        sys.path[0] = asked["cwd"]
+        sys.argv = ["stepcache", *asked["args"]]
+        def command(*given, command=stepcache.command.command):
+            open(asked["long"], "w").close()
+            return command(*given)
+        stepcache.command.command = command
+        stepcache.cli.console_main()
+        os._exit(70)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Forks:
+    """Runs the command in forked processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", FORKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, *args: str) -> Result:
+        report, out, long = (self._folder / name for name in ("report.json", "out", "long"))
+        for each in (report, long):
+            each.unlink(missing_ok=True)
+        asked = {"args": [*args, f"--json={report}"], "cwd": os.getcwd(), "environ": dict(os.environ)}
+        print(json.dumps({**asked, "out": str(out), "long": str(long)}), file=self._process.stdin, flush=True)
+        code = int(self._process.stdout.readline())
+        return Result(code, out.read_text(), "", json.loads(report.read_text()) if report.exists() else {})
+
+    @property
+    def went_long_way(self) -> bool:
+        """Was the last run not answered by a stamp?"""
+        return (self._folder / "long").exists()
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(60)
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    found = Forks(tmp_path_factory.mktemp("forks"))
+    yield found
+    found.close()
 
 
 def change(project: Project, row, undo: bool = False) -> None:
@@ -93,15 +167,20 @@ def answered_by_stamp(project: Project, row) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
-def test_in_processes_of_their_own(row, stepcache_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_processes_of_their_own(
+    row, stepcache_project: Project, forks: Forks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where there is nothing to do, a stamp answers: it stands there to be believed when the change is made."""
-    play(
-        stepcache_project,
-        row,
-        monkeypatch,
-        stepcache_project.command,
-        lambda: answered_by_stamp(stepcache_project, row),
-    )
+    project = stepcache_project
+    if row.started:
+        play(project, row, monkeypatch, project.command, lambda: answered_by_stamp(project, row))
+        return
+
+    def ready() -> None:
+        forks.run()
+        assert forks.went_long_way == bool(row.unstamped), row.unstamped or "no stamp was there"
+
+    play(project, row, monkeypatch, forks.run, ready)
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if not row.alone], ids=lambda row: row.id)
