@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from _abc import _get_dump  # type: ignore[import-not-found]
 from collections.abc import Iterator
+from opcode import opmap
 from types import CellType, CodeType, FunctionType
 from typing import Any, TypeGuard, TypeVar, overload
 
 from stepcache.api import Defined
+from stepcache.digest import digest
+from stepcache.key.nodes import constant_text
 from stepcache.key.spaces import Space
 from stepcache.key.table import Part, Unit
 
@@ -53,8 +56,20 @@ def unit_of(space: Space, code: CodeType) -> Unit | None:
         for line, end_line, column, end_column in code.co_positions()
         if line is not None and column is not None and (line, end_line, end_column) != (code.co_firstlineno, line, 0)
     ]
-    inside = [unit for unit in units if places and unit.body_at[:2] <= min(places) <= unit.body_at[2:]]
+    if not places:
+        return _of_constant(units, code)
+    inside = [unit for unit in units if unit.body_at[:2] <= min(places) <= unit.body_at[2:]]
     return max(inside, key=lambda unit: unit.body_at[:2], default=None)
+
+
+def _of_constant(units: list[Unit], code: CodeType) -> Unit | None:
+    """Of several lambdas, the one that gives the constant that *code* gives, if it gives one."""
+    if len(code.co_code) != 4 or code.co_code[2] != opmap.get("RETURN_CONST"):
+        return None
+    body = digest("syntax", constant_text(code.co_consts[code.co_code[3]]))
+    names = sorted(code.co_varnames)
+    found = [unit for unit in units if unit.body.digest == body and sorted(unit.parameters) == names]
+    return found[0] if len(found) == 1 else None
 
 
 def home_of(cls: type) -> str:

@@ -325,12 +325,10 @@ class Objects:
         space = self._class_space(cls)
         units = [space.table.units[i] for i in space.table.named(cls.__qualname__)]
         units = [unit for unit in units if unit.kind == "class"]
-        first = cls.__dict__.get("__firstlineno__")
-        exact = [unit for unit in units if unit.line == first]
         within = [
             u for u in units if any(u.line <= c.co_firstlineno <= u.end and c.co_filename == space.path for c in codes)
         ]
-        return space, exact[:1] or within[-1:] or units[::-1]
+        return space, within[-1:] or units[::-1]
 
     def _class_space(self, cls: type) -> Space:
         home = home_of(cls)

@@ -315,10 +315,9 @@ class Watch:
         name = os.fsdecode(name)  # type: ignore[arg-type]
         if self._callers.looked_up(frame) == PROJECT:
             self.variables_before.setdefault(name, os.environ.get(name))
-        if self._first("set", name, PROJECT):
-            self._note("set", name)
-        for watch in self.around:
-            watch.variable_set(name, frame)
+        for watch in (self, *self.around):
+            if watch._first("set", name, PROJECT):
+                watch._note("set", name)
 
     def child(self, executable: object, argv: object, cwd: object, env: object, frame: FrameType) -> None:
         """A child process that is another program is about to be started."""
