@@ -63,7 +63,7 @@ class Inventory:
         return {entry: trace for node, entry, _, trace in self._of_project() if wanted is None or node in wanted}
 
     def clear(self, nodes: Collection[str] | None) -> Totals:
-        """Remove this root's entries, of *nodes* only if given; those of other roots are hidden instead."""
+        """Remove this root's entries, of *nodes* only if given; what other roots have under their keys is hidden."""
         found = self._of_nodes(nodes)
         kept = self._ledger.change(lambda connection: self._drop(connection, found))
         self._traces.hidden.update(found if kept is None else kept)
@@ -71,13 +71,15 @@ class Inventory:
         return _totals([trace for entry, trace in found.items() if kept is not None and entry not in kept])
 
     def _drop(self, connection: sqlite3.Connection, found: Collection[EntryName]) -> set[EntryName]:
-        """Drop entries and give back those that stay because another root's record names them."""
+        """Drop entries, but for those that another root's record names, and give back what stays under their keys."""
         kept, project = set(), self._traces.project
         for entry in found:
             connection.execute("DELETE FROM records WHERE project = ? AND key = ? AND variant = ?", (project, *entry))
             if connection.execute("SELECT 1 FROM records WHERE key = ? AND variant = ?", entry).fetchone():
                 kept.add(entry)
         drop_entries(connection, self._ledger.blobs, [entry for entry in found if entry not in kept], None)
+        for key in {key for key, _ in found}:
+            kept.update((key, row[0]) for row in connection.execute("SELECT variant FROM traces WHERE key = ?", (key,)))
         return kept
 
     def _of_project(self) -> list[tuple[str, EntryName, float, Trace]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sqlite3
@@ -108,6 +109,21 @@ def test_clear_leaves_what_another_root_uses_but_does_not_read_it(project: Proje
     assert project.run(f"--rootdir={twin}", str(twin)).ran == []
     assert project.run("--cache-clear").ran == ["a", "b", "other"]
     assert project.run(f"--rootdir={twin}", str(twin)).ran == []
+
+
+def test_clear_does_not_read_what_another_root_has_under_the_same_key(project: Project) -> None:
+    """The same code that read another file: two entries under one key."""
+    text = "from stepcache import step\n\n@step\ndef a():\n    return open('data.txt').read()\n"
+    twin = project.path.parent / "twin"
+    twin.mkdir()
+    for folder, data in ((project.path, "one"), (twin, "two")):
+        (folder / "pyproject.toml").write_text("[tool.stepcache]\n")
+        (folder / "pipeline_x.py").write_text(text)
+        (folder / "data.txt").write_text(data)
+        with contextlib.chdir(folder):
+            assert project.run().ran == ["a"]
+    project.write("data.txt", "two")
+    assert project.run("--cache-clear").ran == ["a"]
 
 
 def test_clear_with_nothing_to_clear(project: Project) -> None:
