@@ -119,7 +119,7 @@ class Progress:
 
 
 def _elements(row: NodeReport) -> str:
-    """How many elements of a mapped step came to what, unless all were cached."""
+    """How many elements of a mapped step came to what, unless all were cached, or there is one."""
     elements = row.elements
     if elements is None or row.outcome == "cached":
         return ""
@@ -129,4 +129,4 @@ def _elements(row: NodeReport) -> str:
         "skipped": elements.skipped,
         "cached": elements.cached,
     }
-    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) if sum(counts.values()) > 1 else ""
