@@ -28,7 +28,7 @@ from stepcache.execution.capture import Capture, LiveLog
 from stepcache.execution.channel import Channel
 from stepcache.execution.crossing import DoneData, Place, WorkData, find_definitions, pack_done, read_work
 from stepcache.execution.debugging import without_terminal
-from stepcache.execution.pulse import Pulse, pulse_file
+from stepcache.execution.pulse import Pulse
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.site import Hello
 from stepcache.execution.work import Done
@@ -77,8 +77,7 @@ def answer(hello: bytes, work_id: str, home: str, packed: bytes) -> bytes:
         told = pickle.loads(hello)
         folder = os.path.join(told.folder, str(os.getpid()))
         os.mkdir(folder, 0o700)
-        with pulse_file() as file:
-            worker = Worker(evolve(told, folder=folder), "fd", Pulse(file.fileno()))
+        worker = Worker(evolve(told, folder=folder), "fd", Pulse())
         ends = ExitStack()
         ends.enter_context(worker.capture.open())
         ends.callback(worker.close)
@@ -139,9 +138,7 @@ class Worker:
         filters = (*hello.configuration.filterwarnings, *options.warnings)
         live = None if options.log_cli_level is None else LiveLog(options.log_cli_level, tell)
         self.capture = Capture(capture, options.log_level, filters, live)
-        self._bodies = Bodies(
-            self._shelf, self.session.sight, self.capture, describer(self.session), began_with=pulse.begin
-        )
+        self._bodies = Bodies(self._shelf, self.session.sight, self.capture, describer(self.session), pulse=pulse)
         self._definitions = _Definitions(self.session, hello.homes)
         self._told = set(self.session.sight.import_reads)
         find_definitions(self._definitions.find)

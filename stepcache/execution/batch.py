@@ -143,6 +143,7 @@ class _Pass:
         if self.common is not None and not self.shared.afresh:
             return True
         began = time.perf_counter()
+        self.bodies.pulse.begin(len(self.ended))
         try:
             self.common = arguments_of(self.work, self.inputs, self.bodies.resources)
         except (KeyboardInterrupt, ValueGone):
@@ -167,8 +168,10 @@ class _Pass:
 
     def _tried(self, given: dict[str, Any]) -> Ended:
         """Run the body for an element, again if it fails and may be tried again."""
-        self.bodies.began_with(len(self.ended))
-        return tried(self.node, lambda: self._one(given), lambda: self._one(self._afresh(len(self.ended))))
+        self.bodies.pulse.begin(len(self.ended))
+        ended = tried(self.node, lambda: self._one(given), lambda: self._one(self._afresh(len(self.ended))))
+        self.bodies.pulse.pause()
+        return ended
 
     def _afresh(self, number: int) -> dict[str, Any]:
         """Fresh objects of the element of that number."""

@@ -17,6 +17,7 @@ from stepcache.execution.call import BuiltIns, arguments_of, awaited, call
 from stepcache.execution.capture import Capture
 from stepcache.execution.debugging import Debugger, NoTerminal, is_quit
 from stepcache.execution.mapped import joined
+from stepcache.execution.pulse import Pulse
 from stepcache.execution.resources import Resources
 from stepcache.execution.returned import held, stored, streamed, streamed_together
 from stepcache.execution.shelf import Shelf
@@ -83,8 +84,7 @@ class Bodies:
     describe: Describe
     debugger: Debugger | None = None
     """What is opened where a body fails, under `--pdb`."""
-    began_with: Callable[[int], object] = lambda number: None
-    """Called before each body: that of the element of a batch with its number there, of others with 0."""
+    pulse: Pulse = field(factory=Pulse)
     resources: Resources = field(init=False)
     given: Given = field(init=False)
     _together: Together | None = None
@@ -126,7 +126,7 @@ class Bodies:
     def run(self, work: Work) -> Done:
         """Run the body of a node, again if it fails and may be tried again. A KeyboardInterrupt goes upwards."""
         self.capture.begin()
-        self.began_with(0)
+        self.pulse.begin()
 
         def once() -> Done:
             return at_once(_Execution(self, work, self.given, self.resources).done(self._called_alone))

@@ -220,6 +220,42 @@ def test_each_element_has_its_own_time_and_fails_alone_when_it_is_over(stepcache
         assert f"{took}, did not stop when asked to, and was killed" in result.stdout
 
 
+def test_time_counts_while_what_elements_are_given_is_made_and_not_after_them(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        HEAD
+        + """
+    from stepcache import Each
+
+    @step
+    def numbers():
+        return [1]
+
+    @resource
+    def hanging():
+        time.sleep(60)
+
+    @resource(scope="node")
+    def slow_end():
+        yield 1
+        time.sleep(1)
+
+    @step(takes={"number": "numbers"}, timeout=0.3)
+    def given(number: Each, hanging):
+        return number
+
+    @step(takes={"number": "numbers"}, timeout=0.3)
+    def fine(number: Each, slow_end):
+        return number
+    """,
+    )
+    result = stepcache_project.run()
+    outcomes = {node.partition("::")[2]: outcome for node, outcome in result.outcomes.items()}
+    assert outcomes == {"numbers": "ran", "given": "failed", "fine": "ran"}
+    error = next(row["error"] for row in result.nodes if row["outcome"] == "failed")
+    assert error.startswith("element 0: TimeoutError: it took longer than its timeout of 0.3 seconds")
+
+
 def gone(pid: int) -> bool:
     """Is the process gone, or a zombie that nobody has asked after? It may take a moment."""
     for _ in range(200):
