@@ -26,7 +26,7 @@ class Place:
     text: Any
 
     def write(self, data: bytes) -> None:
-        """Add to it from where it is not the place that is written to now."""
+        """Add to it, whether it is the one that is written to now or not."""
         if self.file is not None:
             self.file.write(data)
         elif self.memory is not None:
@@ -131,11 +131,13 @@ class Stream:
         self._place.text = self._writer or self._place.memory
         setattr(sys, self.name, self._place.text)
 
-    def elsewhere(self) -> Place | None:
-        """The place of what runs in this context, if it is another than the one that is written to now."""
+    def own_place(self) -> Place | None:
+        """The place of what runs in this context, if it has one.
+
+        It is written to as it is, not by the descriptor: that may be turned away while another thread writes.
+        """
         places = own_places.get()
-        place = places.get(self.name) if places is not None else None
-        return None if place is self._place else place
+        return places.get(self.name) if places is not None else None
 
     def take(self) -> str:
         self._settle()
@@ -247,7 +249,7 @@ class _Unclosable(io.FileIO):
         self._stream = stream
 
     def write(self, data: Any) -> int:
-        place = self._stream.elsewhere() if self._stream is not None else None
+        place = self._stream.own_place() if self._stream is not None else None
         if place is None:
             return super().write(data)
         place.write(bytes(data))
@@ -288,8 +290,8 @@ class _Kept(io.StringIO):
         self._stream = stream
 
     def write(self, text: str) -> int:
-        place = self._stream.elsewhere()
-        if place is None or place.memory is self:
+        place = self._stream.own_place()
+        if place is None:
             return super().write(text)
         place.write(text.encode("utf-8", "surrogatepass"))
         return len(text)
