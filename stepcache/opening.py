@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
 from stepcache import __version__
-from stepcache.collect.load import append_to_path
+from stepcache.collect.again import forget_changed
+from stepcache.collect.load import append_to_path, look_anew
 from stepcache.config import (
     Configuration,
     Options,
@@ -46,6 +47,16 @@ def working_directory() -> Path:
         raise UsageError("the working directory is gone: change to one that is there") from None
 
 
+@contextmanager
+def _plugins_of_project(configuration: Configuration) -> Iterator[None]:
+    """While open, plugins that are modules of the project are imported from their sources, as those are now."""
+    project = project_of(configuration.root, configuration.norecursedirs)
+    look_anew()
+    forget_changed(project.loaded)
+    with project.loaded.importing():
+        yield
+
+
 def configure(call: Call, environ: Mapping[str, str], cwd: Path) -> tuple[Options, Configuration, Plugins]:
     """The options, the configuration and the plugins, in the passes in which each needs the others."""
     first = first_pass(call.arguments, environ)
@@ -60,12 +71,13 @@ def configure(call: Call, environ: Mapping[str, str], cwd: Path) -> tuple[Option
 
     for name, part in builtin.parts():
         plugins.add(part, name)
-    for name in first.plugins:
-        if not name.startswith("no:"):
-            plugins.add_by_name(name, f"-p {name}")
-    plugins.add_entry_points()
-    for name in configuration.plugins:
-        plugins.add_by_name(name, configuration.place("plugins"))
+    named = {name: f"-p {name}" for name in first.plugins if not name.startswith("no:")}
+    with _plugins_of_project(configuration):
+        for name, asked in named.items():
+            plugins.add_by_name(name, asked)
+        plugins.add_entry_points()
+        for name in configuration.plugins:
+            plugins.add_by_name(name, configuration.place("plugins"))
     for number, plugin in enumerate(call.plugins):
         plugins.add(plugin, getattr(plugin, "__name__", f"plugin{number}"))
     offered = [each for own in plugins.hook.stepcache_options() for each in own]

@@ -106,6 +106,14 @@ def test_a_plugin_adds_a_step_and_a_codec(example: Example) -> None:
     assert set(example.outcomes().values()) == {"ran", "passed"}
 
 
+@pytest.mark.parametrize("example", ["plugin"], indirect=True)
+def test_the_tests_of_a_plugin(example: Example) -> None:
+    told = example.python(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-c", "/dev/null", "--rootdir=.", "."
+    )
+    assert told.splitlines()[-1].startswith("2 passed")
+
+
 ALL_OF_OPTIONS = ("lines", "sales", "by_sign", "taken", "given_back", "taxed", "dollars", "table", "today", "report")
 
 

@@ -415,3 +415,28 @@ Futures.open = lambda self, site: Counted(site)
     again = project.run("--executor=futures", "-n", "2", "-rA", "pipeline_x.py::part[7]", plugins=(module,))
     assert again.reasons == {"pipeline_x.py::part[7]": ["file: data.txt"]}, "what it reads there is seen"
     assert "part 7" in again.lines
+
+
+def test_a_second_run_in_one_process_sees_an_edited_plugin(stepcache_project: Project) -> None:
+    project = stepcache_project
+    project.configure('plugins = ["offering"]\npythonpath = ["."]')
+    project.write(
+        "offering.py",
+        """
+        from stepcache import hookimpl, step
+
+        @step
+        def offered():
+            return 1
+
+        @hookimpl
+        def stepcache_steps():
+            return [offered]
+        """,
+    )
+    project.write("pipeline_x.py", "from stepcache import step\n\n@step\ndef after(offered):\n    return offered\n")
+    assert stepcache.run()["after"] == 1
+    assert stepcache.run()["after"] == 1
+    project.edit("offering.py", "return 1", "return 2")
+    assert stepcache.run()["after"] == 2
+    assert stepcache.run().nodes[0]["outcome"] == "cached"
