@@ -302,10 +302,11 @@ def small_entries(folder: Path, of: str) -> None:
     for number in range(10):
         store.traces(f"{number:064x}", lists[number])
     print(f"open and look up 10 keys: {(time.process_time() - start) * 1e3:.2f} ms CPU")
+    entries = [trace(number, kept, ()) for number, kept in enumerate(values)]
     works: tuple[tuple[str, Callable[[int], object]], ...] = (
         ("traces, ingredients given", lambda n: store.traces(f"{n:064x}", lists[n])),
         ("load", lambda n: store.load(values[n])),
-        ("used", lambda n: store.used(f"pipeline_x.py::step{n}", trace(n, values[n], ()))),
+        ("used", lambda n: store.used(f"pipeline_x.py::step{n}", entries[n])),
     )
     for label, work in works:
         start = time.process_time()
@@ -313,6 +314,33 @@ def small_entries(folder: Path, of: str) -> None:
             work(number)
         print(f"{label}: {(time.process_time() - start) / COUNT * 1e6:.1f} us")
     store.close()
+    floor(folder)
+
+
+def floor(folder: Path) -> None:
+    """What no look-up can do without: a row selected by its key, its seal and digest checked, its JSON read."""
+    import sqlite3
+
+    from blake3 import blake3
+
+    (path,) = (folder / "cache").glob("entries-*.db")
+    db = sqlite3.connect(path)
+    start = time.process_time()
+    rows = [
+        db.execute("SELECT frame FROM traces WHERE key = ?", (bytes.fromhex(f"{n:064x}"),)).fetchone()[0]
+        for n in range(COUNT)
+    ]
+    selected = time.process_time()
+    for row in rows:
+        assert SEAL.verify(row[:104], SEAL.seal(row[:104]))
+        blake3(row[136:]).digest()
+    checked = time.process_time()
+    for row in rows:
+        json.loads(row[136:])
+    read = time.process_time()
+    parts = (selected - start, checked - selected, read - checked)
+    print("of which: a row selected {:.1f}, checked {:.1f}, read {:.1f} us".format(*(x / COUNT * 1e6 for x in parts)))
+    db.close()
 
 
 def small_joblib(folder: Path, of: str) -> None:
