@@ -144,12 +144,8 @@ def unpack(data: Buffer, size: int, whole: mmap.mmap | None = None) -> memoryvie
 def _room(size: int) -> memoryview:
     if size < _PAGED:
         return memoryview(bytearray(size))
-    # A large bytearray is filled with zeros first. Private, since memory that is shared with forked children would let
-    # them change the value, and comes in small pages only.
-    room = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        room.madvise(mmap.MADV_HUGEPAGE)
-    return memoryview(room)
+    # A large bytearray is filled with zeros first. Private, since forked children could change what is shared.
+    return memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 class _Draining:
