@@ -71,7 +71,10 @@ class Loader(SourceFileLoader):
         source = self.get_data(self.path)
         self._modules.note(fullname, self.path, source)
         # With its asserts under `python -O` too: a check that asserts nothing would pass.
-        code = compile(source, self.path, "exec", dont_inherit=True, optimize=0)
+        try:
+            code = compile(source, self.path, "exec", dont_inherit=True, optimize=0)
+        except ValueError as error:  # null bytes, which are a SyntaxError from Python 3.11.4 on
+            raise SyntaxError(str(error)) from None
         self._modules.loaded[fullname].rebinds = rebinds(code, source)
         return code
 
