@@ -6,6 +6,7 @@ PATH is); one counts that can import what stepcache depends on.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -13,10 +14,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import stepcache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VERSIONS = ("3.11", "3.12", "3.13")
 
@@ -97,17 +102,20 @@ def keys(python: str, folder: Path) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    return keys(sys.executable, tmp_path_factory.mktemp("here"))
+def here(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], dict[str, dict[str, str]]]:
+    """The keys under this Python, made when they are first asked for."""
+    return functools.cache(lambda: keys(sys.executable, tmp_path_factory.mktemp("here")))
 
 
 @pytest.mark.parametrize("version", [v for v in VERSIONS if v != ".".join(map(str, sys.version_info[:2]))])
-def test_keys_are_those_of_another_python(version: str, here: dict[str, dict[str, str]], tmp_path: Path) -> None:
+def test_keys_are_those_of_another_python(
+    version: str, here: Callable[[], dict[str, dict[str, str]]], tmp_path: Path
+) -> None:
     python = python_of(version)
     if python is None:
         pytest.skip(f"no Python {version} with stepcache's dependencies: name one in STEPCACHE_TEST_PYTHONS")
 
     there = keys(python, tmp_path)
 
-    differing = {row for row in here if here[row] != there[row]}
+    differing = {row for row, found in here().items() if found != there[row]}
     assert differing - COMPILED == set()
