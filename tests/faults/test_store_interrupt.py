@@ -148,8 +148,8 @@ def test_killed_at_random_times(cache: Any, in_child: Child) -> None:
     for number in range(40):
 
         def work(number: int = number) -> None:
-            signal.setitimer(signal.ITIMER_REAL, 0.0005 + number * 0.0007)
             signal.signal(signal.SIGALRM, lambda *_: kill())
+            signal.setitimer(signal.ITIMER_REAL, 0.0005 + number * 0.0007)
             while True:
                 store = cache.open()
                 for step in range(1, 40):
