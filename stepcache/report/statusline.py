@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 import weakref
@@ -103,7 +104,12 @@ class StatusLine:
         if self._thread is None and self._running:
             self._stop.clear()
             self._thread = threading.Thread(target=self._draw_often, name="stepcache status line", daemon=True)
-            self._thread.start()
+            # A signal that the system gives to this thread does not wake a step that waits in the main one.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            try:
+                self._thread.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def stop_thread(self) -> None:
         """End the thread; returns when it is gone."""

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -129,6 +129,26 @@ def test_interrupted_at_any_line(project: Project, in_child: Child) -> None:
         project.run()
 
 
+def test_only_the_main_thread_takes_signals(stepcache_project: Project, in_child: Child) -> None:
+    """One that another thread is given does not end what a step waits for in the main thread."""
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        import os, signal, threading, time
+        from stepcache import step
+
+        @step
+        def interrupted():
+            assert threading.active_count() == 2, "the status line has a thread"
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)  # another thread has its chance to take it
+            assert signal.sigtimedwait([signal.SIGINT], 5), "another thread took it"
+        """,
+    )
+    assert in_child(lambda: os._exit(stepcache.main([]))) == 0
+
+
 WAITING = """
     import os, time
     from stepcache import step
@@ -151,12 +171,21 @@ class Runs:
         project.configure(f'observe_ignore = ["file:{project.path.parent}/*"]')
         project.write("pipeline_x.py", WAITING.format(folder=str(self.pids), go=str(self.go)))
         self.project = project
+        self._started: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "stepcache", *arguments]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=self.project.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what still runs: without its runs, a worker ends too."""
+        for process in self._started:
+            with process:
+                process.kill()  # nothing, if it has ended
 
     def executing(self, count: int) -> set[int]:
         """Who has executed the step by now, once there are so many."""
@@ -168,11 +197,16 @@ class Runs:
         raise AssertionError(f"only {found} came up")
 
 
+@pytest.fixture
+def runs(stepcache_project: Project) -> Iterator[Runs]:
+    """They end with the test, however it ends."""
+    started = Runs(stepcache_project)
+    yield started
+    started.end()
+
+
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")])
-def test_of_two_runs_one_computes_and_the_other_takes_the_result(
-    stepcache_project: Project, arguments: tuple[str, ...]
-) -> None:
-    runs = Runs(stepcache_project)
+def test_of_two_runs_one_computes_and_the_other_takes_the_result(runs: Runs, arguments: tuple[str, ...]) -> None:
     both = [runs.start(*arguments), runs.start(*arguments)]
     runs.executing(1)
     time.sleep(1)  # the other has its chance to run it too
@@ -182,8 +216,7 @@ def test_of_two_runs_one_computes_and_the_other_takes_the_result(
     assert len(runs.executing(1)) == 1
 
 
-def test_who_waits_for_a_run_that_is_killed_computes_itself(stepcache_project: Project) -> None:
-    runs = Runs(stepcache_project)
+def test_who_waits_for_a_run_that_is_killed_computes_itself(runs: Runs) -> None:
     both = {process.pid: process for process in (runs.start(), runs.start())}
     (owner,) = runs.executing(1)
     time.sleep(1)
