@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from glob import escape, iglob
 
+from stepcache import archive
 from stepcache.api import Dir, File
 from stepcache.binding import searched
 from stepcache.key.environment import locate
@@ -107,8 +108,8 @@ class Grounds:
     # --- gathering
 
     def path(self, path: str) -> None:
-        """Whether there is a file, a folder or nothing counts, and a file's content."""
-        self._paths[os.path.join(self._cwd, path)] = None
+        """Whether there is a file, a folder or nothing counts, and a file's content; of one in an archive, that."""
+        self._paths[archive.holder(os.path.join(self._cwd, path))] = None
 
     def folder(self, path: str) -> None:
         """The names in a folder count; where there is none, that there is none."""

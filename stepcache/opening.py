@@ -13,7 +13,7 @@ from attrs import frozen
 
 from stepcache import __version__
 from stepcache.collect.again import forget_changed
-from stepcache.collect.load import append_to_path, look_anew
+from stepcache.collect.search import append_to_path, look_anew
 from stepcache.config import (
     Configuration,
     Options,

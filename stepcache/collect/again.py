@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from stepcache.collect.imports import absolute, imported, importers
-from stepcache.collect.load import Loaded, ProjectModules, spec_of
+from stepcache.collect.load import Loaded, ProjectModules
+from stepcache.collect.search import spec_of
 
 
 def forget_changed(modules: ProjectModules) -> None:

@@ -14,7 +14,8 @@ from stepcache.collect.broken import assertless_problem, import_problem, parting
 from stepcache.collect.discover import STEPCONF, Asked, stepconf_chain
 from stepcache.collect.harvest import Level, harvest, placed, portable_name, replaced_problems, signature_problems
 from stepcache.collect.imports import hidden_siblings, replaced_definitions
-from stepcache.collect.load import ProjectModules, has_asserts, look_anew, same_file
+from stepcache.collect.load import ProjectModules, has_asserts
+from stepcache.collect.search import look_anew, same_file
 from stepcache.model import Definition, Output, Problem, Source
 
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 
 from attrs import frozen
 
-from stepcache.collect.load import spec_of
+from stepcache.collect.search import spec_of
 from stepcache.errors import UsageError
 from stepcache.nodeid import split_argument
 

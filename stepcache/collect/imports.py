@@ -10,7 +10,8 @@ from functools import lru_cache
 from types import ModuleType
 
 from stepcache.api import Defined
-from stepcache.collect.load import Loaded, ProjectModules, same_file, spec_of
+from stepcache.collect.load import Loaded, ProjectModules
+from stepcache.collect.search import same_file, spec_of
 from stepcache.model import Definition, Problem
 
 

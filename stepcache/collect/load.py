@@ -14,14 +14,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import find_spec, spec_from_file_location
+from importlib.util import spec_from_file_location
 from types import ModuleType
 from typing import Any, Protocol
+from zipimport import zipimporter
 
 from attrs import define
 
-from stepcache import api
+from stepcache import api, archive
 from stepcache.collect.bytecode import rebinds
+from stepcache.collect.search import append_to_path, package_name, same_file, spec_of
 from stepcache.errors import CollectionFailed
 from stepcache.model import Definition
 from stepcache.nodeid import goes_by_path, module_by_path, path_of_module
@@ -95,7 +97,7 @@ class Loader(SourceFileLoader):
         api.importing.append(name)
         try:
             with self._modules.watch(name):
-                if self._modules.rewriter is None:
+                if self._modules.rewriter is None or archive.holder(self.path) != self.path:
                     super().exec_module(module)
                 else:
                     self._rewritten(module, name, self._modules.rewriter)
@@ -110,6 +112,22 @@ class Loader(SourceFileLoader):
         rewriter.exec_module(module)
         if self.get_data(self.path) != source:
             raise ImportError(f"{self.path} was changed while it was imported")
+
+
+class ArchiveLoader(Loader):
+    """Does the same for a module out of a zip archive, whose other files *importer* gives."""
+
+    def __init__(self, name: str, path: str, modules: ProjectModules, importer: zipimporter) -> None:
+        super().__init__(name, path, modules)
+        self._importer = importer
+
+    def get_data(self, path: str) -> bytes:
+        """The content of a file in the archive."""
+        return archive.content(os.fspath(path))
+
+    def get_resource_reader(self, name: str) -> Any:  # type: ignore[override]  # as zipimporter has it
+        """What `importlib.resources` reads the archive by."""
+        return self._importer.get_resource_reader(name)
 
 
 class Finder:
@@ -150,8 +168,13 @@ class Finder:
         return None
 
     def _adopt(self, spec: ModuleSpec) -> None:
-        if type(spec.loader) is SourceFileLoader and spec.origin and self.modules.is_project(spec.origin):
+        loader: Any = spec.loader
+        if not spec.origin or not spec.origin.endswith(".py") or not self.modules.is_project(spec.origin):
+            return
+        if type(loader) is SourceFileLoader:
             spec.loader = Loader(spec.name, spec.origin, self.modules)
+        elif type(loader) is zipimporter:
+            spec.loader = ArchiveLoader(spec.name, os.path.abspath(spec.origin), self.modules, loader)
 
 
 class ProjectModules:
@@ -282,8 +305,7 @@ class ProjectModules:
         if not isinstance(path, str) or not path.endswith(".py"):
             return None
         try:
-            with open(path, "rb") as file:
-                source = file.read()
+            source = archive.content(path)
         except OSError:
             return None
         self.note(name, path, source)
@@ -303,8 +325,7 @@ class ProjectModules:
             if stamp_of(known.path) == known.stamp and not known.racy:
                 continue
             try:
-                with open(known.path, "rb") as file:
-                    same = file.read() == known.source
+                same = archive.content(known.path) == known.source
             except OSError:
                 same = False
             if not same:
@@ -331,58 +352,10 @@ def has_asserts(name: str) -> bool:
     return not sys.flags.optimize or isinstance(getattr(spec, "loader", None), Loader)
 
 
-def spec_of(name: str) -> ModuleSpec | None:
-    """The spec of a module, loaded or not; None where there is none."""
-    try:
-        return find_spec(name)
-    except (ImportError, ValueError):
-        return None
-
-
-def package_name(path: str) -> tuple[str | None, str]:
-    """(full name, folder that the package lies in) of a file inside a package; (None, its folder) for another.
-
-    A name with a dot in it is none that a package could give to a module of its own.
-    """
-    folder, base = os.path.split(path)
-    parts = [os.path.splitext(base)[0]]
-    if "." in parts[0] or not os.path.isfile(os.path.join(folder, "__init__.py")):
-        return None, folder
-    while os.path.isfile(os.path.join(folder, "__init__.py")):
-        folder, name = os.path.split(folder)
-        parts.append(name)
-    return ".".join(reversed(parts)), folder
-
-
-def append_to_path(folder: str) -> None:
-    """Put *folder* at the end of `sys.path`, so that what lies in it hides nothing."""
-    if folder not in sys.path:
-        sys.path.append(folder)
-
-
-def look_anew() -> None:
-    """Have Python's finders list folders anew: a file may be younger than their stamps can tell.
-
-    `importlib.invalidate_caches` does the same, and imports `importlib.metadata` for it.
-    """
-    for finder in list(sys.path_importer_cache.values()):
-        invalidate = getattr(finder, "invalidate_caches", None)
-        if invalidate is not None:
-            invalidate()
-
-
-def same_file(one: str, other: str) -> bool:
-    """Do two paths name one file?"""
-    try:
-        return one == other or os.path.samefile(one, other)
-    except OSError:
-        return False
-
-
 def stamp_of(path: str) -> tuple[int, int, int]:
     """What tells cheaply that a file was changed: size, modification time and change time in nanoseconds."""
     try:
-        found = os.stat(path)
+        found = os.stat(archive.holder(path))
     except OSError:
         return (-1, 0, 0)
     return (found.st_size, found.st_mtime_ns, found.st_ctime_ns)

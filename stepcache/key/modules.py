@@ -10,6 +10,7 @@ from typing import Literal
 
 from attrs import frozen
 
+from stepcache.archive import holder
 from stepcache.key.installed import Distribution, owner, owning
 from stepcache.nodeid import goes_by_path, path_of_module
 
@@ -242,7 +243,7 @@ def _search(name: str, entries: tuple[str, ...] | list[str]) -> Place | None:
         for suffix in (*EXTENSION_SUFFIXES, ".py"):
             if os.path.isfile(base + suffix):
                 return Place(base + suffix)
-        if os.path.isfile(entry):
+        if os.path.isfile(holder(entry)):
             found = _search_archive(name, entry)
             if found is not None:
                 return found

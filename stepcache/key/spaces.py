@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from attrs import define
 
+from stepcache import archive
 from stepcache.digest import digest
 from stepcache.key.modules import Modules
 from stepcache.key.source import SourceTable, analyse, table_name
@@ -202,8 +203,7 @@ def _content(path: str | None) -> bytes | None:
     if path is None:
         return None
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return archive.content(path)
     except OSError:
         import linecache
 

@@ -492,6 +492,13 @@ row("from . import in the body", {"pk/__init__.py": "", "pk/pipeline_x.py": body
     "return 1", "return 2", BOTH, file="pk/deep.py")
 row("portion of a namespace package that appears", {PIPE: body("import sys\nsys.path[:0] = ['a', 'b']\nimport ns.m\nreturn ns.m.K"), "b/ns/m.py": "K = 1\n"},
     None, "K = 2\n", BOTH, file="a/ns/m.py", reverts=False, alone=True)
+ZIPPED = {"lib.zip/pk/__init__.py": "", "lib.zip/pk/one.py": "def f():\n    return 1\n\ndef g():\n    return 2\n"}
+for when, code, before in (
+    ("", "return f()", "import sys\nsys.path.insert(0, 'lib.zip')\nfrom pk.one import f\n"),
+    (", imported in the body", "from pk import one\nreturn one.f()", "import sys\nsys.path.insert(0, 'lib.zip')\n"),
+):
+    row("module out of an archive" + when, {PIPE: body(code, before), **ZIPPED}, "return 1", "return 3", BOTH, file="lib.zip/pk/one.py")
+    row("other function of a module out of an archive" + when, {PIPE: body(code, before), **ZIPPED}, "return 2", "return 3", NONE, file="lib.zip/pk/one.py")
 row("sys.path changed in the body", {PIPE: body("import sys\nsys.path.insert(0, 'lib')\nimport zz\nreturn zz.K"), "lib/zz.py": "K = 1\n"}, "K = 1", "K = 2", BOTH, file="lib/zz.py")
 
 # --- code that no name leads to -----------------------------------------------------------------------------

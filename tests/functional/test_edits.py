@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,10 +106,33 @@ def change(project: Project, row, undo: bool = False) -> None:
             old, new = new, old
         if new is None:
             path.unlink()
+        elif ".zip/" in name:
+            put(project, name, members(project, name)[name].replace(old, new))
         elif old is None or not path.exists():
             project.write(name, new)
         else:
             project.edit(name, old, new)
+
+
+def put(project: Project, name: str, text: str) -> None:
+    """Write a file, into a zip archive where its name leads through one."""
+    if ".zip/" not in name:
+        project.write(name, text)
+        return
+    inside = {**members(project, name), name: text}
+    folder = name.partition(".zip/")[0] + ".zip"
+    with zipfile.ZipFile(project.path / folder, "w") as archive:
+        for each, content in inside.items():
+            archive.writestr(each.removeprefix(folder + "/"), content)
+
+
+def members(project: Project, name: str) -> dict[str, str]:
+    """The texts in the archive that a file's name leads through, by such names."""
+    folder = name.partition(".zip/")[0] + ".zip"
+    if not (project.path / folder).exists():
+        return {}
+    with zipfile.ZipFile(project.path / folder) as archive:
+        return {f"{folder}/{each}": archive.read(each).decode() for each in archive.namelist()}
 
 
 def environment(monkeypatch: pytest.MonkeyPatch, values: dict) -> None:
@@ -136,7 +160,7 @@ def play(
     if row.configuration:
         project.configure(row.configuration)
     for name, text in row.files.items():
-        project.write(name, text)
+        put(project, name, text)
     environment(monkeypatch, row.env)
 
     run()
