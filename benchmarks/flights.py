@@ -3,8 +3,9 @@
     python benchmarks/flights.py [ROUNDS]
 
 Each round runs, in fresh processes and with a cache of its own: the plain script, a cold run and two warm runs (the
-first may still write down what it looked up). Shown are the medians, of user and system time, children included, and
-of the wall clock. The script's report must be the pipeline's, word for word. scikit-learn is given one thread: several
+first may still write down what it looked up). What it takes of a cold run to store values, and to give each step its
+own of them, is measured in one more process. Shown are the medians, of user and system time, children included, and of
+the wall clock. The script's report must be the pipeline's, word for word. scikit-learn is given one thread: several
 spin while they wait for a processor that others use, and that would be counted.
 
 stepcache is the one that is installed (`-P`), not the one of this checkout.
@@ -69,10 +70,34 @@ table = grouped.agg(flights="size", median="median", worst="max").sort_values("f
 print(table.to_csv() + f"# best model: depth {depth}, AUC {auc:.4f}")
 """
 
+STORING = """
+import time
+from stepcache import main
+from stepcache.execution import body
+from stepcache.execution.shelf import Shelf
+
+seconds = [0.0]
+
+def timed(function):
+    def call(*args, **options):
+        began = time.process_time()
+        try:
+            return function(*args, **options)
+        finally:
+            seconds[0] += time.process_time() - began
+    return call
+
+Shelf.save = timed(Shelf.save)
+body.loaded = timed(body.loaded)
+main(["-q", "examples/flights"])
+print(seconds[0])
+"""
+
 REPORT = "import stepcache; print(stepcache.load('examples/flights/pipeline_flights.py::report'), end='')"
 
 
-def one_round() -> dict[str, Cost]:
+def one_round() -> tuple[dict[str, Cost], float]:
+    """What each costs, and the CPU seconds that storing and loading values take of a cold run."""
     with tempfile.TemporaryDirectory() as folder:
         environment = surroundings(
             STEPCACHE_DIR=f"{folder}/cache", XDG_CONFIG_HOME=f"{folder}/config", OMP_NUM_THREADS="1"
@@ -84,13 +109,16 @@ def one_round() -> dict[str, Cost]:
         plain = python("-c", PLAIN, "examples/flights/data/airlines.csv")
         cold, _, warm = (python("-m", "stepcache", "examples/flights") for _ in range(3))
         report = python("-c", REPORT).output
+        python("-m", "stepcache", "--cache-clear", "--co", "examples/flights")
+        storing = float(python("-c", STORING).output.rsplit(maxsplit=1)[-1])
     if report != plain.output:
         sys.exit(f"the script and the pipeline differ:\n{plain.output}\n{report}")
-    return {"plain script": plain, "stepcache, cold": cold, "stepcache, warm": warm}
+    return {"plain script": plain, "stepcache, cold": cold, "stepcache, warm": warm}, storing
 
 
 def main() -> None:
-    rounds = [one_round() for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3)]
+    done = [one_round() for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3)]
+    rounds, storing = [each for each, _ in done], statistics.median(each for _, each in done)
     empty = statistics.median(
         measured([sys.executable, "-c", "pass"], REPOSITORY, surroundings()).cpu for _ in range(5)
     )
@@ -101,6 +129,9 @@ def main() -> None:
         wall = statistics.median(each[name].wall for each in rounds)
         print(f"{name:<18} {cpu:8.3f} {wall:8.3f}  {cpu / base:8.4f}")
     print(f"{'python -c pass':<18} {empty:8.3f}")
+    cold = statistics.median(each["stepcache, cold"].cpu for each in rounds)
+    rest = (cold - storing) / base
+    print(f"storing and loading values took {storing:.3f} of the cold run; the rest is {rest:.4f} of the script")
 
 
 if __name__ == "__main__":

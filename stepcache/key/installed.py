@@ -20,6 +20,8 @@ _INFO_ENDINGS = (".dist-info", ".egg-info")
 _folders: dict[str, tuple[int, dict[str, str]]] = {}
 _read: dict[str, tuple[tuple[int, int], Distribution, bool]] = {}
 _records: dict[str, tuple[tuple[int, int], bytes]] = {}
+# By folder and package, the distribution that the last file looked up there was of.
+_owners: dict[tuple[str, str], str] = {}
 
 
 @frozen
@@ -72,10 +74,15 @@ def owning(folder: str, relative: str) -> str | None:
     """The metadata folder of the distribution whose record names the file *relative* to *folder*."""
     infos = _infos(folder)
     top = relative.split("/", 1)[0].removesuffix(".py")
-    first = infos.get(normal_name(top))
+    # What owned the last file of that package most likely owns this one; else the one that is called as the package is.
+    first = infos.get(_owners.get((folder, top), normal_name(top)))
     if first is not None and _owns(first, relative, top):
         return first
-    return next((info for info in infos.values() if info != first and _owns(info, relative, top)), None)
+    for name, info in infos.items():
+        if info != first and _owns(info, relative, top):
+            _owners[folder, top] = name
+            return info
+    return None
 
 
 def _infos(folder: str) -> dict[str, str]:
