@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -128,28 +128,31 @@ class Bodies:
         self.capture.begin()
         self.pulse.begin()
 
-        def once() -> Done:
-            return at_once(_Execution(self, work, self.given, self.resources).done(self._called_alone))
+        async def once() -> Done:
+            return await _Execution(self, work, self.given, self.resources).done(self._called_alone)
 
-        return tried(work.node, once, once)
+        return at_once(tried(work.node, once, once, slept))
 
     async def run_together(self, work: Work) -> Done:
         """The same of an asynchronous body, beside others."""
         self.capture.begin()
-        done, retries = await self._once_together(work), work.node.definition.retries
-        for _ in range(retries.times):
-            if done.failure is None or not may_be_tried_again(work.node, done.failure):
-                break
-            await asleep(retries.delay)
-            before, done = done, await self._once_together(work)
-            done = evolve(done, output=joined([before.output, done.output]))
-        return done
 
-    async def _once_together(self, work: Work) -> Done:
-        given = Given(self.shelf.all, self.sight.paused)
+        async def once() -> Done:
+            with self.own_resources() as resources:
+                return await _Execution(self, work, self.own_given(), resources).done(self._called_together)
+
+        return await tried(work.node, once, once, asleep)
+
+    def own_given(self) -> Given:
+        """What bodies are given that run beside others."""
+        return Given(self.shelf.all, self.sight.paused)
+
+    @contextmanager
+    def own_resources(self) -> Iterator[Resources]:
+        """The resources of a body that runs beside others."""
         resources = Resources(self._set_up, self.resources)
         try:
-            return await _Execution(self, work, given, resources).done(self._called_together)
+            yield resources
         finally:
             resources.after_node()  # what is left when it was interrupted
 
@@ -296,7 +299,13 @@ def at_once(coroutine: Coroutine[Any, Any, Outcome]) -> Outcome:
     raise AssertionError("it waits for something, and nothing runs beside it")
 
 
+async def slept(seconds: float) -> None:
+    """Wait, and have nothing run beside it."""
+    time.sleep(seconds)
+
+
 async def asleep(seconds: float) -> None:
+    """Wait, and have others go on."""
     import asyncio
 
     await asyncio.sleep(seconds)
@@ -314,16 +323,21 @@ def is_interrupted(error: BaseException) -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def tried(node: Node, first: Callable[[], Outcome], again: Callable[[], Outcome]) -> Outcome:
+async def tried(
+    node: Node,
+    first: Callable[[], Awaitable[Outcome]],
+    again: Callable[[], Awaitable[Outcome]],
+    delayed: Callable[[float], Awaitable[None]],
+) -> Outcome:
     """What *first* comes to, or *again* where that fails and the node may be tried again; with the output of all."""
     retries = node.definition.retries
-    ended = first()
+    ended = await first()
     for _ in range(retries.times):
         if ended.failure is None or not may_be_tried_again(node, ended.failure):
             break
-        time.sleep(retries.delay)
+        await delayed(retries.delay)
         before = ended.output
-        ended = again()
+        ended = await again()
         ended = evolve(ended, output=joined([before, ended.output]))
     return ended
 

@@ -1,19 +1,20 @@
-"""The executor that runs bodies in this process: one at a time, but that asynchronous ones run beside one another."""
+"""The executor that runs bodies in this process: one at a time, but that asynchronous ones run beside one another.
+
+Of a mapped node it is batches that do: the bodies of one follow one another.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 from attrs import define, field
 
-from stepcache.execution.batch import run_work
+from stepcache.execution.batch import Shared, run_together, run_work
 from stepcache.execution.body import Bodies
-from stepcache.execution.work import Done, Work
+from stepcache.execution.work import MOST_TOGETHER, Done, Work, runs_together
 from stepcache.garbage import growing
 from stepcache.model import Node
-
-# How many asynchronous bodies run at once: each has two files open.
-_MOST_TOGETHER = 100
 
 
 @define
@@ -27,10 +28,12 @@ class Inline:
     before_first: Callable[[], None]
     _settled: bool = False
     _done: list[Done] = field(factory=list)
+    _shared: WeakValueDictionary[str, Shared] = field(factory=WeakValueDictionary)
+    """What batches that run beside one another are given, by node, as long as any of them is under way."""
 
     def takes(self, node: Node) -> bool:
         """Other than for asynchronous bodies there is always room: `submit` returns when the body has run."""
-        return not runs_together(node) or self.bodies.under_way < _MOST_TOGETHER
+        return not runs_together(node) or self.bodies.under_way < MOST_TOGETHER
 
     def submit(self, work: Work) -> None:
         """Run the body, or have it run beside others."""
@@ -39,7 +42,7 @@ class Inline:
             with growing():
                 self.before_first()
         if runs_together(work.node):
-            self.bodies.together.begin(lambda: self.bodies.run_together(work))
+            self.bodies.together.begin(lambda: run_together(work, self.bodies, self._shared))
         else:
             self._done.append(run_work(work, self.bodies))
 
@@ -63,8 +66,3 @@ class Inline:
     def close(self) -> list[str]:
         """Tear down the resources."""
         return self.bodies.close()
-
-
-def runs_together(node: Node) -> bool:
-    """Is the body one that runs beside others in this process?"""
-    return node.definition.asynchronous and node.definition.timeout is None and not node.mapped

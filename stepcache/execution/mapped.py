@@ -11,14 +11,15 @@ from attrs import define, field, frozen
 from stepcache.errors import ValueGone
 from stepcache.execution.elements import Source
 from stepcache.execution.values import Held
-from stepcache.execution.work import Work
+from stepcache.execution.work import MOST_TOGETHER, Work, runs_together
 from stepcache.key.ingredients import Recipe
 from stepcache.model import Elements, Failure, Node, Observation, Output, Reason, Value
 from stepcache.store.mapped import Elements as Lineup
 from stepcache.store.mapped import Pack
 
-# What a batch is to take: then its results are stored.
+# What a batch is to take: then its results are stored. Of those that run beside one another there are many.
 _BATCH_SECONDS = 0.5
+_TOGETHER_SECONDS = 2.0
 _MOST_ELEMENTS = 4000
 # A batch is to take so many times as long as what it takes however few its elements are.
 _WORTH = 5
@@ -100,7 +101,10 @@ class Mapped:
 
     def next(self) -> tuple[bytes, ...]:
         """The names of the elements that are to be handed out now, unless there are too many; then the first."""
-        return tuple(islice(self._waiting, self._size))
+        size = self._size
+        if runs_together(self.node):  # as many for each that may run
+            size = max(1, min(size, len(self._waiting) // MOST_TOGETHER))
+        return tuple(islice(self._waiting, size))
 
     def numbers(self, names: Sequence[bytes]) -> list[int]:
         """Where the elements of those names lie in the sources."""
@@ -118,7 +122,8 @@ class Mapped:
         self.seconds += seconds
         each = max((seconds - fixed) / count, 1e-9)
         most = min(count * _GROWTH, _MOST_ELEMENTS)
-        self._size = max(1, min(most, int(max(_BATCH_SECONDS, _WORTH * fixed) / each)))
+        suits = _TOGETHER_SECONDS if runs_together(self.node) else _BATCH_SECONDS
+        self._size = max(1, min(most, int(max(suits, _WORTH * fixed) / each)))
 
     def failed(self, name: bytes, failure: Failure, output: Output) -> None:
         """An element has failed."""

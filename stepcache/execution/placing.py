@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from stepcache.execution.inline import Inline, runs_together
+from stepcache.execution.inline import Inline
 from stepcache.execution.values import Held
-from stepcache.execution.work import Done, Executor, Work
+from stepcache.execution.work import Done, Executor, Work, runs_together
 from stepcache.key.ingredients import resource_functions
 from stepcache.model import Node, Value
 

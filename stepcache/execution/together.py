@@ -43,7 +43,7 @@ class Surroundings:
         """Those that there are now."""
         return cls(sink, working_directory(), list(sys.path), dict(os.environ))
 
-    def for_one(self, sink: Sink) -> Surroundings:
+    def for_one(self, sink: Sink | None) -> Surroundings:
         """The same for a body that is about to begin."""
         return Surroundings(sink, self.folder, list(self.path), dict(self.variables))
 
@@ -224,6 +224,19 @@ class Together:
                 return await body()
             finally:
                 await here.end()
+
+    async def afresh(self, body: Callable[[], Awaitable[T]]) -> T:
+        """Run one of several bodies that follow one another in a place beside others: as if it were the first."""
+        before = _surroundings.get()
+        here = self._outside.for_one(before.sink if before is not None else None)
+        token = _surroundings.set(here)
+        self._turn()
+        try:
+            return await body()
+        finally:
+            await here.end()
+            _surroundings.reset(token)
+            self._turn()
 
     def _turn(self) -> None:
         """What runs in this context is about to go on."""

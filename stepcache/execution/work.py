@@ -17,6 +17,8 @@ from stepcache.key.ingredients import Facts
 from stepcache.model import BoundResource, Failure, Node, Observation, Output, Value
 
 LIVE = -1
+# How many asynchronous bodies run at once: each has two files open.
+MOST_TOGETHER = 100
 _NOTHING_SEEN = Seen(())
 _SILENT = Output()
 
@@ -115,6 +117,11 @@ class Done:
     """What a batch took that it would have taken for one element as well, in seconds: loading what all are given."""
     reached: int | None = None
     """The element that a batch had come to when its process ended; None if it had come to none, or did not end so."""
+
+
+def runs_together(node: Node) -> bool:
+    """Is the body one that runs beside others in the run's own process?"""
+    return node.definition.asynchronous and node.definition.timeout is None
 
 
 class Executor(Protocol):

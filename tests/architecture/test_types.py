@@ -138,7 +138,7 @@ def shown() -> dict[str, str]:
         for number, block in enumerate(each for each in blocks if re.search(r"^@step", each, re.MULTILINE)):
             head = "" if "from stepcache import" in block else f"from stepcache import {names}\n"
             found[f"{page.replace('-', '_')}_{number}.py"] = head + block
-    assert len(found) == 6
+    assert len(found) == 7
     return found
 
 
