@@ -47,7 +47,7 @@ class Results:
                 return False
             if told["digest"] is None or (row.value is not None and row.value.digest == told["digest"]):
                 continue
-            stored = (trace.value for trace in self._session.shelf.traces(told["key"]))
+            stored = (trace.value for trace in self._session.shelf.traces(told["key"], ()))
             value = next((each for each in stored if each is not None and each.digest == told["digest"]), None)
             if value is None:
                 return False

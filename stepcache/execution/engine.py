@@ -104,7 +104,7 @@ class Engine:
             self._expect(node, self.shelf.latest(node.id))
             return Miss(key, (Reason("off" if node.id in self.policy.off else "refresh"),))
         holds = self.sight.holds(recipe)
-        traces = self.sight.counted(node, self.sight.unshaken(node, self.shelf.traces(key), holds))
+        traces = self.sight.counted(node, self.sight.unshaken(node, self.shelf.traces(key, recipe.told), holds))
         if node.definition.reads:
             traces = tuple(t for t in traces if self.sight.lacks(node, t) is None) or traces
         latest = self._latest(node) if not traces else None

@@ -263,7 +263,7 @@ class _LookUp:
         """The packs that may be used, the newest first; those whose elements all lie in another one are left out."""
         sight, shelf, base, holds = self.mapper.sight, self.mapper.shelf, self.mapped.base, self._holds
         covered: set[str] = set()
-        for trace in sight.counted(base.node, sight.unshaken(base.node, shelf.traces(base.key), holds)):
+        for trace in sight.counted(base.node, sight.unshaken(base.node, shelf.traces(base.key, ()), holds)):
             if trace.value is None or trace.value.digest in covered:
                 continue
             if not all(map(holds, trace.observations)) or sight.lacks(base.node, trace) is not None:

@@ -267,7 +267,7 @@ class Schedule:
                 return
             claim = store.claim(miss.key)
             mine = claim.__enter__()
-            if not mine or self.engine.shelf.traces(miss.key):  # another run may have computed it meanwhile
+            if not mine or self.engine.shelf.traces(miss.key, ()):  # another run may have computed it meanwhile
                 found = self.engine.decide(node)
                 if isinstance(found, Hit):
                     claim.__exit__(None, None, None)

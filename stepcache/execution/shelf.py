@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define
 
-from stepcache.model import Trace, Value
+from stepcache.model import Ingredient, Trace, Value
 from stepcache.store import Parcel, Scratch, Store
 from stepcache.store.objects import saved
 from stepcache.store.packing import relaid
@@ -82,9 +82,9 @@ class Shelf:
             return True
         return all(each.inline is not None or self.scratch.holds(each.digest) for each in value.contents)
 
-    def traces(self, key: str) -> tuple[Trace, ...]:
-        """What is stored under a key."""
-        return self.store.traces(key) if self.store is not None and self.reads else ()
+    def traces(self, key: str, ingredients: tuple[Ingredient, ...]) -> tuple[Trace, ...]:
+        """What is stored under a key, which is made from *ingredients*: those that were stored are not read."""
+        return self.store.traces(key, ingredients) if self.store is not None and self.reads else ()
 
     def latest(self, node: str) -> Trace | None:
         """What the node was last made or found from."""

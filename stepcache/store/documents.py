@@ -11,6 +11,7 @@ from stepcache.model import Ingredient, Observation, Output, Trace, Value
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
 # What was sealed is one document and nothing else.
 _decode = json.JSONDecoder().raw_decode
+_SILENCE = Output()
 
 
 def trace_document(trace: Trace) -> bytes:
@@ -42,7 +43,7 @@ def read_trace(document: bytes, ingredients: tuple[Ingredient, ...]) -> Trace:
         key,
         node,
         ingredients,
-        tuple([Observation(*seen) for seen in observations]),
+        tuple([Observation(*seen) for seen in observations]) if observations else (),
         _value(value),
         seconds,
         made,
@@ -62,7 +63,7 @@ def _value(row: Any) -> Value | None:
         return None
     digest, codec, size, stored, classes, inline, *more = row
     if not more:
-        return Value(digest, codec, size, stored, tuple(classes), inline=inline)
+        return Value(digest, codec, size, stored, tuple(classes), (), (), None, inline)
     parts, names, count = more
     return Value(digest, codec, size, stored, tuple(classes), tuple(_part(p) for p in parts), tuple(names), count)
 
@@ -75,7 +76,7 @@ def _part(row: Any) -> Value:
 
 def _output(row: Any) -> Output:
     if not row:
-        return Output()
+        return _SILENCE
     stdout, stderr, log, warnings = row
     return Output(stdout, stderr, log, tuple(warnings))
 

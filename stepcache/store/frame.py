@@ -12,7 +12,7 @@ makes the payload of a file start on a multiple of 64, so that arrays can be map
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from blake3 import blake3
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stepcache.store.seal import Seal
 
 Buffer = bytes | bytearray | memoryview
+T = TypeVar("T", bytes, memoryview)
 
 MAGIC = b"stepcach"
 VERSION = FORMAT & 0xFFFF
@@ -34,6 +35,7 @@ TRACE, INGREDIENTS, VALUE, MEMO = 1, 2, 3, 4
 RAW, ZSTD = 0, 1
 
 _FIXED = struct.Struct("<8sHBB8sHHQQ32s32s")
+_FIXED_SIZE = _FIXED.size
 _SEAL_SIZE = 32
 _LARGEST_HEADER = 1024
 
@@ -111,27 +113,28 @@ def frame(
 
 def read_header(data: Buffer, seal: Seal, kind: int, name: bytes) -> Header:
     """The header that *data* begins with, checked to be ours, of that kind and under that name."""
-    if len(data) < _FIXED.size:
+    if len(data) < _FIXED_SIZE:
         raise Damaged("cut short")
     magic, version, its_kind, packing, key, start, codec_size, size, stored, its_name, digest = _FIXED.unpack_from(data)
     if magic != MAGIC:
         raise Damaged("no frame")
     if version != VERSION or key != seal.id_bytes:
         raise Foreign
-    if not _FIXED.size + codec_size + _SEAL_SIZE <= start <= min(len(data), _LARGEST_HEADER):
+    sealed = start - _SEAL_SIZE
+    if sealed < _FIXED_SIZE + codec_size or start > len(data) or start > _LARGEST_HEADER:
         raise Damaged("cut short")
-    body = bytes(data[: start - _SEAL_SIZE])
-    if not seal.verify(body, bytes(data[start - _SEAL_SIZE : start])):
+    body = bytes(data[:sealed])
+    if not seal.verify(body, data[sealed:start]):
         raise Damaged("seal")
     if its_kind != kind or its_name != name:
         raise Damaged("under another name")
-    codec = body[_FIXED.size : _FIXED.size + codec_size].decode()
+    codec = body[_FIXED_SIZE : _FIXED_SIZE + codec_size].decode() if codec_size else ""
     return Header(its_kind, codec, packing, size, stored, its_name, digest, start)
 
 
-def payload_of(data: Buffer, header: Header) -> memoryview:
+def payload_of(data: T, header: Header) -> T:
     """The stored bytes after *header*, checked to be those that were written."""
-    payload = memoryview(data)[header.start :]
+    payload = data[header.start :]
     if len(payload) != header.stored:
         raise Damaged("size")
     # By one thread: blake3's own pool of threads hangs in a forked child.

@@ -299,29 +299,33 @@ class _Reader:
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
+        self.size = len(data)
         self.position = 0
 
     def take(self, size: int) -> memoryview:
         start = self.position
         self.position = end = start + size
-        if end > len(self.data):
+        if end > self.size:
             raise ValueError("cut short")
         return self.data[start:end]
 
     def length(self) -> int:
-        number = self.take(1)[0]
-        if number == _LONG:
-            number = _LENGTH.unpack(self.take(8))[0]
-        return number
+        position = self.position
+        self.position = position + 1
+        number = self.data[position]
+        return number if number != _LONG else int.from_bytes(self.take(8), "little")
 
     def item(self) -> Any:
-        return _READERS[self.take(1)[0]](self)
+        position = self.position
+        self.position = position + 1
+        return _READERS[self.data[position]](self)
 
     def column(self) -> list[Any]:
         count = self.length()
         kind = chr(self.take(1)[0])
         if kind == "G":
-            return [self.item() for _ in range(count)]
+            item = self.item
+            return [item() for _ in range(count)]
         if kind == "U":
             return self.texts()
         if kind == "R":
@@ -346,10 +350,17 @@ class _Reader:
         return texts
 
     def text(self) -> str:
-        return str(self.take(self.length()), "utf-8", "surrogatepass")
+        size = self.length()
+        start = self.position
+        self.position = end = start + size
+        if end > self.size:
+            raise ValueError("cut short")
+        return str(self.data[start:end], "utf-8", "surrogatepass")
 
     def double(self) -> float:
-        number: float = _DOUBLE.unpack(self.take(8))[0]
+        position = self.position
+        self.position = position + 8
+        number: float = _DOUBLE.unpack_from(self.data, position)[0]
         return number
 
     def extended(self) -> Any:

@@ -20,7 +20,7 @@ def sealed(kind: int, name: bytes, document: bytes, seal: Seal, *, long: int) ->
     return frame(kind, name, payload, seal, packing=packing, size=len(document))
 
 
-def opened(row: object, kind: int, name: bytes, seal: Seal) -> memoryview:
+def opened(row: object, kind: int, name: bytes, seal: Seal) -> bytes | memoryview:
     """What was sealed into *row*. Raises Damaged or Foreign."""
     if not isinstance(row, bytes):
         raise Damaged("no bytes")

@@ -44,7 +44,7 @@ class Seal:
         tag.update(data)
         return tag.digest()
 
-    def verify(self, data: bytes, tag: bytes) -> bool:
+    def verify(self, data: bytes, tag: bytes | bytearray | memoryview) -> bool:
         """Whether *tag* was made from *data* with this key."""
         return compare_digest(self.seal(data), tag)
 

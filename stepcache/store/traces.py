@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 _LONG = 4096
 _RECENT_SECONDS = 3600
 _FEW = 100
+_WITHOUT = "SELECT id, variant, frame FROM traces WHERE key = ?"
+_WITH_INGREDIENTS = "SELECT id, variant, frame, ingredients FROM traces WHERE key = ?"
+_id = itemgetter(0)
 
 
 class Traces:
@@ -49,16 +53,18 @@ class Traces:
         """The traces under *key*, the newest first. Their ingredients are those given, else read as well."""
         ledger, name = self._ledger, key_bytes(key)
         with ledger.lock:
-            batch = ledger.batch
+            waiting = ledger.batch.traces
             found = (
-                {entry: row.trace for entry, row in reversed(batch.traces.items()) if entry[0] == name} if batch else {}
+                {entry: row.trace for entry, row in reversed(waiting.items()) if entry[0] == name} if waiting else {}
             )
-            columns = "variant, frame, ingredients" if ingredients is None else "variant, frame"
-            for row in ledger.rows(f"SELECT {columns} FROM traces WHERE key = ? ORDER BY id DESC", (name,)):
-                entry = (name, row[0])
+            rows = ledger.rows(_WITH_INGREDIENTS if ingredients is None else _WITHOUT, (name,))
+            if len(rows) > 1:  # cheaper than to have them sorted
+                rows.sort(key=_id, reverse=True)
+            for row in rows:
+                entry = (name, row[1])
                 if entry in found or entry in self.hidden:
                     continue
-                trace = self._read(key, entry, row[1], ingredients if ingredients is not None else row[2])
+                trace = self._read(key, entry, row[2], ingredients if ingredients is not None else row[3])
                 if trace is not None:
                     found[entry] = trace
         return tuple(found.values())
@@ -184,7 +190,7 @@ class Traces:
         row = self._last_record(_node_bytes(node))
         if row is None:
             return False
-        key, variant, used, seal = row
+        key, variant, used, seal, _ = row
         same = (key, variant) == entry and seal == self._record_seal(node, entry)
         return same and isinstance(used, int) and abs(time.time() - used) < _RECENT_SECONDS
 
@@ -194,9 +200,9 @@ class Traces:
         if self._asked < _FEW:
             self._asked += 1
             found = self._ledger.rows(f"{select} AND node = ? ORDER BY id DESC LIMIT 1", (self.project, node))
-            return found[0][:4] if found else None
+            return found[0] if found else None
         if self._records is None:
-            self._records = {row[4]: row[:4] for row in self._ledger.rows(f"{select} ORDER BY id", (self.project,))}
+            self._records = {row[4]: row for row in self._ledger.rows(f"{select} ORDER BY id", (self.project,))}
         return self._records.get(node)
 
     def name(self, trace: Trace) -> EntryName:

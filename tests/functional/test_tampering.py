@@ -211,6 +211,14 @@ def test_entries_of_another_key_are_foreign_and_left_alone(project: Project, mon
     assert project.run("pipeline_x.py::make").ran == []
 
 
+def test_what_only_explains_a_miss_is_not_read_by_a_hit(project: Project) -> None:
+    with closing(sqlite3.connect(database(project.cache))) as db, db:
+        db.execute("UPDATE traces SET ingredients = x'00'")
+    project.write("pipeline_y.py", "from stepcache import step\n\n@step\ndef more():\n    return 1\n")
+    result = project.run("pipeline_x.py::make", "pipeline_y.py")
+    assert result.ran == ["more"], result.reasons
+
+
 def entries(cache: Path) -> set[bytes]:
     """The bytes of all that is stored, wherever it lies."""
     with closing(sqlite3.connect(database(cache))) as db:
