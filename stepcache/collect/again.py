@@ -11,12 +11,13 @@ from functools import lru_cache
 
 from stepcache.collect.imports import absolute, imported, importers
 from stepcache.collect.load import Loaded, ProjectModules
+from stepcache.collect.moved import moved
 from stepcache.collect.search import spec_of
 
 
 def forget_changed(modules: ProjectModules) -> None:
     """Drop what has changed, and what hangs together with it: the next import runs it again."""
-    todo = [*modules.changed(), *_appeared(modules)]
+    todo = [*modules.changed(), *_appeared(modules), *moved(modules)]
     if not todo:
         return
     by = importers(modules.loaded)

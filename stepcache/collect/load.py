@@ -198,6 +198,8 @@ class ProjectModules:
         """The modules that imports asked for and that were not there, each after the module whose import it was."""
         self.entries: dict[str, tuple[str, ...]] = {}
         """What modules put into `sys.path` while they were imported."""
+        self.lent: dict[tuple[str, ...], None] = {}
+        """What `sys.path` was in bodies that have changed it."""
         self._finder = Finder(self)
 
     # --- names

@@ -40,11 +40,14 @@ def append_to_path(folder: str) -> None:
 def look_anew() -> None:
     """Have Python's finders list folders anew: a file may be younger than their stamps can tell.
 
+    What was no folder may be one by now, and a relative path may mean another.
+
     `importlib.invalidate_caches` does the same, and imports `importlib.metadata` for it.
     """
-    for finder in list(sys.path_importer_cache.values()):
-        invalidate = getattr(finder, "invalidate_caches", None)
-        if invalidate is not None:
+    for entry, finder in list(sys.path_importer_cache.items()):
+        if finder is None or not os.path.isabs(entry):
+            sys.path_importer_cache.pop(entry, None)
+        elif (invalidate := getattr(finder, "invalidate_caches", None)) is not None:
             invalidate()
 
 

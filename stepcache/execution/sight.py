@@ -254,6 +254,7 @@ class Sight:
                 yield watching
         finally:
             if sys.path != path:
+                self.loaded.lent[tuple(sys.path)] = None
                 sys.path[:] = path
             for name, value in variables.items():
                 if value is None:

@@ -109,18 +109,18 @@ class Walk:
                 return [self.leaf("absent", "")]
             return self.follow(space, chain) if chain else [self.whole(space)]
         if kind == "missing":
-            return [self.leaf("absent", ""), *self._unplaced(module)]
+            return [self.leaf("absent", ""), *self._unplaced(module, chain)]
         if kind == "stepcache":
             return [self.leaf("stepcache", "")]
         dotted = ".".join((module, *chain)).rstrip(".")
         return [self.leaf(kind, dotted, module if kind == "package" else "")]
 
-    def _unplaced(self, module: str) -> list[Vertex]:
+    def _unplaced(self, module: str, chain: Chain) -> list[Vertex]:
         """All project modules, where a file that no folder of `sys.path` holds could be a module by a step's doing."""
         if self._stems is None:
             names = (path.removesuffix("/__init__.py").removesuffix(".py") for path in self.modules.project_files())
             self._stems = frozenset(end for name in names for end in _ends(name))
-        if module not in self._stems:
+        if self._stems.isdisjoint((module, ".".join((module, *chain[:1])))):
             return []
         everything = self.everything()
         sentence = f"{module}: no folder of sys.path has such a module: all project modules are taken in"

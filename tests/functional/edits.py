@@ -490,8 +490,23 @@ row("chain of re-exports points elsewhere", {PIPE: body("return one()", "from a 
     "c.py": "def uno():\n    return 1\n\ndef dos():\n    return 2\n"}, "uno as", "dos as", BOTH, file="b.py")
 row("from . import in the body", {"pk/__init__.py": "", "pk/pipeline_x.py": body("from . import deep\nreturn deep.f()"), "pk/deep.py": "def f():\n    return 1\n"},
     "return 1", "return 2", BOTH, file="pk/deep.py")
-row("portion of a namespace package that appears", {PIPE: body("import sys\nsys.path[:0] = ['a', 'b']\nimport ns.m\nreturn ns.m.K"), "b/ns/m.py": "K = 1\n"},
-    None, "K = 2\n", BOTH, file="a/ns/m.py", reverts=False, alone=True)
+row("portion of a namespace package that appears", {PIPE: body("import os, sys\nsys.path[:0] = [os.path.join(os.path.dirname(__file__), name) for name in 'ab']\nimport ns.m\nreturn ns.m.K"), "b/ns/m.py": "K = 1\n"},
+    None, "K = 2\n", BOTH, file="a/ns/m.py", reverts=False)
+FRONT = "import os, sys\nsys.path[:0] = [os.path.join(os.path.dirname(__file__), name) for name in 'ab']\n"
+for where, before, code in (("", FRONT + "{0}\n", "return {1}"), (", imported in the body", FRONT, "{0}\nreturn {1}"),
+                            (", found by a path that the body sets", "", FRONT + "{0}\nreturn {1}")):
+    for what, old, new, stated, name in (
+        ("portion of a namespace package that hides a module", "b/ns/m.py", "a/ns/m.py", "import ns.m", "ns.m.K"),
+        ("portion of a namespace package, its module taken by from", "b/ns/m.py", "a/ns/m.py", "from ns import m", "m.K"),
+        ("package in place of a namespace package", "b/ns/m.py", "a/ns/__init__.py", "import ns.m", "getattr(ns, 'K', 0), ns.m.K"),
+        ("module that hides another", "b/own.py", "a/own.py", "import own", "own.K"),
+        ("package that hides a module", "b/own.py", "a/own/__init__.py", "import own", "own.K"),
+    ):
+        if not before or what in ("portion of a namespace package that hides a module", "module that hides another"):
+            # ns.m is gone where a package comes in its place: the package holds one as well.
+            inside = {"a/ns/m.py": "K = 5\n"} if "in place" in what else {"a/x.txt": ""}
+            files = {PIPE: body(code.format(stated, name), before.format(stated, name)), old: "K = 1\n", **inside}
+            row(what + where, files, None, "K = 2\n", BOTH, file=new, reverts=False)
 ZIPPED = {"lib.zip/pk/__init__.py": "", "lib.zip/pk/one.py": "def f():\n    return 1\n\ndef g():\n    return 2\n"}
 for when, code, before in (
     ("", "return f()", "import sys\nsys.path.insert(0, 'lib.zip')\nfrom pk.one import f\n"),
