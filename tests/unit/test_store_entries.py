@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -545,16 +546,33 @@ def test_results_that_come_fast_are_gathered_and_slow_ones_are_not(
     assert len(opened().traces("ef" * 32)) == 1
 
 
-@pytest.mark.parametrize(("durability", "files", "level"), [("normal", 0, 1), ("fsync", 3, 2)])
+@pytest.mark.parametrize(
+    ("durability", "happens", "level"),
+    [("normal", ["rename"], 1), ("fsync", ["sync file", "rename", "sync folder", "sync folder"], 2)],
+)
 def test_durable_results_are_on_disk_before_they_are_named(
-    opened: Opener, monkeypatch: pytest.MonkeyPatch, durability: str, files: int, level: int
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, durability: str, happens: list[str], level: int
 ) -> None:
-    synced: list[object] = []
-    monkeypatch.setattr(os, "fsync", synced.append)
+    happened: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def synced(fd: int) -> None:
+        fsync(fd)
+        happened.append("sync folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "sync file")
+
+    def renamed(old: str, new: str) -> None:
+        rename(old, new)
+        happened.append("rename")
+
     store = opened(durability=durability)
-    kept(store, value=NOISE)
-    assert len(synced) == files
     assert store._ledger.database.rows("PRAGMA synchronous") == [(level,)]
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    value = store.save(NOISE)
+    assert happened == happens, "before a row names it"
+    store.put(trace(KEY, "p.py::x", value))
+    store.flush()
+    assert happened == happens
 
 
 def test_verify_finds_nothing_wrong_with_what_is_whole(opened: Opener) -> None:
