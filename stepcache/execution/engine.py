@@ -241,7 +241,7 @@ class Engine:
     def _warn_of_changed(self, node: Node, changed: Collection[str]) -> None:
         if changed:
             self.warnings.append(
-                f"{node.id}: {', '.join(changed)} changed while it ran: its result is used and not stored"
+                f"{node.id}: {', '.join(changed)} changed while it was in use: its result is used and not stored"
             )
 
     def _store(self, node: Node, done: Done) -> str:

@@ -249,6 +249,7 @@ class Sight:
                     whole=facts.whole,
                     closure=self.reader.closure,
                     ambient=facts.ambient,
+                    libraries=self._libraries(facts),
                     is_project=self.modules.is_project,
                 )
                 yield watching
@@ -261,6 +262,15 @@ class Sight:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+
+    def _libraries(self, facts: Facts) -> Iterator[str]:
+        """The files that modules which a node reaches were loaded from, or have read while they were imported."""
+        look = self._look(None)
+        for name in facts.modules:
+            file = getattr(sys.modules.get(name), "__file__", None)
+            if isinstance(file, str):
+                yield os.path.abspath(file)
+            yield from (look.locate(o.name) for o in self.import_reads.get(name, ()) if o.kind == "file")
 
     def set_up(self, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
         """Run a resource's set-up and see what it reads."""

@@ -18,6 +18,7 @@ from stepcache.key.children import Command
 from stepcache.key.environment import below, portable, shown
 from stepcache.key.events import Event
 from stepcache.key.files import ABSENT, FILE, FOLDER, kind_of, names_digest, stamp_of
+from stepcache.key.libraries import outdated
 from stepcache.key.look import SEPARATOR, Look, find_program, literal_digest, literal_files
 from stepcache.key.mentions import quoted
 from stepcache.key.rules import ORACLES, SERVANTS, Rules
@@ -53,13 +54,14 @@ class Context:
     reached: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
     ambient: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
     is_project: Callable[[str], bool] = lambda _: True
     closure: Callable[[Iterable[str]], set[str]] = set
 
 
 def conclude(events: list[Event], look: Look, rules: Rules, context: Context) -> Seen:
     """The observations, notices and changed inputs that *events* come to."""
-    if not (events or context.literals or context.settings or context.ambient):
+    if not (events or context.literals or context.settings or context.ambient or context.libraries):
         return _NOTHING
     conclusion = _Conclusion(events, look, rules, context)
     for event in events:
@@ -69,10 +71,11 @@ def conclude(events: list[Event], look: Look, rules: Rules, context: Context) ->
     conclusion.environment()
     conclusion.literal_files()
     conclusion.drop_implied()
+    observations = tuple(sorted(conclusion.observations.values(), key=lambda o: (o.kind, o.name)))
     return Seen(
-        tuple(sorted(conclusion.observations.values(), key=lambda o: (o.kind, o.name))),
+        observations,
         tuple(dict.fromkeys(conclusion.notices)),
-        tuple(sorted(conclusion.changed)),
+        tuple(sorted({*conclusion.changed, *outdated(context.libraries, observations, look)})),
     )
 
 

@@ -408,6 +408,7 @@ class Watch:
         reached: Collection[str] = (),
         whole: Collection[str] = (),
         ambient: tuple[str, ...] = (),
+        libraries: Iterable[str] = (),
         is_project: Callable[[str], bool] = lambda _: True,
         closure: Callable[[Iterable[str]], set[str]] = set,
     ) -> Seen:
@@ -415,8 +416,8 @@ class Watch:
 
         *literals* are texts of the reached code, each with the folder of its file, *env_names* those that may name
         variables, *reached* the modules with code in the key, *whole* those that are in it as a whole, *ambient* the
-        variables that the C library looks up for it. *is_project* tells project files, *closure* which project modules
-        the import of some imports.
+        variables that the C library looks up for it, *libraries* files that it may have loaded. *is_project* tells
+        project files, *closure* which project modules the import of some imports.
         """
         context = Context(
             started=self.started,
@@ -427,6 +428,7 @@ class Watch:
             reached=frozenset(reached),
             whole=frozenset(whole),
             ambient=ambient,
+            libraries=tuple(libraries),
             is_project=is_project,
             closure=closure,
         )
