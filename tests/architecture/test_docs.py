@@ -46,10 +46,18 @@ def test_every_option_of_a_step_is_explained() -> None:
     assert set(re.findall(r"^\| `(\w+)=", table, re.MULTILINE)) == set(StepOptions.__annotations__)
 
 
+def headings(path: Path) -> set[str]:
+    """What the headings of a page are linked by: in small letters, hyphens for spaces, nothing but words."""
+    found = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_links_lead_somewhere(path: Path) -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", path.read_text(encoding="utf-8"))
-    assert [link for link in links if not (path.parent / link).exists()] == []
+    links = re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", path.read_text(encoding="utf-8"))
+    pages = [((path.parent / page) if page else path, heading) for page, heading in links]
+    assert [str(page) for page, _ in pages if not page.exists()] == []
+    assert [(page.name, heading) for page, heading in pages if heading and heading not in headings(page)] == []
 
 
 def test_the_readmes_commands_are_one_line_each() -> None:
