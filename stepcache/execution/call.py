@@ -19,6 +19,7 @@ from attrs import frozen
 from stepcache.api import running_node
 from stepcache.digest import digest
 from stepcache.errors import WrongReturn
+from stepcache.execution.forks import keep_interrupts
 from stepcache.execution.resources import Resources
 from stepcache.execution.values import Inputs
 from stepcache.execution.work import Work
@@ -164,6 +165,7 @@ async def awaited(
 @contextmanager
 def _ends_in_children() -> Iterator[None]:
     """A child that the body has forked ends where it leaves the body, as a process ends: it is no second run."""
+    keep_interrupts()
     process = os.getpid()
     error: BaseException | None = None
     try:

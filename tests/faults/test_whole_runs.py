@@ -149,6 +149,31 @@ def test_only_the_main_thread_takes_signals(stepcache_project: Project, in_child
     assert in_child(lambda: os._exit(stepcache.main([]))) == 0
 
 
+def test_an_interrupt_in_a_fork_gets_through(stepcache_project: Project, in_child: Child) -> None:
+    """Python swallows what is raised by a hook around a fork, or by the first one after it."""
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        import os, signal, time
+        from stepcache import step
+
+        armed = []
+        os.register_at_fork(before=lambda: armed and armed.pop() and os.kill(os.getpid(), signal.SIGINT))
+
+        @step
+        def forks():
+            armed.append(True)
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+            for _ in range(100):
+                time.sleep(0.01)
+        """,
+    )
+    assert in_child(lambda: os._exit(stepcache.main([]))) == 2
+
+
 WAITING = """
     import os, time
     from stepcache import step

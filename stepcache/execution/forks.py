@@ -1,0 +1,46 @@
+"""Ctrl-C while a step forks: Python swallows what is raised in the hooks around a fork, its own among them.
+
+SIGINT waits until the last of them is through. What it then raises would still be raised in a hook, so it is sent again
+from a thread, a moment later.
+"""
+
+from __future__ import annotations
+
+import _thread
+import functools
+import os
+import signal
+import time
+
+_SOON = 0.01
+_masks: dict[int, set[int | signal.Signals]] = {}
+"""The signals that were blocked before, by the thread that forks."""
+
+
+@functools.cache
+def keep_interrupts() -> None:
+    """Have no interrupt lost from now on. Who comes last has its hooks around all others'."""
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)
+
+
+def _hold() -> None:
+    try:
+        _masks[_thread.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    except KeyboardInterrupt:
+        _thread.start_new_thread(_send_again, ())
+
+
+def _let_go() -> None:
+    try:
+        before = _masks.pop(_thread.get_ident(), None)
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    except KeyboardInterrupt:
+        _thread.start_new_thread(_send_again, ())
+
+
+def _send_again() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # it is for the main thread, which may fork again
+    time.sleep(_SOON)
+    os.kill(os.getpid(), signal.SIGINT)
