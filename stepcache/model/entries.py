@@ -1,0 +1,169 @@
+"""What a result depends on, what is stored of it, and what is decided of that."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from attrs import frozen
+
+ReasonKind = Literal[
+    "new", "code", "setting", "input", "file", "env", "package", "python", "version",
+    "expired", "off", "refresh", "unstored", "damaged", "foreign", "evicted",
+]  # fmt: skip
+
+
+@frozen
+class Ingredient:
+    """One named thing that a result depends on and that is known before the run.
+
+    `shown` is the JSON text of what may be told in clear (numbers, booleans, None, versions), else None.
+    """
+
+    kind: ReasonKind
+    name: str
+    digest: str
+    shown: str | None = None
+
+
+@frozen
+class Observation:
+    """Something that a run was seen to read, with its digest at the time.
+
+    `kind` is "file" (content), "dir" (listing), "exists" (an existence test), "env" (a variable; the digest is
+    keyed), "variable" (a module variable's value) or "module" (a project module imported late). `name` is what
+    finds it again: a portable path, a variable's name, or its number in the code graph. `label` is what `--why`
+    prints.
+    """
+
+    kind: str
+    name: str
+    digest: str
+    label: str = ""
+
+
+@frozen
+class Value:
+    """A stored value: where it lies and what it holds.
+
+    `classes` names, as "module:qualname", the classes outside the standard library whose instances it holds.
+    `size` is that of the encoded bytes, `stored` that on disk. A value that is put together from others has `parts`
+    and no bytes of its own; `names` are those of its parts, where they have any, `count` is the number of its elements.
+    `inline` are the bytes of a small value, in base64: they go wherever it is named, and lie nowhere else.
+    """
+
+    digest: str
+    codec: str
+    size: int
+    stored: int
+    classes: tuple[str, ...] = ()
+    parts: tuple[Value, ...] = ()
+    names: tuple[str, ...] = ()
+    count: int | None = None
+    inline: str | None = None
+
+    @property
+    def contents(self) -> tuple[Value, ...]:
+        """The values with bytes of their own that it is put together from; itself, if it has them."""
+        return tuple(each for part in self.parts for each in part.contents) if self.parts else (self,)
+
+    def output(self, name: str | None) -> Value:
+        """The part of that name; for None, itself."""
+        return self if name is None else self.parts[self.names.index(name)]
+
+
+@frozen
+class Output:
+    """What a node printed, logged and warned."""
+
+    stdout: str = ""
+    stderr: str = ""
+    log: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.stdout or self.stderr or self.log or self.warnings)
+
+
+@frozen
+class Trace:
+    """The record of one execution that may be used again: an entry of the cache.
+
+    Several may stand under one key, each with other observations. `value` is None for a passed check.
+    """
+
+    key: str
+    node: str
+    ingredients: tuple[Ingredient, ...]
+    observations: tuple[Observation, ...]
+    value: Value | None
+    seconds: float
+    made: float
+    output: Output = Output()
+    world: str = ""
+    """Digest of all project sources that collection had loaded: tells a module variable that differs between two
+    imports of the same sources from one that was changed."""
+    elements: int | None = None
+    """How many elements a mapped step was run for, with those taken from the cache."""
+
+
+@frozen
+class Reason:
+    """Why a node ran: one thing that was different."""
+
+    kind: ReasonKind
+    what: str = ""
+    was: Any = None
+    now: Any = None
+    shown: bool = False
+
+    def __str__(self) -> str:
+        """As `--why` prints it: `code: helpers.py::clean`, `setting: lr 0.1 -> 0.2`, `expired`, `cache off`."""
+        if self.kind == "off":
+            return "cache off"
+        if self.kind == "package" and self.shown:
+            return f"package: {self.what} {_versions(self.was, self.now)}"
+        change = f"{_plain(self.was)} -> {_plain(self.now)}" if self.shown else ""
+        if self.kind in ("setting", "version") and not change:
+            change = "changed"
+        told = " ".join(part for part in (self.what, change) if part)
+        return f"{self.kind}: {told}" if told else self.kind
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _versions(was: object, now: object) -> str:
+    """How a distribution differs: another version, the same one installed anew, or only one of the two."""
+    if was is None:
+        return f"{now} is new"
+    if now is None:
+        return f"{was} is gone"
+    return f"{was} installed anew" if was == now else f"{was} -> {now}"
+
+
+def shown_scalar(value: object) -> str | None:
+    """The JSON text of a value that explanations may show: a number, a boolean or None."""
+    if value is None or type(value) in (bool, int, float):
+        return json.dumps(value)
+    return None
+
+
+@frozen
+class Hit:
+    """A stored result may be used."""
+
+    key: str
+    trace: Trace
+
+
+@frozen
+class Miss:
+    """The node must run, and why."""
+
+    key: str
+    reasons: tuple[Reason, ...]
+
+
+Decision = Hit | Miss
