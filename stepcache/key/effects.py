@@ -15,8 +15,16 @@ from stepcache.key.walking import Walk
 
 # Modules whose functions, called for effect while a module is imported, change no result.
 _INERT = {
-    "logging", "warnings", "sys", "gc", "faulthandler", "typing", "stepcache", "atexit", "signal", "pytest",
-    "importlib", "pkgutil",
+    "logging", "gc", "faulthandler", "typing", "stepcache", "atexit", "signal", "pytest", "importlib", "pkgutil",
+}  # fmt: skip
+# Of other modules what changes none: streams, hooks for what goes wrong, and where modules are found, which counts by
+# what is found there.
+_INERT_NAMES = {
+    "sys": {
+        "path", "modules", "stdin", "stdout", "stderr", "__stdout__", "__stderr__", "exit", "excepthook",
+        "unraisablehook", "displayhook", "breakpointhook", "dont_write_bytecode", "pycache_prefix", "addaudithook",
+    },
+    "warnings": {"warn", "warn_explicit", "showwarning", "formatwarning"},
 }  # fmt: skip
 
 # Built-in functions that change what they are given, or give what is changed.
@@ -58,7 +66,7 @@ class Effects:
     def _touches(self, space: Space, chain: Chain, seen: set[tuple[str, str]]) -> bool:
         """Does calling or storing into *chain* change installed code, itself or through project functions?"""
         if chain[0] == "":
-            return self._is_foreign_module(chain[1])
+            return self._is_foreign_module(*chain[1:3])
         if (space.name, chain[0]) in seen:
             return False
         seen.add((space.name, chain[0]))
@@ -111,10 +119,17 @@ class Effects:
 
     def _is_foreign(self, space: Space, chain: Chain) -> bool:
         bindings = space.table.bindings.get(chain[0], ()) if chain else ()
-        return any(b.unit < 0 and self._is_foreign_module(space.absolute(b.module, b.level)) for b in bindings)
+        return any(
+            b.unit < 0 and self._is_foreign_module(space.absolute(b.module, b.level), b.attribute or next(rest, ""))
+            for b in bindings
+            for rest in [iter(chain[1:])]
+        )
 
-    def _is_foreign_module(self, module: str) -> bool:
-        return module.split(".")[0] not in _INERT and self._walk.modules.kind(module) in ("package", "stdlib")
+    def _is_foreign_module(self, module: str, name: str = "") -> bool:
+        """May a call of *name* in an installed module, or of anything in it, change a result?"""
+        if module.split(".")[0] in _INERT or name in _INERT_NAMES.get(module, ()):
+            return False
+        return self._walk.modules.kind(module) in ("package", "stdlib")
 
     # --- modules that are looked at by their source
 

@@ -120,6 +120,8 @@ def write_call(walker: Walker, node: ast.Call) -> None:
         return
     if last in _QUERIES:
         _note_query(walker, node)
+    if chain is not None and last.startswith("set") and chain != ("set",):  # whatever becomes of what it gives
+        walker.effect(node)
     walker.generic(node)
 
 

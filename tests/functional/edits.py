@@ -46,6 +46,8 @@ class Row:
     configuration: str = ""
     counts: bool = True
     """What was changed counts; False where the author said that it does not."""
+    why: tuple[str, ...] = ()
+    """The reasons of what is changed, where they name something else than the file or variable that the row changes."""
     unstamped: str = ""
     """Why a run with nothing to do leaves no stamp; "" where it leaves one."""
 
@@ -123,7 +125,7 @@ row("function made by exec", body("return made()", """
 space = {}
 exec("def made():\\n    return 1", space)
 made = space["made"]
-"""), "return 1", "return 2", BOTH, unstamped="what the module's import executes cannot be read")
+"""), "return 1", "return 2", BOTH, unstamped="what the module's import executes cannot be read", why=("code: <string>::made",))
 row("dataclass default", body("return Conf().size", """
 from dataclasses import dataclass
 
@@ -287,7 +289,7 @@ row("import_module with a literal", {PIPE: body("import importlib\nreturn import
     "return 1", "return 2", BOTH, file="own.py")
 row("resource's code", body("return db", "@resource\ndef db():\n    return 1\n", arguments="db"), "return 1", "return 2", BOTH)
 row("resource's helper", body("return db", "def url():\n    return 1\n\n@resource\ndef db():\n    return url()\n", arguments="db"), "return 1", "return 2", BOTH)
-row("resource's setting", body("return db", "@resource\ndef db(size=1):\n    return size\n", arguments="db"), "size=1", "size=2", BOTH)
+row("resource's setting", body("return db", "@resource\ndef db(size=1):\n    return size\n", arguments="db"), "size=1", "size=2", BOTH, why=("setting: db.size 1 -> 2",))
 row("upstream renamed with the same value by takes", f"""{HEAD}
 @step
 def first():
@@ -300,10 +302,10 @@ def second():
 @step(takes={{"x": "first"}})
 def work(x):
     return x
-{REST}""", '"first"', '"second"', BOTH)
-row("version", body("return 1").replace("@step\ndef work", "@step(version='1')\ndef work"), "'1'", "'2'", WORK)
-row("default of a setting", body("return n", arguments="n=1"), "n=1", "n=2", BOTH)
-row("setting 1 to True", body("return n", arguments="n=1"), "n=1", "n=True", BOTH)
+{REST}""", '"first"', '"second"', BOTH, why=("input: first as x", "input: second as x",))
+row("version", body("return 1").replace("@step\ndef work", "@step(version='1')\ndef work"), "'1'", "'2'", WORK, why=("version: version changed",))
+row("default of a setting", body("return n", arguments="n=1"), "n=1", "n=2", BOTH, why=("setting: n 1 -> 2",))
+row("setting 1 to True", body("return n", arguments="n=1"), "n=1", "n=True", BOTH, why=("setting: n 1 -> True",))
 row("value class reached through another step", {PIPE: f"""{HEAD}
 @step
 def things():
@@ -450,7 +452,7 @@ GENERIC = "from functools import singledispatch\n\n@singledispatch\ndef show(x):
 row("singledispatch registered in another module", {PIPE: body("return show(1)", "from generic import show\nimport kinds\n"), "generic.py": GENERIC,
     "kinds.py": "from generic import show\n\n@show.register\ndef _(x: int):\n    return 'int'\n"}, "'int'", "'INT'", BOTH, file="kinds.py")
 row("singledispatch by the annotation", {PIPE: body("return show(1)", "from generic import show\nimport kinds\n"), "generic.py": GENERIC,
-    "kinds.py": "from generic import show\n\n@show.register\ndef _(x: int):\n    return 'int'\n"}, "x: int", "x: str", BOTH, file="kinds.py")
+    "kinds.py": "from generic import show\n\n@show.register\ndef _(x: int):\n    return 'int'\n"}, "x: int", "x: str", BOTH, file="kinds.py", why=("code: generic.py::show", "code: kinds.py::_",))
 row("singledispatchmethod by the annotation", body("return T().show(1)", """
 from functools import singledispatchmethod
 
@@ -474,20 +476,20 @@ row("module that puts an object in its own place", {PIPE: body("import own\nretu
     "x = 1", "x = 2", BOTH, file="own.py")
 row("name put into a module's own dict", {PIPE: body("import own\nreturn own.Z"), "own.py": "import sys\n\nsys.modules[__name__].__dict__['Z'] = 1\n"}, "] = 1", "] = 2", BOTH, file="own.py")
 row("name that a body's import adds to the built-in ones", {PIPE: body("import own\nreturn ZZ"), "own.py": "import builtins\n\nbuiltins.ZZ = 1\n"}, "ZZ = 1", "ZZ = 2", BOTH, file="own.py")
-row("annotations of a module's variables", {PIPE: body("import own\nreturn own.__annotations__['x'].__name__"), "own.py": "x: int\n"}, "x: int", "x: float", BOTH, file="own.py")
+row("annotations of a module's variables", {PIPE: body("import own\nreturn own.__annotations__['x'].__name__"), "own.py": "x: int\n"}, "x: int", "x: float", BOTH, file="own.py", why=("code: own.py", "code: pipeline_x.py::work",))
 
 # --- which of several modules is meant -----------------------------------------------------------------------
 
 EITHER = {"flags.py": "FAST = True\n", "fast.py": "def f():\n    return 1\n", "slow.py": "def f():\n    return 2\n"}
 CHOICE = "import flags\n\nif flags.FAST:\n    from fast import f\nelse:\n    from slow import f\n"
-row("flag that decides an import", {PIPE: body("return f()", CHOICE), **EITHER}, "True", "False", BOTH, file="flags.py")
+row("flag that decides an import", {PIPE: body("return f()", CHOICE), **EITHER}, "True", "False", BOTH, file="flags.py", why=("code: fast.py::f", "code: pipeline_x.py::work", "code: slow.py::f",))
 row("flag that decides an import of an import in the body", {PIPE: body("from own import f\nreturn f()"), "own.py": CHOICE, **EITHER}, "True", "False", BOTH, file="flags.py")
 row("flag that decides a definition of a module imported in the body", {PIPE: body("from own import f\nreturn f()"),
     "own.py": "import flags\n\nif flags.FAST:\n    def f():\n        return 1\nelse:\n    def f():\n        return 2\n", "flags.py": "FAST = True\n"}, "True", "False", BOTH, file="flags.py")
 row("star import's __all__ hides a built-in name", {PIPE: body("return len([1])", "from own import *\n"),
-    "own.py": "__all__ = ['one']\n\ndef one():\n    return 1\n\ndef len(x):\n    return 'mine'\n"}, "['one']", "['one', 'len']", BOTH, file="own.py")
+    "own.py": "__all__ = ['one']\n\ndef one():\n    return 1\n\ndef len(x):\n    return 'mine'\n"}, "['one']", "['one', 'len']", BOTH, file="own.py", why=("code: own.py::len", "code: pipeline_x.py::work",))
 row("chain of re-exports points elsewhere", {PIPE: body("return one()", "from a import one\n"), "a.py": "from b import one\n", "b.py": "from c import uno as one\n",
-    "c.py": "def uno():\n    return 1\n\ndef dos():\n    return 2\n"}, "uno as", "dos as", BOTH, file="b.py")
+    "c.py": "def uno():\n    return 1\n\ndef dos():\n    return 2\n"}, "uno as", "dos as", BOTH, file="b.py", why=("code: c.py::dos", "code: c.py::uno", "code: pipeline_x.py::work",))
 row("from . import in the body", {"pk/__init__.py": "", "pk/pipeline_x.py": body("from . import deep\nreturn deep.f()"), "pk/deep.py": "def f():\n    return 1\n"},
     "return 1", "return 2", BOTH, file="pk/deep.py")
 row("portion of a namespace package that appears", {PIPE: body("import os, sys\nsys.path[:0] = [os.path.join(os.path.dirname(__file__), name) for name in 'ab']\nimport ns.m\nreturn ns.m.K"), "b/ns/m.py": "K = 1\n"},
@@ -506,7 +508,14 @@ for where, before, code in (("", FRONT + "{0}\n", "return {1}"), (", imported in
             # ns.m is gone where a package comes in its place: the package holds one as well.
             inside = {"a/ns/m.py": "K = 5\n"} if "in place" in what else {"a/x.txt": ""}
             files = {PIPE: body(code.format(stated, name), before.format(stated, name)), old: "K = 1\n", **inside}
-            row(what + where, files, None, "K = 2\n", BOTH, file=new, reverts=False)
+            parts = ()
+            if "in place" in what:
+                parts = (f"code: {new}", f"code: {PIPE}::work")
+            elif code.startswith("{0}"):
+                parts = (f"code: {new}::K", f"code: {old}::K", f"code: {PIPE}::work")
+            elif before:  # the variable of the old one, as its name stood for
+                parts = (f"code: {old}::K",)
+            row(what + where, files, None, "K = 2\n", BOTH, file=new, reverts=False, why=parts)
 ZIPPED = {"lib.zip/pk/__init__.py": "", "lib.zip/pk/one.py": "def f():\n    return 1\n\ndef g():\n    return 2\n"}
 for when, code, before in (
     ("", "return f()", "import sys\nsys.path.insert(0, 'lib.zip')\nfrom pk.one import f\n"),
@@ -557,9 +566,31 @@ spec.loader.exec_module(module)
 return module.K"""), "plug/zz.py": "import own\n\nK = own.f()\n", "own.py": OWN}, "return 5", "return 6", BOTH, file="own.py")
 row("package that imports what lies in it", {PIPE: body("import plug\nreturn plug.ALL"),
     "plug/__init__.py": "import importlib\nimport pkgutil\n\nALL = [importlib.import_module('plug.' + m.name).K for m in pkgutil.iter_modules(__path__)]\n", "plug/a.py": "K = 1\n"},
-    None, "K = 3\n", BOTH, file="plug/b.py", reverts=False)
+    None, "K = 3\n", BOTH, file="plug/b.py", reverts=False, why=("code: plug/__init__.py::ALL", "code: plug/b.py", "code: plug/b.py::K", "file: plug",))
 row("variable that a body's import sets for the process", {PIPE: body("import os, own\nreturn os.environ['ZQ']"), "own.py": "import os\n\nos.environ['ZQ'] = '1'\n"}, "'1'", "'2'", BOTH, file="own.py")
 row("data of a package", {PIPE: body("from importlib.resources import files\nreturn files('pk').joinpath('d.txt').read_text()"), "pk/__init__.py": "", "pk/d.txt": "1"}, "1", "2", BOTH, file="pk/d.txt")
+
+# --- statements of imports that change how the process computes -------------------------------------------------
+
+CALLED = body("return f()", "import own\n\ndef f():\n    return 1\n")
+for imports, old, new in (
+    ("import sys", "sys.setrecursionlimit(5000)", "sys.setrecursionlimit(6000)"),
+    ("from sys import setrecursionlimit as limit", "limit(5000)", "limit(6000)"),
+    ("import sys", "sys.setswitchinterval(0.005)", "sys.setswitchinterval(0.006)"),
+    ("import locale", "OLD = locale.setlocale(locale.LC_NUMERIC, 'C')", "OLD = locale.setlocale(locale.LC_NUMERIC, 'POSIX')"),
+    ("import warnings", "warnings.filterwarnings('ignore', 'x')", "warnings.filterwarnings('ignore', 'y')"),
+    ("import decimal", "decimal.getcontext().prec = 27", "decimal.getcontext().prec = 28"),
+    ("import numpy as np", "OLD = np.seterr(all='warn')", "OLD = np.seterr(all='ignore')"),
+    ("import pandas as pd", "pd.options.display.max_rows = 50", "pd.options.display.max_rows = 60"),
+    ("import sys", "def configure():\n    sys.setrecursionlimit(5000)\n\nconfigure()", "def configure():\n    sys.setrecursionlimit(6000)\n\nconfigure()"),
+    ("import sys", "if True:\n    sys.setrecursionlimit(5000)", "if True:\n    sys.setrecursionlimit(6000)"),
+):
+    row(f"{imports}, {new}", {PIPE: CALLED, "own.py": f"{imports}\n\n{old}\n"}, old, new, (*BOTH, "aside"), file="own.py")
+row("recursion limit that a body's import sets", {PIPE: body("import own\nreturn 1"), "own.py": "import sys\n\nsys.setrecursionlimit(5000)\n"},
+    "5000", "6000", WORK, file="own.py")
+for old, new in (("print('a')", "print('b')"), ("sys.stdout.write('a')", "sys.stdout.write('b')"), ("warnings.warn('a')", "warnings.warn('b')"),
+                 ("logging.basicConfig(level='INFO')", "logging.basicConfig(level='DEBUG')")):
+    row(f"{new} at import", {PIPE: CALLED, "own.py": f"import logging, sys, warnings\n\n{old}\n"}, old, new, NONE, file="own.py")
 
 # --- annotations that are looked at ---------------------------------------------------------------------------
 
@@ -606,7 +637,7 @@ row("step's options that are no part of the key", body("return 1").replace("@ste
     "@step(enable_cache=True)", "@step", NONE)
 row("a mark added", body("return 1"), "@step\ndef work", "@mark.slow\n@step\ndef work", NONE)
 row("type alias only used by annotations", body("return f(1)", "Number = int\n\ndef f(x: Number):\n    return x\n"), "Number = int", "Number = float", NONE)
-row("a step added", body("return 1"), "@step\ndef aside", "@step\ndef more():\n    return 'more'\n\n\n@step\ndef aside", ("more",))
+row("a step added", body("return 1"), "@step\ndef aside", "@step\ndef more():\n    return 'more'\n\n\n@step\ndef aside", ("more",), why=("new",))
 row("a step added that another's result serves", body("return 1"), "@step\ndef aside", "@step\ndef more():\n    return 1\n\n\n@step\ndef aside", NONE)
 row("random, clock and identity in module variables", body("return [LOCK is not None, STARTED > 0, TOKEN != '', EMPTY is not None]", """
 import threading
