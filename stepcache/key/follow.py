@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from stepcache.digest import digest, digest_all
+from stepcache.digest import digest
 from stepcache.key.effects import Effects
 from stepcache.key.introspect import is_a
 from stepcache.key.late import Late
@@ -155,11 +155,10 @@ class Walk:
     def everything(self) -> Vertex:
         """All project modules below the root."""
         if self._all is None:
-            rows = []
+            self._all = Vertex("module", "everything")
             for path in self.modules.project_files():
-                table = self.spaces.table_of_file(path)
-                rows += [self.modules.portable(path), table.digest]
-            self._all = Vertex("module", "everything:" + digest_all("everything", rows), "all project modules")
+                name, table = self.modules.portable(path), self.spaces.table_of_file(path)
+                self._all.link(name, [Vertex("file", "file:" + table.digest, name)])
         return self._all
 
     # --- names

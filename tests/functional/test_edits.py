@@ -149,6 +149,29 @@ def digests(result: Result) -> dict[str, str]:
     return {row["id"].partition("::")[2]: row["digest"] for row in result.nodes}
 
 
+def are_right(row, reasons: dict[str, list[str]]) -> None:
+    """Each step that ran says what was changed, and what takes its value that it did."""
+    assert set(reasons) == set(row.runs)
+    for step, told in reasons.items():
+        if step == "after" and "aside" not in row.runs:
+            assert told == ["input: work"]
+        elif row.why:
+            assert sorted(told) == sorted(row.why), step
+        else:
+            assert told, step
+            assert all(each.startswith(changed(row)) for each in told), (step, told)
+
+
+def changed(row) -> tuple[str, ...]:
+    """How the reasons begin that what a row changes may give: the file, the variable, a listing that has one more."""
+    found = [f"env: {name}" for name in row.new_env]
+    for name, old, _ in row.change:
+        found += [f"code: {name}" if name.endswith(".py") else f"file: {name}"]
+        if old is None and not name.endswith(".py"):
+            found += [f"file: {os.path.dirname(name)}"]
+    return tuple(found)
+
+
 def play(
     project: Project,
     row,
@@ -171,6 +194,7 @@ def play(
     environment(monkeypatch, row.new_env)
     after = run()
     assert ran(after) == set(row.runs)
+    are_right(row, {node.partition("::")[2]: reasons for node, reasons in after.reasons.items()})
     if row.counts:
         assert digests(after) == digests(run("--no-cache")), "something old came out of the cache"
 
