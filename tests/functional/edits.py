@@ -6,6 +6,9 @@ before each pipeline file. A change is a list of (file, old, new); `old` None wr
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
+
 from attrs import field, frozen
 
 HEAD = "from stepcache import All, Dir, File, mark, param, parametrize, pipeline, resource, step\n"
@@ -55,6 +58,24 @@ class Row:
 def body(code: str, before: str = "", rest: str = REST, arguments: str = "") -> str:
     inner = "\n".join("    " + line for line in code.splitlines())
     return f"{HEAD}{before}\n\n@step\ndef work({arguments}):\n{inner}\n{rest}"
+
+
+def archived(folder: Path, name: str) -> dict[str, str]:
+    """The texts in the zip archive that a file's name leads through, by such names."""
+    archive = name.partition(".zip/")[0] + ".zip"
+    if not (folder / archive).exists():
+        return {}
+    with zipfile.ZipFile(folder / archive) as file:
+        return {f"{archive}/{each}": file.read(each).decode() for each in file.namelist()}
+
+
+def put_into_archive(folder: Path, name: str, text: str) -> None:
+    """Write a file into the archive that its name leads through."""
+    archive = name.partition(".zip/")[0] + ".zip"
+    inside = {**archived(folder, name), name: text}
+    with zipfile.ZipFile(folder / archive, "w") as file:
+        for each, content in inside.items():
+            file.writestr(each.removeprefix(archive + "/"), content)
 
 
 ROWS: list[Row] = []

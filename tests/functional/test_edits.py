@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,18 +20,20 @@ from stepcache.testing import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
 
     from stepcache.testing import Project
 
 
-def _rows() -> list:
+def _table() -> ModuleType:
     spec = importlib.util.spec_from_file_location("edits", Path(__file__).with_name("edits.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.ROWS
+    return module
 
 
-ROWS = _rows()
+EDITS = _table()
+ROWS = EDITS.ROWS
 
 
 # What the process that is forked does: for each line of its input, the command in a child, and its exit status.
@@ -107,7 +108,7 @@ def change(project: Project, row, undo: bool = False) -> None:
         if new is None:
             path.unlink()
         elif ".zip/" in name:
-            put(project, name, members(project, name)[name].replace(old, new))
+            put(project, name, EDITS.archived(project.path, name)[name].replace(old, new))
         elif old is None or not path.exists():
             project.write(name, new)
         else:
@@ -116,23 +117,10 @@ def change(project: Project, row, undo: bool = False) -> None:
 
 def put(project: Project, name: str, text: str) -> None:
     """Write a file, into a zip archive where its name leads through one."""
-    if ".zip/" not in name:
+    if ".zip/" in name:
+        EDITS.put_into_archive(project.path, name, text)
+    else:
         project.write(name, text)
-        return
-    inside = {**members(project, name), name: text}
-    folder = name.partition(".zip/")[0] + ".zip"
-    with zipfile.ZipFile(project.path / folder, "w") as archive:
-        for each, content in inside.items():
-            archive.writestr(each.removeprefix(folder + "/"), content)
-
-
-def members(project: Project, name: str) -> dict[str, str]:
-    """The texts in the archive that a file's name leads through, by such names."""
-    folder = name.partition(".zip/")[0] + ".zip"
-    if not (project.path / folder).exists():
-        return {}
-    with zipfile.ZipFile(project.path / folder) as archive:
-        return {f"{folder}/{each}": archive.read(each).decode() for each in archive.namelist()}
 
 
 def environment(monkeypatch: pytest.MonkeyPatch, values: dict) -> None:
