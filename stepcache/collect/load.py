@@ -11,8 +11,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import ModuleType
@@ -254,17 +254,9 @@ class ProjectModules:
 
     # --- importing
 
-    @contextmanager
-    def importing(self) -> Iterator[None]:
+    def importing(self) -> AbstractContextManager[None]:
         """While open, project modules are imported by our loader."""
-        if any(isinstance(finder, Finder) and finder.modules is self for finder in sys.meta_path):
-            yield
-            return
-        sys.meta_path.insert(0, self._finder)
-        try:
-            yield
-        finally:
-            sys.meta_path.remove(self._finder)
+        return _Importing(self._finder)
 
     def load(self, path: str) -> ModuleType:
         """The module of a pipeline file or stepconf.py, imported if it is not there yet."""
@@ -345,6 +337,24 @@ class ProjectModules:
         parent, _, child = name.rpartition(".")
         if parent in sys.modules and getattr(sys.modules[parent], child, None) is module:
             delattr(sys.modules[parent], child)
+
+
+class _Importing:
+    """Has a finder on `sys.meta_path`, unless it is there. A class of its own: each step runs in one."""
+
+    __slots__ = ("_added", "_finder")
+
+    def __init__(self, finder: Finder) -> None:
+        self._finder = finder
+
+    def __enter__(self) -> None:
+        self._added = self._finder not in sys.meta_path
+        if self._added:
+            sys.meta_path.insert(0, self._finder)
+
+    def __exit__(self, *raised: object) -> None:
+        if self._added:
+            sys.meta_path.remove(self._finder)
 
 
 def has_asserts(name: str) -> bool:

@@ -8,10 +8,11 @@ import signal
 import sys
 import tempfile
 import traceback
+from _signal import getsignal  # type: ignore[import-not-found]  # that of `signal` looks each answer up in an Enum
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
 from typing import Any
 
 from attrs import frozen
@@ -113,9 +114,9 @@ def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[A
     """
     token = running_node.set(node.id)
     folder = working_directory()
-    on_interrupt = signal.getsignal(signal.SIGINT)
+    on_interrupt = getsignal(signal.SIGINT)
     try:
-        with _ends_in_children():
+        with _EndsInChildren():
             result = node.definition.function(**arguments)
             if isinstance(result, CoroutineType):
                 result = wait(result)
@@ -131,7 +132,7 @@ def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[A
         if folder is not None and working_directory() != folder:
             with suppress(OSError):  # the body has removed it
                 os.chdir(folder)
-        if signal.getsignal(signal.SIGINT) is not on_interrupt:
+        if getsignal(signal.SIGINT) is not on_interrupt:
             with suppress(ValueError, TypeError):  # in another thread than the first; a handler that Python cannot set
                 signal.signal(signal.SIGINT, on_interrupt)
 
@@ -151,7 +152,7 @@ async def awaited(
     """Run an asynchronous body beside others; *drained* goes through the elements of an asynchronous generator."""
     token = running_node.set(node.id)
     try:
-        with _ends_in_children():
+        with _EndsInChildren():
             result = node.definition.function(**arguments)
             if not isinstance(result, AsyncGeneratorType):
                 result = await result
@@ -162,25 +163,23 @@ async def awaited(
         running_node.reset(token)
 
 
-@contextmanager
-def _ends_in_children() -> Iterator[None]:
+class _EndsInChildren:
     """A child that the body has forked ends where it leaves the body, as a process ends: it is no second run."""
-    keep_interrupts()
-    process = os.getpid()
-    error: BaseException | None = None
-    try:
-        yield
-    except BaseException as raised:
-        if os.getpid() == process:
-            raise
-        error = raised
-    if os.getpid() != process:
+
+    __slots__ = ("_process",)
+
+    def __enter__(self) -> None:
+        keep_interrupts()
+        self._process = os.getpid()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if os.getpid() == self._process:
+            return
         status = 0
         if isinstance(error, SystemExit):
             status = error.code if isinstance(error.code, int) else int(error.code is not None)
         elif error is not None:
-            ours = error.__traceback__ and error.__traceback__.tb_next
-            traceback.print_exception(error.with_traceback(ours and ours.tb_next))
+            traceback.print_exception(error.with_traceback(trace and trace.tb_next))
             status = 1
         with suppress(OSError, ValueError):
             sys.stdout.flush()

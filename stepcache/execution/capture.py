@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["fd", "sys", "no", "own"]
 
+_SILENT = Output()
+
 
 @frozen
 class LiveLog:
@@ -150,6 +152,8 @@ class Capture:
 
     def take(self) -> Output:
         """What was caught since the last time."""
+        if not self._notes.warned and not self._notes.log.tell() and all(each.is_quiet() for each in self._streams):
+            return _SILENT
         texts = {stream.name: stream.take() for stream in self._streams}
         log = self._notes.log.getvalue()
         if log:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from attrs import define, evolve, field
@@ -14,6 +14,7 @@ from stepcache.collect.load import ProjectModules
 from stepcache.digest import digest_all
 from stepcache.key.files import FileDigests
 from stepcache.key.ingredients import Facts, Recipe, Surroundings, facts_of, recipe, resource_functions
+from stepcache.key.libraries import is_library
 from stepcache.key.look import SEPARATOR, Look, declared, named, now
 from stepcache.key.modules import Modules
 from stepcache.key.observe import Observer, Seen, Watch
@@ -43,6 +44,9 @@ class Watching:
         """What runs from now on is another execution: a quiet watch may go on."""
         if self.watch is not None:
             self.watch.renew()
+
+
+_NOTHING = Seen(())
 
 
 @define
@@ -226,51 +230,44 @@ class Sight:
         every = named(node.definition.reads, os.path.dirname(node.definition.source.path), self._look(None))
         return next((each for each in every if (each.kind, each.name) not in seen), None)
 
-    @contextmanager
-    def watching(self, node: Node, facts: Facts) -> Iterator[Watching]:
+    def watching(self, node: Node, facts: Facts) -> AbstractContextManager[Watching]:
         """Watch what runs in the block.
 
         Afterwards `sys.path` and the variables that project code has set are what they were: they must not decide
         what the next node imports and reads.
         """
-        path = list(sys.path)
-        variables: dict[str, str | None] = {}
-        try:
-            with self.observer.watch() as watch, self.loaded.importing():
-                watching = Watching(watch)
-                variables = watch.variables_before
-                watching.conclude = lambda: watch.conclude(
-                    self._look(None),
-                    self._rules_of(node.definition.ignore),
-                    literals=facts.literals,
-                    env_names=facts.names,
-                    settings={s.name: s.value for s in node.settings},
-                    reached=facts.modules,
-                    whole=facts.whole,
-                    closure=self.reader.closure,
-                    ambient=facts.ambient,
-                    libraries=self._libraries(facts),
-                    is_project=self.modules.is_project,
-                )
-                yield watching
-        finally:
-            if sys.path != path:
-                self.loaded.lent[tuple(sys.path)] = None
-                sys.path[:] = path
-            for name, value in variables.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+        return _Watched(self, node, facts)
+
+    def conclusion(self, watch: Watch, node: Node, facts: Facts) -> Seen:
+        """What *watch* has seen a node do."""
+        settings = {s.name: s.value for s in node.settings}
+        libraries = tuple(self._libraries(facts))
+        if watch.quiet and not (facts.literals or facts.ambient or settings or libraries):
+            return _NOTHING
+        return watch.conclude(
+            self._look(None),
+            self._rules_of(node.definition.ignore),
+            literals=facts.literals,
+            env_names=facts.names,
+            settings=settings,
+            reached=facts.modules,
+            whole=facts.whole,
+            closure=self.reader.closure,
+            ambient=facts.ambient,
+            libraries=libraries,
+            is_project=self.modules.is_project,
+        )
 
     def _libraries(self, facts: Facts) -> Iterator[str]:
-        """The files that modules which a node reaches were loaded from, or have read while they were imported."""
-        look = self._look(None)
+        """The shared libraries that modules which a node reaches are, or have read while they were imported."""
         for name in facts.modules:
             file = getattr(sys.modules.get(name), "__file__", None)
-            if isinstance(file, str):
+            if isinstance(file, str) and is_library(file):
                 yield os.path.abspath(file)
-            yield from (look.locate(o.name) for o in self.import_reads.get(name, ()) if o.kind == "file")
+            reads = self.import_reads.get(name)
+            if reads:
+                look = self._look(None)
+                yield from (look.locate(o.name) for o in reads if o.kind == "file" and is_library(o.name))
 
     def set_up(self, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
         """Run a resource's set-up and see what it reads."""
@@ -297,3 +294,41 @@ class Sight:
             patterns = (*self.ignored, *ignore)
             self._rules[ignore, own] = Rules(self.root, environ=os.environ, cache=own, ignore=patterns)
         return self._rules[ignore, own]
+
+
+class _Watched:
+    """See `Sight.watching`. A class of its own: each step runs in one, and a generator takes three times as long."""
+
+    __slots__ = ("_facts", "_importing", "_listening", "_node", "_path", "_sight", "_watch")
+    _watch: Watch
+
+    def __init__(self, sight: Sight, node: Node, facts: Facts) -> None:
+        self._sight, self._node, self._facts = sight, node, facts
+        self._listening = sight.observer.watch()
+        self._importing = sight.loaded.importing()
+
+    def __enter__(self) -> Watching:
+        self._path = list(sys.path)
+        self._watch = self._listening.__enter__()
+        self._importing.__enter__()
+        return Watching(self._watch, self._conclude)
+
+    def __exit__(self, *raised: Any) -> None:
+        try:
+            self._importing.__exit__(*raised)
+        finally:
+            self._listening.__exit__(*raised)
+            self._put_back()
+
+    def _conclude(self) -> Seen:
+        return self._sight.conclusion(self._watch, self._node, self._facts)
+
+    def _put_back(self) -> None:
+        if sys.path != self._path:
+            self._sight.loaded.lent[tuple(sys.path)] = None
+            sys.path[:] = self._path
+        for name, value in self._watch.variables_before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import IO, Any, TextIO
 
-from attrs import define
+from attrs import define, field
 
 # More than this of one stream is cut in the middle before it is stored.
 LONGEST = 1_000_000
@@ -24,6 +24,12 @@ class Place:
     file: IO[bytes] | None
     memory: _Kept | None
     text: Any
+    identity: tuple[int, int] = field(init=False)
+    """What tells the file from all others."""
+
+    @identity.default
+    def _identity(self) -> tuple[int, int]:
+        return identity_of(os.fstat(self.file.fileno())) if self.file is not None else (0, 0)
 
     def write(self, data: bytes) -> None:
         """Add to it, whether it is the one that is written to now or not."""
@@ -35,6 +41,11 @@ class Place:
     def close(self) -> None:
         if self.file is not None:
             self.file.close()
+
+
+def identity_of(status: os.stat_result) -> tuple[int, int]:
+    """What tells the file of that status from all others."""
+    return status.st_dev, status.st_ino
 
 
 # Where what runs in this context writes to, by the stream's name; where it is not said, to where all do.
@@ -139,6 +150,21 @@ class Stream:
         places = own_places.get()
         return places.get(self.name) if places is not None else None
 
+    def is_quiet(self) -> bool:
+        """Is nothing there to be taken, and is all in its place? It is asked twice a node, and mostly it is so."""
+        place, writer = self._place, self._writer
+        memory, held = place.memory, place.memory if place.memory is not None else writer
+        if not self._is_open or getattr(sys, self.name, None) is not held or held is None:
+            return False
+        if memory is not None:
+            return not memory.getvalue()
+        try:
+            held.flush()
+            status = os.fstat(self._number)
+        except (OSError, ValueError):
+            return False
+        return not status.st_size and identity_of(status) == place.identity
+
     def take(self) -> str:
         self._settle()
         file, memory = self._place.file, self._place.memory
@@ -203,6 +229,10 @@ class PassedStream:
         self._place = place or self._main
         if self._is_open:
             setattr(sys, self.name, self._place.text)
+
+    def is_quiet(self) -> bool:
+        """What is not caught has to be handed on each time."""
+        return False
 
     def take(self) -> str:
         """Nothing was caught; the stream and its descriptor are put back."""
