@@ -78,6 +78,10 @@ class Callers:
             frame = frame.f_back
         return who or PROJECT
 
+    def is_project_code(self, frame: FrameType) -> bool:
+        """Whether *frame* is one of project code, of a file that was met before."""
+        return self._kinds.get(frame.f_code.co_filename) == _PROJECT
+
     def looked_up(self, frame: FrameType | None) -> int:
         """Who looked an environment variable up."""
         return self.asked(frame, _QUIET_LOOKUP)

@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from stepcache.key.callers import PROJECT
 from stepcache.key.children import Command
-from stepcache.key.environment import below, portable, shown
+from stepcache.key.environment import Folders, below, portable, shown
 from stepcache.key.events import Event
 from stepcache.key.files import ABSENT, FILE, FOLDER, kind_of, names_digest, stamp_of
 from stepcache.key.libraries import outdated
@@ -104,7 +104,7 @@ class _Conclusion:
         self.lists: dict[str, list[Event]] = {}
         self.lookups: list[Event] = []
         self.whole: set[str] = set()
-        self.named = tuple(self._named())
+        self.named = Folders(self._named())
 
     # --- words for the rest ---
 
@@ -116,7 +116,7 @@ class _Conclusion:
         return any(at < event.at and below(event.path, folder) for folder, at in self.folders.items())
 
     def is_named(self, path: str) -> bool:
-        return any(below(path, name) for name in self.named)
+        return self.named.hold(path)
 
     def _named(self) -> Iterator[str]:
         """The absolute paths, folders included, that literals and settings name."""

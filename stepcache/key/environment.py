@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import sys
+from collections.abc import Iterable
 
 from stepcache.digest import digest
 from stepcache.model import Ingredient
@@ -37,6 +38,18 @@ def below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder if folder.endswith("/") else folder + "/")
 
 
+class Folders:
+    """Some folders, absolute and normalised."""
+
+    def __init__(self, folders: Iterable[str]) -> None:
+        self._names = frozenset(folders)
+        self._beginnings = tuple(name if name.endswith("/") else name + "/" for name in self._names)
+
+    def hold(self, path: str) -> bool:
+        """Whether *path* is one of them or lies in one."""
+        return path in self._names or path.startswith(self._beginnings)
+
+
 def portable(path: str, root: str, asked: str = "", cwd: str = "") -> str:
     """The portable name of the absolute *path*.
 
@@ -47,7 +60,7 @@ def portable(path: str, root: str, asked: str = "", cwd: str = "") -> str:
         return CWD + os.path.normpath(asked)
     for base in (root, _real(root)):
         if below(path, base):
-            return ROOT + (os.path.relpath(path, base) if path != base else "")
+            return ROOT + path[len(base.rstrip("/")) + 1 :]
     return path
 
 

@@ -21,10 +21,11 @@ def _hook(event: str, args: Any) -> None:
 
 
 def _on_open(args: Any) -> None:
-    path, flags = args[0], args[2]
+    path, _, flags = args
     current = current_watch.get()
     if current.__class__ is Watch:
-        if path.__class__ is str and current.known.get(path) == flags and current.open:
+        known = path.__class__ is str and current.open and current.known.get(path) == flags
+        if known or current.opened_to_read(path, flags, sys._getframe(2)):
             return
     elif current is PAUSED:
         return

@@ -148,7 +148,7 @@ def _setting(name: str, setting: Setting, around: Surroundings) -> Iterator[Ingr
 
 def _path(name: str, path: File | Dir, around: Surroundings) -> Iterator[Ingredient]:
     """A tracked path: where it lies, relative to the root, and what is in it."""
-    place = portable(str(path), around.root)
+    place = portable(os.path.normpath(path), around.root)
     yield Ingredient("setting", name, digest("path", type(path).__name__, place))
     if isinstance(path, Dir):
         pattern = path.pattern
@@ -167,7 +167,7 @@ def _split(value: object, around: Surroundings) -> tuple[object, list[File | Dir
     def plain(each: object) -> object:
         if isinstance(each, (File, Dir)):
             found.append(each)
-            return ("path", portable(str(each), around.root))
+            return ("path", portable(os.path.normpath(each), around.root))
         if type(each) in (list, tuple):
             return type(each)(plain(one) for one in each)  # type: ignore[call-arg,attr-defined]
         if type(each) is dict:

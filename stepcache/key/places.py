@@ -13,7 +13,6 @@ class Places:
     def __init__(self) -> None:
         self.cwd = os.getcwd()
         self._here: str | None = self.cwd
-        self._spelled: dict[str, tuple[str, str]] = {}
 
     def place(self, path: object, descriptor: int | None = None) -> tuple[str, str] | None:
         """The absolute, normalised path and, for a relative one, as asked; None for what is no path (an open file)."""
@@ -29,12 +28,10 @@ class Places:
         if descriptor is not None and descriptor >= 0 and not path.startswith("/"):
             folder = _folder_of(descriptor)
             return None if folder is None else (os.path.normpath(os.path.join(folder, path)), "")
-        found = self._spelled.get(path)
-        if found is None:
-            found = self._spelled[path] = self._spell(path)
-        return found
+        return self.spelled(path)
 
-    def _spell(self, path: str) -> tuple[str, str]:
+    def spelled(self, path: str) -> tuple[str, str]:
+        """The same of a text."""
         if path.startswith("/"):
             return os.path.normpath(path), ""
         if self._here is None:
@@ -51,7 +48,6 @@ class Places:
     def moved(self) -> None:
         """The working directory is about to change."""
         self._here = None
-        self._spelled.clear()
 
 
 def _folder_of(descriptor: int) -> str | None:

@@ -31,7 +31,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
-from stepcache.key.environment import below
+from stepcache.key.environment import Folders, below
 
 NEVER = ("/proc", "/sys", "/dev")
 
@@ -106,10 +106,12 @@ class Rules:
     ) -> None:
         home = environ.get("HOME") or os.path.expanduser("~")
         self.root = root
-        self._own = tuple(installed_folders())
-        self._never = _real((*NEVER, *cache))
+        own = tuple(installed_folders())
+        self._own = Folders(own)
+        self._own_in_root = Folders(folder for folder in own if not below(root, folder))
+        self._never = Folders(_real((*NEVER, *cache)))
         user = [os.path.join(home, name) for name in USER] + _named(USER_VARIABLES, environ)
-        self._users = _real((*MACHINE, *user))
+        self._users = Folders(_real((*MACHINE, *user)))
         self.temporary = _real((*_named(TEMPORARY_VARIABLES, environ), *TEMPORARY))
         patterns = [pattern.partition(":") for pattern in ignore]
         self._variables = tuple(rest for kind, _, rest in patterns if kind == "env")
@@ -117,13 +119,13 @@ class Rules:
 
     def file(self, path: str, *, by_project: bool, named: bool = False) -> bool:
         """Whether the content of the file at *path* counts; *named*: a literal or a setting names it."""
-        return self.anyhow(path) and (by_project or named or below(path, self.root) or not _any(path, self._users))
+        return self.anyhow(path) and (by_project or named or below(path, self.root) or not self._users.hold(path))
 
     def listing(self, path: str, *, by_project: bool, named: bool = False) -> bool:
         """Whether the listing of the folder *path* counts."""
         if not self.file(path, by_project=by_project, named=named):
             return False
-        return by_project or named or below(path, self.root) or not _any(path, self.temporary)
+        return by_project or named or below(path, self.root) or not Folders(self.temporary).hold(path)
 
     def test(self, path: str, *, by_project: bool) -> bool:
         """Whether a test for the existence of *path* counts."""
@@ -141,7 +143,7 @@ class Rules:
 
     def never(self, path: str) -> bool:
         """Whether *path* is none that can be another tomorrow, or part of a value."""
-        return _any(path, self._never)
+        return self._never.hold(path)
 
     def ignored(self, path: str) -> bool:
         """Whether *path* is left out by name."""
@@ -149,9 +151,7 @@ class Rules:
 
     def _installed(self, path: str) -> bool:
         """Whether *path* is the interpreter's or a distribution's; a root that lies in their folders is not."""
-        return any(
-            below(path, folder) and not (below(self.root, folder) and below(path, self.root)) for folder in self._own
-        )
+        return (self._own_in_root if below(path, self.root) else self._own).hold(path)
 
     def gone(self, path: str) -> bool:
         """Whether *path*, which is not there any more, was a temporary file."""
@@ -181,10 +181,6 @@ def _named(variables: Iterable[str], environ: Mapping[str, str]) -> list[str]:
 def _real(paths: Iterable[str]) -> tuple[str, ...]:
     """Each path, and what it really is where that differs."""
     return tuple(dict.fromkeys(spelling for path in paths for spelling in (path, os.path.realpath(path))))
-
-
-def _any(path: str, folders: tuple[str, ...]) -> bool:
-    return any(below(path, folder) for folder in folders)
 
 
 def _pattern(rest: str, root: str, home: str) -> str:

@@ -463,6 +463,11 @@ def native(path):
 """
 
 
+# An open by code that was not met before, and one by code that was: they take other ways.
+OPENED_BEFORE = ["", "try:\n    open('gone/x').close()\nexcept OSError:\n    pass\n"]
+
+
+@pytest.mark.parametrize("before", OPENED_BEFORE, ids=["new", "known"])
 @pytest.mark.parametrize(
     ("body", "changed"),
     [
@@ -478,15 +483,40 @@ def native(path):
     ],
 )
 def test_inputs_that_change_while_they_are_in_use_are_named(
-    project: Project, body: str, changed: tuple[str, ...]
+    project: Project, body: str, changed: tuple[str, ...], before: str
 ) -> None:
     prepare(project)
-    seen = project.see(WRITER + step_of(body))
+    seen = project.see(WRITER + step_of(before + body))
     assert seen.changed == changed
 
 
+@pytest.mark.parametrize("before", OPENED_BEFORE, ids=["new", "known"])
+@pytest.mark.parametrize(
+    ("body", "counts"),
+    [
+        ("open('data/a.txt').close()", {("file", "cwd:data/a.txt")}),
+        ("open(str(ROOT / 'inbox' / '..' / 'data/a.txt')).close()", {("file", "root:data/a.txt")}),
+        ("open(b'data/a.txt').close()", {("file", "cwd:data/a.txt")}),
+        ("os.chdir('inbox')\nopen('../data/a.txt').close()", {("file", "root:data/a.txt")}),
+        ("os.close(os.open('a.txt', os.O_RDONLY, dir_fd=os.open('data', os.O_RDONLY)))", {("file", "root:data/a.txt")}),
+        ("open('data/a.txt', 'w').close()\nopen('data/a.txt').close()", set()),
+        ("open('data/a.txt').close()\nopen('data/a.txt', 'w').close()", {("file", "cwd:data/a.txt")}),
+        ("os.fork() or (open('data/a.txt').close(), os._exit(0))\nos.wait()", {("file", "cwd:data/a.txt")}),
+    ],
+)
+def test_an_open_is_seen_whoever_was_seen_before(
+    project: Project, body: str, counts: set[tuple[str, str]], before: str
+) -> None:
+    prepare(project)
+    seen = project.see(step_of(before + body))
+    absent = {("file", "cwd:gone/x")} if before else set()
+    assert names(seen) - absent == counts
+    assert absent <= names(seen)
+
+
+@pytest.mark.parametrize("before", OPENED_BEFORE, ids=["new", "known"])
 def test_a_change_within_the_clock_tick_of_the_reading_is_noticed(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
     """The stamp is the same: only the content, hashed when the young file was opened, tells."""
     path = str(project.write("data/tick.txt", "1"))
@@ -497,7 +527,7 @@ def test_a_change_within_the_clock_tick_of_the_reading_is_noticed(
         with project.observer.paused():
             Path(path).write_text("2")
 
-    module = project.module(step_of("open('data/tick.txt').close()\nrewrite()"))
+    module = project.module(step_of(before + "open('data/tick.txt').close()\nrewrite()"))
     module.__dict__["rewrite"] = rewrite
     with project.observer.watch() as watching:
         module.__dict__["step"]()
