@@ -28,6 +28,7 @@ from stepcache.garbage import growing, grown
 from stepcache.model import ExitCode, NodeReport, Output, RunReport
 from stepcache.opening import open_session
 from stepcache.outcome import describer, exit_code_of, record, report_of
+from stepcache.plugins import teller
 from stepcache.saving import save, saves_of
 from stepcache.state import Call, Session
 
@@ -110,9 +111,11 @@ def execute(session: Session) -> RunReport:
     here = options.pdb or options.replay is not None  # where there is somebody who looks into it
     executor = open_executor(session, capture, debugger if options.pdb else None, here=here)
 
+    tell_started, tell_finished = map(teller, (hook.stepcache_node_started, hook.stepcache_node_finished))
+
     def finished(row: NodeReport) -> None:
         save(session, row)
-        hook.stepcache_node_finished(report=row)
+        tell_finished(report=row)
         if debugger.left:
             schedule.stopped = "quit in the debugger"
 
@@ -121,7 +124,7 @@ def execute(session: Session) -> RunReport:
         executor,
         Limits(options.maxfail, options.plan, options.fail_on_miss, dict(options.slots)),
         describer(session),
-        started=lambda node: hook.stepcache_node_started(node=node, expected=engine.expected.get(node.id)),
+        started=lambda node: tell_started(node=node, expected=engine.expected.get(node.id)),
         finished=finished,
         progressed=lambda node, done, total: hook.stepcache_node_progressed(node=node, done=done, total=total),
     )

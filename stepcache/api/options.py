@@ -62,7 +62,11 @@ def step_names(decorator: str, takes: object) -> dict[str, str]:
 
 def options_of_step(given: StepOptions) -> dict[str, object]:
     """What a step's definition records of its options. Raises `UsageError` for one of the wrong type."""
-    return {name: _STEP_OPTIONS[name](value) for name, value in given.items()}
+    found = dict(_NOTHING_RECORDED)
+    for name, value in given.items():
+        if value is not _NOTHING_GIVEN[name]:  # type: ignore[literal-required]
+            found[name] = _STEP_OPTIONS[name](value)
+    return found
 
 
 def _version(value: object) -> str | None:
@@ -144,3 +148,20 @@ _STEP_OPTIONS: dict[str, Callable[[object], object]] = {
     "outputs": _outputs,
     "slots": _slots,
 }
+
+# What a step's options are where they are not given, and what is recorded of that: most are given nothing.
+_NOTHING_GIVEN = StepOptions(
+    enable_cache=True,
+    takes=None,
+    version=None,
+    expires=None,
+    reads=(),
+    ignore=(),
+    retries=0,
+    timeout=None,
+    codec=None,
+    save_to=None,
+    outputs=None,
+    slots=None,
+)
+_NOTHING_RECORDED = {name: _STEP_OPTIONS[name](value) for name, value in _NOTHING_GIVEN.items()}

@@ -12,7 +12,15 @@ from attrs import define, evolve, field
 from stepcache.collect.again import forget_changed
 from stepcache.collect.broken import assertless_problem, import_problem, parting_problem, unreadable_problem
 from stepcache.collect.discover import STEPCONF, Asked, stepconf_chain
-from stepcache.collect.harvest import Level, harvest, placed, portable_name, replaced_problems, signature_problems
+from stepcache.collect.harvest import (
+    Level,
+    harvest,
+    identity,
+    placed,
+    portable_name,
+    replaced_problems,
+    signature_problems,
+)
 from stepcache.collect.imports import hidden_siblings, replaced_definitions
 from stepcache.collect.load import ProjectModules, has_asserts
 from stepcache.collect.search import look_anew, same_file
@@ -155,6 +163,8 @@ class Collector:
         problems += [assertless_problem(each) for each in level.checks if not has_asserts(each.module)]
         if known is not None:
             problems += replaced_problems(level, replaced_definitions(known, module), self._modules.root)
+            kept = {identity(each): each for each in (*level.own.values(), *level.checks)}
+            known.made = tuple(kept.get(identity(each), each) for each in known.made)
         self._collection.levels[path] = level
         self._collection.problems.extend(problems)
         return level

@@ -103,7 +103,11 @@ class Loader(SourceFileLoader):
                     self._rewritten(module, name, self._modules.rewriter)
         finally:
             api.importing.pop()
-        self._modules.finished(name, tuple(api.made[before:]), tuple(entry for entry in sys.path if entry not in path))
+        # Those of one module only: each of a chain of a hundred would otherwise hold all that was made below it.
+        made = api.made[before:]
+        api.made[before:] = [each for each in made if each.module != name]
+        own = tuple(each for each in made if each.module == name)
+        self._modules.finished(name, own, tuple(entry for entry in sys.path if entry not in path))
 
     def _rewritten(self, module: ModuleType, name: str, rewriter: Executes) -> None:
         """Have *rewriter* run the module; it reads the file itself, which must be the same before and after."""

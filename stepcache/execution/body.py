@@ -48,6 +48,17 @@ class Given:
     paused: Callable[[], AbstractContextManager[None]]
     gone: ValueGone | None = None
 
+    def load(self, value: Value) -> Any:
+        """A fresh copy of a value. Raises `ValueGone`."""
+        if value.parts:
+            return loaded(value, self)
+        with self.paused():
+            try:
+                return loaded(value, self.vault)
+            except ValueGone as gone:
+                self.gone = gone
+                raise
+
     def content(self, value: object, codec: str | None = None, tmp: Path | None = None) -> Content:
         return self.vault.content(value, codec, tmp)
 
@@ -121,7 +132,7 @@ class Bodies:
 
     def load(self, value: Value) -> Any:
         """A fresh copy of a value; that it is read is not seen. Raises `ValueGone`."""
-        return loaded(value, self.given)
+        return self.given.load(value)
 
     def run(self, work: Work) -> Done:
         """Run the body of a node, again if it fails and may be tried again. A KeyboardInterrupt goes upwards."""
@@ -247,7 +258,7 @@ class _Execution:
     async def _result(self, built_in: BuiltIns, called: Called) -> tuple[Any, float, Watching]:
         """What the body gives, how long that took, and what was seen meanwhile."""
         self._began = time.perf_counter()
-        inputs = Inputs(lambda value: loaded(value, self.given), self.work.inputs)
+        inputs = Inputs(self.given.load, self.work.inputs)
         arguments = arguments_of(self.work, inputs, self.resources)
         self._began = time.perf_counter()
         with self.bodies.sight.watching(self.work.node, self.work.facts) as watching:

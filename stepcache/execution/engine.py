@@ -16,7 +16,7 @@ from stepcache.execution.sight import Sight
 from stepcache.execution.values import Held, Inputs, Product
 from stepcache.execution.work import Done, Work
 from stepcache.key.conclude import Seen
-from stepcache.key.decide import decide
+from stepcache.key.decide import decide, explain
 from stepcache.key.decide import key_of as key_of_ingredients
 from stepcache.key.ingredients import Recipe
 from stepcache.model import Decision, Elements, Failure, Graph, Hit, Miss, Node, NodeReport, Reason, Trace, Value
@@ -103,11 +103,14 @@ class Engine:
         if node.id in self.policy.off or node.id in self.policy.refresh:
             self._expect(node, self.shelf.latest(node.id))
             return Miss(key, (Reason("off" if node.id in self.policy.off else "refresh"),))
+        traces = self.shelf.traces(key, recipe.told)
+        latest = self._latest(node) if not traces else None
+        if not traces and latest is None:
+            return self._or_trouble(Miss(key, explain(None, recipe.told, ())))
         holds = self.sight.holds(recipe)
-        traces = self.sight.counted(node, self.sight.unshaken(node, self.shelf.traces(key, recipe.told), holds))
+        traces = self.sight.counted(node, self.sight.unshaken(node, traces, holds))
         if node.definition.reads:
             traces = tuple(t for t in traces if self.sight.lacks(node, t) is None) or traces
-        latest = self._latest(node) if not traces else None
         found = decide(
             key,
             recipe.told,
@@ -118,11 +121,12 @@ class Engine:
         )
         if isinstance(found, Miss):
             self._expect(node, traces[0] if traces else latest)
-        if isinstance(found, Miss) and not traces:
-            trouble = self.shelf.trouble(key)
-            if trouble is not None:
-                return Miss(key, (Reason(trouble),))  # type: ignore[arg-type]
-        return found
+        return self._or_trouble(found) if isinstance(found, Miss) and not traces else found
+
+    def _or_trouble(self, miss: Miss) -> Miss:
+        """The miss of a key under which nothing is stored: because of what is wrong, where something had been there."""
+        trouble = self.shelf.trouble(miss.key)
+        return miss if trouble is None else Miss(miss.key, (Reason(trouble),))  # type: ignore[arg-type]
 
     def _expect(self, node: Node, latest: Trace | None) -> None:
         if latest is not None:

@@ -141,6 +141,8 @@ class Schedule:
         found = self._decided(node)
         if isinstance(found, NodeReport):
             self._add(found)
+        elif not self._flights and not self._waiting and self._has_room(node):
+            self._start(node, found)
         else:
             self._waiting.add(node, found)
 

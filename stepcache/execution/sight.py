@@ -73,6 +73,7 @@ class Sight:
     _rules: dict[tuple[tuple[str, ...], tuple[str, ...]], Rules] = field(factory=dict)
     _sources: dict[int, tuple[Mapping[str, tuple[str, str]], Facts]] = field(factory=dict)
     _facts: dict[tuple[int, ...], tuple[Facts, object]] = field(factory=dict)
+    _known_facts: dict[Facts, Facts] = field(factory=dict)
     _reached: dict[str, tuple[Node, Reach]] = field(factory=dict)
 
     # --- code
@@ -101,8 +102,9 @@ class Sight:
             return Facts()
         key = tuple(map(id, made.reaches))
         if key not in self._facts:
+            found = facts_of(made.reaches)
             # The reaches are kept: others must not come to have their ids.
-            self._facts[key] = (facts_of(made.reaches), made.reaches)
+            self._facts[key] = (self._known_facts.setdefault(found, found), made.reaches)
         return self._facts[key][0]
 
     def settle(self, nodes: Iterable[Node], resources: Mapping[str, BoundResource]) -> None:

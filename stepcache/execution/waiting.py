@@ -22,11 +22,16 @@ class Waiting:
     _sorts: dict[Hashable, deque[tuple[int, Node, Miss]]] = field(factory=dict)
     _numbers: count[int] = field(factory=count)
 
+    def __bool__(self) -> bool:
+        return bool(self._sorts)
+
     def add(self, node: Node, miss: Miss) -> None:
         self._sorts.setdefault(sort_of(node), deque()).append((next(self._numbers), node, miss))
 
     def take(self, has_room: Callable[[Node], bool]) -> tuple[Node, Miss] | None:
         """The first for which there is room, if there is one; it waits no more."""
+        if not self._sorts:
+            return None
         for sort, queue in sorted(self._sorts.items(), key=lambda each: each[1][0][0]):
             _, node, miss = queue[0]
             if has_room(node):

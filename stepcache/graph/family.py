@@ -98,9 +98,10 @@ class Family:
 
     def nodes(self) -> Iterator[Node | BoundResource]:
         """A node, or bound resource, for each variant."""
+        base = str(self.base)
         for assignment, node_id in self.ids.items():
             chosen = [each[i] for each, i in zip(self.choices, assignment, strict=True)]
-            own = [c for (base, _), c in zip(self.dimensions, chosen, strict=True) if base == str(self.base)]
+            own = [c for (of, _), c in zip(self.dimensions, chosen, strict=True) if of == base]
             settings = self.fixed + tuple(
                 Setting(name, value, self.sources.get(name, "parametrize")) for c in own for name, value in c.values
             )
@@ -112,7 +113,7 @@ class Family:
                 id=node_id,
                 kind=self.definition.kind,
                 name=self.definition.name,
-                base=str(self.base),
+                base=node_id if node_id == base else base,
                 file=self.base.file,
                 definition=self.definition,
                 settings=settings,
@@ -121,8 +122,7 @@ class Family:
                 through=tuple(dict.fromkeys(_through(self.edges, self, assignment))),
                 builtins=self.builtins,
                 choices=tuple(
-                    (base, number, c.id, dict(c.values))
-                    for (base, number), c in zip(self.dimensions, chosen, strict=True)
+                    (of, number, c.id, dict(c.values)) for (of, number), c in zip(self.dimensions, chosen, strict=True)
                 ),
                 marks=self.definition.marks + tuple(m for c in own for m in c.marks),
                 variant=self.variants[assignment],
@@ -148,6 +148,8 @@ class Family:
 
     def project(self, family: Family, assignment: Assignment) -> Assignment:
         """The variant of a needed family that agrees with one of ours."""
+        if not family.dimensions:
+            return ()
         mine = dict(zip(self.dimensions, assignment, strict=True))
         return tuple(mine[each] for each in family.dimensions)
 

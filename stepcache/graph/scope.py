@@ -45,15 +45,24 @@ class Scope:
     def find(self, name: str, asking: Definition | None = None) -> Found | None:
         """The nearest definition of *name*; for a step that asks for its own name, the next one outwards."""
         own_name = asking is not None and name in (asking.name, *asking.outputs)
-        passed = not own_name
+        if not own_name:
+            return self._nearest(name, asking)
+        passed = False
         for number, level in self._levels(asking):
             found = level.provider(name)
             if found is None:
                 continue
-            if passed and not (own_name and asking is not None and identity(found) == identity(asking)):
-                return Found(found, number, level.file)
             if asking is not None and identity(found) == identity(asking):
                 passed = True
+            elif passed:
+                return Found(found, number, level.file)
+        return None
+
+    def _nearest(self, name: str, asking: Definition | None) -> Found | None:
+        for number, level in self._levels(asking):
+            found = level.provider(name)
+            if found is not None:
+                return Found(found, number, level.file)
         return None
 
     def _levels(self, asking: Definition | None) -> Iterator[tuple[int, Level]]:

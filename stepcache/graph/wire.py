@@ -55,7 +55,16 @@ class Request:
 
     @wanted.default
     def _wanted(self) -> Wanted:
-        return (identity(self.definition), self.scope.file, self.under.id if self.under else "")
+        return wanted_of(self.definition, self.scope, self.under)
+
+
+def wanted_of(definition: Definition, scope: Scope, under: Under | None) -> Wanted:
+    """What tells a request from others."""
+    return identity(definition), scope.file, under.id if under else ""
+
+
+# A parameter that asks for a value or resource, the name it asks for, and what gives it.
+Asked = tuple[Parameter, str, Found | None]
 
 
 @define
@@ -91,10 +100,13 @@ class Binder:
     def bind(self, definition: Definition, scope: Scope, under: Under | None = None) -> Family:
         """The family of *definition* asked for in *scope*; its `problems` say what is wrong with it."""
         first = Request(definition, scope, under)
-        stack: list[tuple[Request, Iterator[Request]]] = [(first, iter(self._asks(first)))]
+        if first.wanted in self._bound:
+            return self._bound[first.wanted]
+        asked = self._asked(first)
+        stack: list[tuple[Request, list[Asked], Iterator[Request]]] = [(first, asked, self._requests(first, asked))]
         path: dict[Wanted, Request] = {first.wanted: first}
         while stack:
-            request, todo = stack[-1]
+            request, asked, todo = stack[-1]
             if request.wanted in self._bound:
                 stack.pop()
                 path.pop(request.wanted, None)
@@ -104,31 +116,33 @@ class Binder:
                     self._note_circle([*path.values()], needed)
                 elif needed.wanted not in self._bound:
                     path[needed.wanted] = needed
-                    stack.append((needed, iter(self._asks(needed))))
+                    asked = self._asked(needed)
+                    stack.append((needed, asked, self._requests(needed, asked)))
                     break
             else:
-                self._bound[request.wanted] = self._family(request)
+                self._bound[request.wanted] = self._family(request, asked)
         return self._bound[first.wanted]
 
-    def _asks(self, request: Request) -> list[Request]:
-        found = []
-        for _, _, each in self._found(request):
-            if each is not None:
-                found.append(Request(each.definition, request.scope, request.under))
-        return found
+    @staticmethod
+    def _requests(request: Request, asked: list[Asked]) -> Iterator[Request]:
+        """What has to be bound before the request is."""
+        for _, _, found in asked:
+            if found is not None:
+                yield Request(found.definition, request.scope, request.under)
 
-    def _found(self, request: Request) -> Iterator[tuple[Parameter, str, Found | None]]:
-        """Each parameter that asks for a value or resource, the name it asks for, and what gives it."""
-        definition = request.definition
+    def _asked(self, request: Request) -> list[Asked]:
+        definition, scope = request.definition, request.scope
         chosen = {name for each in definition.parametrize for name in each.names}
+        asked: list[Asked] = []
         for parameter in definition.parameters:
             if is_setting(definition, parameter) or parameter.name in chosen or parameter.name.startswith("*"):
                 continue
             name = definition.takes.get(parameter.name, parameter.name)
-            yield parameter, name, self._usable(request.scope.find(name, definition))
+            asked.append((parameter, name, self._usable(scope.find(name, definition))))
         for name in definition.builds:
-            found = self._usable(request.scope.find(name, definition))
-            yield Parameter(""), name, None if found is None or found.definition.kind != "step" else found
+            found = self._usable(scope.find(name, definition))
+            asked.append((Parameter(""), name, None if found is None or found.definition.kind != "step" else found))
+        return asked
 
     @staticmethod
     def _usable(found: Found | None) -> Found | None:
@@ -136,10 +150,10 @@ class Binder:
 
     # --- one family
 
-    def _family(self, request: Request) -> Family:
+    def _family(self, request: Request, asked: list[Asked]) -> Family:
         definition, scope, under = request.definition, request.scope, request.under
         overrides = self._overrides.below(under.given if under else None)
-        wired = self._wired(request, overrides)
+        wired = self._wired(request, asked, overrides)
         reached = under is not None and self._reached(definition, wired, under)
         if under is not None and not reached and definition.kind != "pipeline":
             return self.bind(definition, scope, None)
@@ -167,13 +181,13 @@ class Binder:
             family.base = evolve(family.base, pipeline=under.name if under.file == family.base.file else under.id)
         return self._kept(family)
 
-    def _wired(self, request: Request, overrides: Overrides) -> Wired:
+    def _wired(self, request: Request, asked: list[Asked], overrides: Overrides) -> Wired:
         """What gives each parameter that is no setting, and what is wrong with that."""
         definition, scope = request.definition, request.scope
         wired = Wired(problems=[*self._circles.get(request.wanted, ())])
-        for parameter, name, found in self._found(request):
+        for parameter, name, found in asked:
             if found is not None:
-                below = self._bound.get(Request(found.definition, scope, request.under).wanted)
+                below = self._bound.get(wanted_of(found.definition, scope, request.under))
                 if below is None:
                     continue  # it closes a circle, which is among the problems
                 if parameter.name:

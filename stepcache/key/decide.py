@@ -12,6 +12,8 @@ from stepcache.model import Decision, Hit, Ingredient, Miss, Observation, Reason
 # What an observation that no longer holds is called in explanations; every other kind is a file's.
 REASON_OF: dict[str, ReasonKind] = {"env": "env", "variable": "code", "module": "code"}
 
+_NEW = (Reason("new"),)
+
 
 def key_of(ingredients: Iterable[Ingredient], code: str) -> str:
     """The key made of *ingredients* and of *code*, the canonical digest of the code that is reached.
@@ -75,7 +77,7 @@ def explain(
 ) -> tuple[Reason, ...]:
     """What is different from *latest*: two ingredient lists compared, and the observations that no longer hold."""
     if latest is None:
-        return (Reason("new"),)
+        return _NEW
     was = {(i.kind, i.name): i for i in latest.ingredients}
     now = {(i.kind, i.name): i for i in ingredients}
     differing = (place for place in {**now, **was} if _digest(was.get(place)) != _digest(now.get(place)))

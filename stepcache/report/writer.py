@@ -23,6 +23,8 @@ class Writer:
         self.column = 0
         self.lock = threading.RLock()
         self._overlay = False
+        self._waits = False
+        """Was something written since it was last handed on?"""
 
     def styled(self, text: str, *styles: str) -> str:
         """*text* between the codes of *styles*, where colours are on."""
@@ -69,7 +71,9 @@ class Writer:
     def flush(self) -> None:
         """Hand on what was written."""
         with self.lock:
-            self.stream.flush()
+            if self._waits:
+                self._waits = False
+                self.stream.flush()
 
     def overlay(self, text: str) -> None:
         """Draw *text* as the status line, in place of the one that is there."""
@@ -78,7 +82,7 @@ class Writer:
             cut = text if columns(text) < self.width else text[: self.width - 4] + "..."
             self._put(("\n" if self.column else "") + self.styled(cut, "dim"))
             self._overlay = True
-            self.stream.flush()
+            self.flush()
 
     def remove_overlay(self) -> None:
         """Take the status line away and go back to where the text ended."""
@@ -89,6 +93,7 @@ class Writer:
                 self._overlay = False
 
     def _put(self, text: str) -> None:
+        self._waits = True
         try:
             self.stream.write(text)
         except UnicodeEncodeError:
