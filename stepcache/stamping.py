@@ -172,16 +172,32 @@ def keep(session: Session, prepared: Prepared, exit_code: int, rest: bytes) -> N
 # --- what is told -------------------------------------------------------------------------------
 
 
+# So many texts are kept apart at most.
+_TOGETHER = 1024
+
+
 class Tee(io.StringIO):
     """Writes to a stream, and keeps what it wrote."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
+        self._waiting: list[str] = []
 
     def write(self, text: str) -> int:
         self._stream.write(text)
-        return super().write(text)
+        self._waiting.append(text)  # a hundred texts of one letter take as much room as five thousand letters
+        if len(self._waiting) >= _TOGETHER:
+            self._put_together()
+        return len(text)
+
+    def getvalue(self) -> str:
+        self._put_together()
+        return super().getvalue()
+
+    def _put_together(self) -> None:
+        super().write("".join(self._waiting))
+        self._waiting.clear()
 
     def flush(self) -> None:
         self._stream.flush()

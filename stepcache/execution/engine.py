@@ -47,7 +47,7 @@ class Engine:
     sight: Sight
     products: dict[str, Product] = field(factory=dict)
     decided: dict[str, tuple[Recipe, str]] = field(factory=dict)
-    """The recipe and key of each node, as last decided."""
+    """The recipe and key of each node, as last decided; of one whose result is stored, in outline."""
     expected: dict[str, float] = field(factory=dict)
     """How many seconds nodes that are to run took last time."""
     tainted: set[str] = field(factory=set)
@@ -253,11 +253,13 @@ class Engine:
         trace = self._trace(node, done)
         assert self.shelf.store is not None
         self.shelf.store.put(trace)
+        recipe, key = self.decided[node.id]
+        self.decided[node.id] = (recipe.outlined, key)
         return trace.key
 
     def _trace(self, node: Node, done: Done) -> Trace:
         recipe, key = self.decided[node.id]
-        if self.sight.other_sources(recipe):
+        if not recipe.told or self.sight.other_sources(recipe):
             recipe = self.sight.recipe(node, self.graph.resources, self._values(node))
             key = key_of_ingredients(recipe.ingredients, recipe.code)
             self.decided[node.id] = (recipe, key)

@@ -72,8 +72,7 @@ class Sight:
     _classes: dict[tuple[str, ...], bytes] = field(factory=dict)
     _rules: dict[tuple[tuple[str, ...], tuple[str, ...]], Rules] = field(factory=dict)
     _sources: dict[int, tuple[Mapping[str, tuple[str, str]], Facts]] = field(factory=dict)
-    _facts: dict[tuple[int, ...], tuple[Facts, object]] = field(factory=dict)
-    _known_facts: dict[Facts, Facts] = field(factory=dict)
+    _facts: dict[Facts, Facts] = field(factory=dict)
     _reached: dict[str, tuple[Node, Reach]] = field(factory=dict)
 
     # --- code
@@ -100,12 +99,8 @@ class Sight:
         """What the code of a recipe says of what it reads; many nodes share one."""
         if made is None:
             return Facts()
-        key = tuple(map(id, made.reaches))
-        if key not in self._facts:
-            found = facts_of(made.reaches)
-            # The reaches are kept: others must not come to have their ids.
-            self._facts[key] = (self._known_facts.setdefault(found, found), made.reaches)
-        return self._facts[key][0]
+        found = facts_of(made.reaches)
+        return self._facts.setdefault(found, found)
 
     def settle(self, nodes: Iterable[Node], resources: Mapping[str, BoundResource]) -> None:
         """Look at all code and module variables that nodes reach, before a step can change one."""
@@ -264,7 +259,7 @@ class Sight:
         """The shared libraries that modules which a node reaches are, or have read while they were imported."""
         for name in facts.modules:
             file = getattr(sys.modules.get(name), "__file__", None)
-            if isinstance(file, str) and is_library(file):
+            if isinstance(file, str) and not file.endswith(".py") and is_library(file):
                 yield os.path.abspath(file)
             reads = self.import_reads.get(name)
             if reads:
@@ -287,8 +282,8 @@ class Sight:
         yield from made.variables
         for name in made.modules:
             yield from self.import_reads.get(name, ())
-        folder = os.path.dirname(node.definition.source.path)
-        yield from declared(node.definition.reads, folder, self._look(made))
+        if node.definition.reads:
+            yield from declared(node.definition.reads, os.path.dirname(node.definition.source.path), self._look(made))
 
     def _rules_of(self, ignore: tuple[str, ...]) -> Rules:
         own = (*self.caches, *self.handed())

@@ -114,7 +114,7 @@ class Binder:
             for needed in todo:
                 if needed.wanted in path:
                     self._note_circle([*path.values()], needed)
-                elif needed.wanted not in self._bound:
+                else:
                     path[needed.wanted] = needed
                     asked = self._asked(needed)
                     stack.append((needed, asked, self._requests(needed, asked)))
@@ -123,12 +123,12 @@ class Binder:
                 self._bound[request.wanted] = self._family(request, asked)
         return self._bound[first.wanted]
 
-    @staticmethod
-    def _requests(request: Request, asked: list[Asked]) -> Iterator[Request]:
-        """What has to be bound before the request is."""
+    def _requests(self, request: Request, asked: list[Asked]) -> Iterator[Request]:
+        """What has to be bound before the request is, and is not yet."""
+        scope, under = request.scope, request.under
         for _, _, found in asked:
-            if found is not None:
-                yield Request(found.definition, request.scope, request.under)
+            if found is not None and wanted_of(found.definition, scope, under) not in self._bound:
+                yield Request(found.definition, scope, under)
 
     def _asked(self, request: Request) -> list[Asked]:
         definition, scope = request.definition, request.scope

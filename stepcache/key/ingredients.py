@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from attrs import evolve, frozen
 
@@ -35,14 +35,24 @@ class Recipe:
     reaches: tuple[Reach, ...]
 
     @property
+    def outlined(self) -> Recipe:
+        """It without what its key and its trace alone are made of."""
+        return Recipe((), self.code, (), self.variables, self.reaches)
+
+    @property
     def modules(self) -> tuple[str, ...]:
         """The project modules in which names were reached."""
-        return tuple(dict.fromkeys(each for reach in self.reaches for each in reach.modules))
+        return _every([reach.modules for reach in self.reaches])
 
     @property
     def uncertain(self) -> tuple[str, ...]:
         """What made more code be taken in than was followed."""
-        return tuple(dict.fromkeys(each for reach in self.reaches for each in reach.uncertain))
+        return _every([reach.uncertain for reach in self.reaches])
+
+
+def _every(texts: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """All of them, each once."""
+    return texts[0] if len(texts) == 1 else tuple(dict.fromkeys(each for some in texts for each in some))
 
 
 @frozen
@@ -61,8 +71,11 @@ class Facts:
     ambient: tuple[str, ...] = ()
 
 
-def facts_of(reaches: Iterable[Reach]) -> Facts:
+def facts_of(reaches: Sequence[Reach]) -> Facts:
     """The facts of all that was reached."""
+    if len(reaches) == 1:
+        only = reaches[0]
+        return Facts(only.literals, only.names, only.modules, only.whole, only.ambient)
     return Facts(
         tuple(dict.fromkeys(each for reach in reaches for each in reach.literals)),
         frozenset().union(*(reach.names for reach in reaches)),
@@ -117,8 +130,14 @@ def recipe(
     unique = tuple(dict.fromkeys(found))
     code = reach.digest if len(every) == 1 else digest_all("code", [reach.digest, *sorted(r.digest for r in every[1:])])
     variables = tuple(evolve(o, name=f"{number}.{o.name}") for number, each in enumerate(every) for o in each.variables)
-    told = tuple(_keyed(each, around) if each.kind == "setting" and each.shown is None else each for each in unique)
+    secret = any(_is_secret(each) for each in unique)
+    told = tuple(_keyed(each, around) if _is_secret(each) else each for each in unique) if secret else unique
     return Recipe(unique, code, told, variables, every)
+
+
+def _is_secret(one: Ingredient) -> bool:
+    """May it be one of few values, so that its digest would tell which?"""
+    return one.kind == "setting" and one.shown is None
 
 
 def settings_digest(node: Node) -> str:
