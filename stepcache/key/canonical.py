@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 
 from attrs import frozen
 
@@ -24,6 +24,9 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TIME_ZONE = frozenset({"localtime", "mktime", "ctime", "fromtimestamp", "timestamp", "astimezone", "tzset", "tzname"})
 _LOCALE = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
 _DOLLAR = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
+
+
+_label = itemgetter(0)
 
 
 @frozen
@@ -50,65 +53,68 @@ class Reach:
 
 def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) -> Reach:
     """All that is reached from *root*. *owners* gives the distributions behind an installed module."""
-    opened = Opening(root).edges()
-    order = _numbered(root, opened)
-    marks = {mark for vertex in order for mark in vertex.marks}
-    numbers = {id(vertex): str(number) for number, vertex in enumerate(order)}
+    order, numbers = _numbered(root, {})
+    opened: dict[int, list[tuple[str, Vertex]]] = {}
+    if any(vertex.guarded for vertex in order):
+        opened = Opening(root).edges()
+        order, numbers = _numbered(root, opened)
+    marks = set().union(*[vertex.marks for vertex in order])
     contents = [_content(vertex, marks) for vertex in order]
-    distributions: dict[str, Distribution] = {}
-    for vertex in order:
-        for module in vertex.packages:
-            distributions.update((normal_name(one.name), one) for one in owners(module))
-    packages = [distributions[name] for name in sorted(distributions)]
     parts: list[str] = []
+    variables: list[Observation] = []
+    packages: dict[str, None] = {}
+    texts: dict[tuple[str, str], None] = {}
+    uncertain: dict[str, None] = {}
     for vertex, content in zip(order, contents, strict=True):
         edges = opened.get(id(vertex), vertex.edges)
         parts += (content, str(len(edges)))
         for label, target in edges:
             parts += (label, numbers[id(target)])
-    for one in packages:
+        if vertex.state is not None:
+            variables.append(Observation("variable", numbers[id(vertex)], vertex.state, vertex.name))
+        packages.update(dict.fromkeys(vertex.packages))
+        texts.update(dict.fromkeys(vertex.literals))
+        uncertain.update(dict.fromkeys(vertex.uncertain))
+    distributions = _distributions(packages, owners)
+    for one in distributions:
         parts += (normal_name(one.name), one.version, one.build)
-    texts = dict.fromkeys(literal for vertex in order for literal in vertex.literals)
+    modules = {vertex.module for vertex in order if vertex.module}
     return Reach(
         digest=digest("code", "".join(parts), ",".join(map(str, map(len, parts)))),
-        ingredients=(*_code_ingredients(order, contents), *map(_package_ingredient, packages)),
-        variables=tuple(
-            Observation("variable", numbers[id(vertex)], vertex.state, vertex.name)
-            for vertex in order
-            if vertex.state is not None
-        ),
+        ingredients=(*_code_ingredients(order, contents), *map(_package_ingredient, distributions)),
+        variables=tuple(variables),
         literals=tuple(texts),
         names=_variable_names(text for text, _ in texts),
-        modules=tuple(sorted({vertex.module for vertex in order if vertex.module})),
+        modules=tuple(sorted(modules)),
         whole=tuple(sorted({vertex.module for vertex in order if vertex.kind == "module" and vertex.module})),
-        uncertain=tuple(dict.fromkeys(sentence for vertex in order for sentence in vertex.uncertain)),
+        uncertain=tuple(uncertain),
         ambient=_ambient(order),
     )
 
 
+def _distributions(modules: Iterable[str], owners: Callable[[str], tuple[Distribution, ...]]) -> list[Distribution]:
+    """The distributions behind installed modules, by name."""
+    found = {normal_name(one.name): one for module in modules for one in owners(module)}
+    return [found[name] for name in sorted(found)]
+
+
 def _ambient(order: list[Vertex]) -> tuple[str, ...]:
     names = {vertex.content.rpartition(".")[2] for vertex in order if vertex.kind == "stdlib"}
-    local = any(vertex.mentions & _TIME_ZONE for vertex in order) or names & _TIME_ZONE
+    local = any(not _TIME_ZONE.isdisjoint(vertex.mentions) for vertex in order) or names & _TIME_ZONE
     return (("TZ",) if local else ()) + (_LOCALE if "setlocale" in names else ())
 
 
-def _numbered(root: Vertex, opened: dict[int, list[tuple[str, Vertex]]]) -> list[Vertex]:
-    """The vertices in the order in which they are met, breadth first, edges by label."""
-    order, seen, todo = [root], {id(root)}, deque([root])
-    while todo:
-        vertex = todo.popleft()
-        edges = opened.get(id(vertex), vertex.edges)
+def _numbered(root: Vertex, opened: Mapping[int, list[tuple[str, Vertex]]]) -> tuple[list[Vertex], dict[int, str]]:
+    """The vertices in the order in which they are met, breadth first, edges by label; and by their ids the numbers."""
+    order, numbers = [root], {id(root): "0"}
+    for vertex in order:
+        edges = opened.get(id(vertex), vertex.edges) if opened else vertex.edges
         edges.sort(key=_label)
         for _, target in edges:
-            if id(target) not in seen:
-                seen.add(id(target))
+            if id(target) not in numbers:
+                numbers[id(target)] = str(len(order))
                 order.append(target)
-                todo.append(target)
-    return order
-
-
-def _label(edge: tuple[str, Vertex]) -> str:
-    return edge[0]
+    return order, numbers
 
 
 def _content(vertex: Vertex, marks: set[str]) -> str:

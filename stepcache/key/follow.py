@@ -42,6 +42,7 @@ class Walk:
         self._live = frozenset(self.loading)
         self.objects = Objects(self)
         self._leaves: dict[tuple[str, str], Vertex] = {}
+        self._followed: dict[tuple[int, Chain], list[Vertex]] = {}
         self._units: dict[tuple[int, int], Vertex] = {}
         self._sources: dict[tuple[int, str], Vertex] = {}
         self._wholes: dict[int, Vertex] = {}
@@ -165,6 +166,12 @@ class Walk:
 
     def follow(self, space: Space, chain: Chain) -> list[Vertex]:
         """What *chain* means in a namespace."""
+        known = self._followed.get((id(space), chain))
+        if known is None:
+            known = self._followed[id(space), chain] = self._meant(space, chain)
+        return known
+
+    def _meant(self, space: Space, chain: Chain) -> list[Vertex]:
         name = chain[0]
         if name == "__dict__":
             return [self.whole(space)]

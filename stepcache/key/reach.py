@@ -42,6 +42,7 @@ class CodeReader:
         self.modules.refresh()
         self._spaces = Spaces(self.modules, self._memo, self._loaded_source)
         self._walks: dict[tuple[str, ...], Walk] = {}
+        self._walks_of: dict[tuple[object, ...], Walk] = {}
         self._reached: dict[tuple[Any, ...], tuple[Reach, object]] = {}
         self._owners: dict[str, tuple[Distribution, ...]] = {}
         for name in modules:
@@ -83,12 +84,12 @@ class CodeReader:
         importing it imports, and by source in all others.
         """
         walk = self._walk(home.__name__, roots)
-        told = tuple(
+        told = settings and tuple(
             (name, value if type(value) is str else id(value))
             for name, value in settings.items()
             if type(value) is str or type(value) not in _PLAIN
         )
-        key = (id(walk), *map(id, roots), self._told(walk, roots, told))
+        key = (id(walk), *map(id, roots), self._told(walk, roots, told) if told else ())
         known = self._reached.get(key)
         if known is None:
             root = self._root(walk, roots, settings)
@@ -98,23 +99,22 @@ class CodeReader:
 
     def _told(self, walk: Walk, roots: Sequence[Any], told: tuple[tuple[str, object], ...]) -> tuple[object, ...]:
         """Of the settings, those that may decide what is reached."""
-        if not told:
-            return ()
         first = roots[0] if roots else None
         unit = unit_of(walk.objects.space_of(first), first.__code__) if isinstance(first, FunctionType) else None
         asked = {one.detail for one in unit.body.uses.dynamic} if unit is not None else set()
         return tuple(pair for pair in told if type(pair[1]) is not str or pair[0] in asked)
 
     def _walk(self, home: str, roots: Sequence[Any]) -> Walk:
-        names = [home]
-        for function in roots:
-            owner = getattr(function, "__globals__", {}).get("__name__", getattr(function, "__module__", ""))
-            if owner and self.modules.is_project(str(owner)):
-                names.append(str(owner))
-        key = tuple(dict.fromkeys(names))
-        if key not in self._walks:
-            self._walks[key] = Walk(self._spaces, list(key))
-        return self._walks[key]
+        owners = [getattr(f, "__globals__", {}).get("__name__", getattr(f, "__module__", "")) for f in roots]
+        every = (home, *owners)
+        walk = self._walks_of.get(every)
+        if walk is None:
+            names = [home, *(str(owner) for owner in owners if owner and self.modules.is_project(str(owner)))]
+            key = tuple(dict.fromkeys(names))
+            if key not in self._walks:
+                self._walks[key] = Walk(self._spaces, list(key))
+            walk = self._walks_of[every] = self._walks[key]
+        return walk
 
     def _root(self, walk: Walk, roots: Sequence[Any], settings: Mapping[str, object]) -> Vertex:
         """A vertex above the roots, the settings with code in them, and the effects of imports."""
