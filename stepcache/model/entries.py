@@ -121,10 +121,12 @@ class Reason:
         """As `--why` prints it: `code: helpers.py::clean`, `setting: lr 0.1 -> 0.2`, `expired`, `cache off`."""
         if self.kind == "off":
             return "cache off"
+        if self.kind == "version":  # strings are never told in clear
+            return "version: changed"
         if self.kind == "package" and self.shown:
             return f"package: {self.what} {_versions(self.was, self.now)}"
         change = f"{_plain(self.was)} -> {_plain(self.now)}" if self.shown else ""
-        if self.kind in ("setting", "version") and not change:
+        if self.kind == "setting" and not change:
             change = "changed"
         told = " ".join(part for part in (self.what, change) if part)
         return f"{self.kind}: {told}" if told else self.kind

@@ -324,7 +324,7 @@ def second():
 def work(x):
     return x
 {REST}""", '"first"', '"second"', BOTH, why=("input: first as x", "input: second as x",))
-row("version", body("return 1").replace("@step\ndef work", "@step(version='1')\ndef work"), "'1'", "'2'", WORK, why=("version: version changed",))
+row("version", body("return 1").replace("@step\ndef work", "@step(version='1')\ndef work"), "'1'", "'2'", WORK, why=("version: changed",))
 row("default of a setting", body("return n", arguments="n=1"), "n=1", "n=2", BOTH, why=("setting: n 1 -> 2",))
 row("setting 1 to True", body("return n", arguments="n=1"), "n=1", "n=True", BOTH, why=("setting: n 1 -> True",))
 row("value class reached through another step", {PIPE: f"""{HEAD}

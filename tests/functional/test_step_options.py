@@ -31,9 +31,9 @@ def test_a_version_is_in_the_key_and_an_older_one_is_a_hit_again(stepcache_proje
     write(project, PLAIN)
     assert why(project) == ["new"]
     project.edit("pipeline_x.py", "@step", "@step(version='2')")
-    assert why(project) == ["version: version changed"]
+    assert why(project) == ["version: changed"]
     project.edit("pipeline_x.py", "'2'", "'3'")
-    assert why(project) == ["version: version changed"]
+    assert why(project) == ["version: changed"]
     project.edit("pipeline_x.py", "(version='3')", "")
     assert why(project) == []
 
