@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from stepcache.digest import digest, digest_all
+from stepcache.key.files import stamp_of
 
 _SEPARATORS = re.compile(r"[-_.]+")
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][\w.-]*)")
@@ -19,7 +21,7 @@ _INFO_ENDINGS = (".dist-info", ".egg-info")
 # Folders of distributions, and what was read there: {folder: (its stamp, {normal name: metadata folder})}.
 _folders: dict[str, tuple[int, dict[str, str]]] = {}
 _read: dict[str, tuple[tuple[int, int], Distribution, bool]] = {}
-_records: dict[str, tuple[tuple[int, int], bytes]] = {}
+_records: dict[str, Record] = {}
 # By folder and package, the distribution that the last file looked up there was of.
 _owners: dict[tuple[str, str], str] = {}
 
@@ -32,6 +34,22 @@ class Distribution:
     version: str
     build: str
     requires: tuple[str, ...] = ()
+
+
+class Record:
+    """What a distribution's RECORD says: its bytes, by its stamp."""
+
+    def __init__(self, stamp: tuple[int, int], content: bytes) -> None:
+        self.stamp = stamp
+        self.content = content
+
+    @functools.cached_property
+    def files(self) -> frozenset[bytes]:
+        """The files that it names: the first field of each row, which may stand in quotes."""
+        return frozenset(
+            row[1:].partition(b'"')[0] if row.startswith(b'"') else row.partition(b",")[0]
+            for row in self.content.splitlines()
+        )
 
 
 def normal_name(name: str) -> str:
@@ -87,10 +105,10 @@ def owning(folder: str, relative: str) -> str | None:
 
 def _infos(folder: str) -> dict[str, str]:
     """The metadata folders in *folder*, by the normal name of their distribution."""
-    try:
-        stamp = os.stat(folder).st_mtime_ns
-    except OSError:
+    status = stamp_of(folder)
+    if status is None:
         return {}
+    stamp = status[1][1]
     known = _folders.get(folder)
     if known is not None and known[0] == stamp:
         return known[1]
@@ -106,8 +124,7 @@ def _infos(folder: str) -> dict[str, str]:
 def _owns(info: str, relative: str, top: str) -> bool:
     record = _record(info)
     if record is not None:
-        line = relative.encode() + b","
-        return record.startswith(line) or b"\n" + line in record or b'\n"' + line[:-1] + b'"' in record
+        return relative.encode() in record.files
     if not os.path.basename(os.path.dirname(info)).endswith("-packages"):
         # An .egg-info folder beside sources is that of an editable install: project code.
         return False
@@ -119,18 +136,20 @@ def _name_in(info: str) -> str:
     return normal_name(os.path.basename(info).rpartition(".")[0].split("-")[0])
 
 
-def _record(info: str) -> bytes | None:
+def _record(info: str) -> Record | None:
     path = os.path.join(info, "RECORD")
-    try:
-        found = os.stat(path)
-        stamp = (found.st_mtime_ns, found.st_size)
-        known = _records.get(path)
-        if known is None or known[0] != stamp:
-            with open(path, "rb") as file:
-                known = _records[path] = (stamp, file.read())
-    except OSError:
+    status = stamp_of(path)
+    if status is None:
         return None
-    return known[1]
+    stamp = (status[1][1], status[1][0])
+    known = _records.get(path)
+    if known is None or known.stamp != stamp:
+        try:
+            with open(path, "rb") as file:
+                known = _records[path] = Record(stamp, file.read())
+        except OSError:
+            return None
+    return known
 
 
 def _text(path: str) -> str | None:
@@ -144,7 +163,7 @@ def _text(path: str) -> str | None:
 def _distribution(info: str) -> Distribution:
     """What the metadata folder says."""
     record = _record(info)
-    stamp = _records[os.path.join(info, "RECORD")][0] if record is not None else (0, 0)
+    stamp = record.stamp if record is not None else (0, 0)
     known = _read.get(info)
     if known is not None and known[0] == stamp and not known[2]:
         return known[1]
@@ -172,20 +191,18 @@ def _metadata_files(info: str) -> Iterator[str]:
     yield info
 
 
-def _unhashed(record: bytes | None) -> bool:
+def _unhashed(record: Record | None) -> bool:
     """Does the record name code whose hash it does not tell?"""
-    return record is not None and any(
-        row.endswith((b".py,,", b".so,,")) for row in record.replace(b"\r\n", b"\n").split(b"\n")
-    )
+    return record is not None and any(row.endswith((b".py,,", b".so,,")) for row in record.content.splitlines())
 
 
-def _build(info: str, record: bytes | None) -> str:
+def _build(info: str, record: Record | None) -> str:
     """Digest of the hashes that the record gives; of the content of files for which it gives none."""
     if record is None:
         return ""
     folder, own = os.path.split(info)
     rows = []
-    for row in record.decode("utf-8", "replace").splitlines():
+    for row in record.content.decode("utf-8", "replace").splitlines():
         path, _, rest = row.partition(",") if not row.startswith('"') else row[1:].partition('",')
         if path.startswith((own + "/", "../", "/")) or path.endswith((".pyc", ".pth")):
             continue
@@ -202,7 +219,7 @@ def looked_at() -> Iterator[str]:
     for info, (_, _, unhashed) in _read.items():
         yield from (os.path.join(info, name) for name in ("RECORD", "METADATA", "PKG-INFO", "top_level.txt"))
         record = _records.get(os.path.join(info, "RECORD"))
-        for row in record[1].splitlines() if unhashed and record is not None else ():
+        for row in record.content.splitlines() if unhashed and record is not None else ():
             if row.endswith(b",,"):
                 yield os.path.join(os.path.dirname(info), os.fsdecode(row[:-2].strip(b'"')))
 
