@@ -3,7 +3,7 @@ go by their path, `//path/pipeline_x`."""
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 @frozen
@@ -20,12 +20,17 @@ class NodeId:
     variant: str | None = None
     pipeline: str | None = None
     owner: str | None = None
+    _text: str = field(init=False, eq=False, repr=False)
 
-    def __str__(self) -> str:
+    @_text.default
+    def _spelled(self) -> str:
         owner = f"{self.owner}::" if self.owner else ""
         pipeline = f"@{self.pipeline}" if self.pipeline else ""
         variant = f"[{self.variant}]" if self.variant is not None else ""
         return f"{self.file}::{owner}{self.name}{pipeline}{variant}"
+
+    def __str__(self) -> str:
+        return self._text
 
 
 def split_argument(argument: str) -> tuple[str, str | None]:

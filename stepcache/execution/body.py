@@ -139,10 +139,10 @@ class Bodies:
         self.capture.begin()
         self.pulse.begin()
 
-        async def once() -> Done:
-            return await _Execution(self, work, self.given, self.resources).done(self._called_alone)
+        def once() -> Coroutine[Any, Any, Done]:
+            return _Execution(self, work, self.given, self.resources).done(self._called_alone)
 
-        return at_once(tried(work.node, once, once, slept))
+        return at_once(tried(work.node, once, once, slept) if work.node.definition.retries.times else once())
 
     async def run_together(self, work: Work) -> Done:
         """The same of an asynchronous body, beside others."""

@@ -113,7 +113,7 @@ class Family:
                 id=node_id,
                 kind=self.definition.kind,
                 name=self.definition.name,
-                base=node_id if node_id == base else base,
+                base=base,
                 file=self.base.file,
                 definition=self.definition,
                 settings=settings,

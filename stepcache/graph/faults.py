@@ -50,6 +50,8 @@ def built_in_for_resource(taker: Definition, name: str) -> Iterator[Problem]:
 def not_mapped(taker: Definition, edges: Iterable[Edge]) -> Iterator[Problem]:
     """What cannot be run once per element: more than one source's, a resource's, or by other than steps and checks."""
     mapped = [edge for edge in edges if edge.takes_each]
+    if not mapped:
+        return
     where = f"{taker.source.file}::{taker.name}"
     what = f"{taker.source}: {taker.kind} '{taker.name}'"
     for edge in mapped[:1]:

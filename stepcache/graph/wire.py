@@ -163,14 +163,16 @@ class Binder:
                 self._warn_hidden(definition, parameter, scope)
                 setting = self._value_of(definition, parameter, overrides)
                 wired.fixed.extend(() if setting is None else (setting,))
-        order = {p.name: at for at, p in enumerate(definition.parameters)}
+        if len(wired.fixed) > 1:
+            order = {p.name: at for at, p in enumerate(definition.parameters)}
+            wired.fixed.sort(key=lambda s: order[s.name])
         family = Family(
             definition=definition,
             base=self._base(request, wired),
             edges=tuple(wired.edges),
             builds=tuple(wired.builds),
             builtins=tuple(wired.builtins),
-            fixed=tuple(sorted(wired.fixed, key=lambda s: order[s.name])),
+            fixed=tuple(wired.fixed),
             own=self._own_choices(definition, overrides),
             sources=_sources(definition, overrides),
             problems=tuple(wired.problems),
@@ -218,10 +220,11 @@ class Binder:
 
     def _kept(self, family: Family) -> Family:
         """The family, or the one of the same id that is the same."""
-        known = self.families.get(str(family.base))
+        name = str(family.base)
+        known = self.families.get(name)
         if known is None:
             family.settle()
-            self.families[str(family.base)] = family
+            self.families[name] = family
             return family
         if _same(known, family):
             return known

@@ -37,7 +37,7 @@ class Writer:
         with self.lock:
             if self._overlay:
                 self.remove_overlay()
-            self._put(self.styled(text, *styles) if styles else text)
+            self._put(self.styled(text, *styles) if styles and self.color else text)
             if "\n" in text:
                 self.column = columns(text.rpartition("\n")[2])
             else:
