@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -302,26 +302,41 @@ def small_entries(folder: Path, of: str) -> None:
     for number in range(10):
         store.traces(f"{number:064x}", lists[number])
     print(f"open and look up 10 keys: {(time.process_time() - start) * 1e3:.2f} ms CPU")
-    entries = [trace(number, kept, ()) for number, kept in enumerate(values)]
-    works: tuple[tuple[str, Callable[[int], object]], ...] = (
-        ("traces, ingredients given", lambda n: store.traces(f"{n:064x}", lists[n])),
-        ("load", lambda n: store.load(values[n])),
-        ("used", lambda n: store.used(f"pipeline_x.py::step{n}", entries[n])),
+    store.close()
+    keys, nodes = [f"{n:064x}" for n in range(COUNT)], [f"pipeline_x.py::step{n}" for n in range(COUNT)]
+    found: list[Trace] = []
+
+    def use(number: int) -> None:
+        found.clear()
+        found.extend(store.traces(keys[number], lists[number]))
+        store.used(nodes[number], found[0])
+
+    def hit(number: int) -> None:
+        use(number)
+        store.load(found[0].value)  # type: ignore[arg-type]
+
+    in_turn, mixed = range(COUNT), [n * 7919 % COUNT for n in range(COUNT)]
+    works: tuple[tuple[str, Callable[[int], object], Sequence[int]], ...] = (
+        ("an entry found and used, its value loaded, in the order stored", hit, in_turn),
+        ("an entry found and used", use, in_turn),
+        ("an entry found", lambda n: store.traces(keys[n], lists[n]), in_turn),
+        ("an entry found, in another order", lambda n: store.traces(keys[n], lists[n]), mixed),
+        ("a value loaded", lambda n: store.load(values[n]), in_turn),
+        ("no entry found", lambda n: store.traces(keys[n][::-1], lists[n]), in_turn),
     )
-    for label, work in works:
+    for label, work, order in works:
+        store = opened(folder)
         start = time.process_time()
-        for number in range(COUNT):
+        for number in order:
             work(number)
         print(f"{label}: {(time.process_time() - start) / COUNT * 1e6:.1f} us")
-    store.close()
+        store.close()
     floor(folder)
 
 
 def floor(folder: Path) -> None:
     """What no look-up can do without: a row selected by its key, its seal and digest checked, its JSON read."""
     import sqlite3
-
-    from blake3 import blake3
 
     (path,) = (folder / "cache").glob("entries-*.db")
     db = sqlite3.connect(path)
@@ -332,11 +347,10 @@ def floor(folder: Path) -> None:
     ]
     selected = time.process_time()
     for row in rows:
-        assert SEAL.verify(row[:104], SEAL.seal(row[:104]))
-        blake3(row[136:]).digest()
+        SEAL.verify(row[:-32], row[-32:])
     checked = time.process_time()
     for row in rows:
-        json.loads(row[136:])
+        json.loads(row[13:-32])
     read = time.process_time()
     parts = (selected - start, checked - selected, read - checked)
     print("of which: a row selected {:.1f}, checked {:.1f}, read {:.1f} us".format(*(x / COUNT * 1e6 for x in parts)))

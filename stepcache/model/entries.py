@@ -85,7 +85,7 @@ class Output:
         return bool(self.stdout or self.stderr or self.log or self.warnings)
 
 
-@frozen
+@frozen(slots=False)  # made for each hit, and not kept: without slots in a third of the time
 class Trace:
     """The record of one execution that may be used again: an entry of the cache.
 

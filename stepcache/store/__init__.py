@@ -4,9 +4,9 @@ In reading order: `schema` (the tables, and the number of the format), `frame` (
 `seal` (the key), `compression`; `codecs` with `standard`, `plain`, `arrays`, `pickles`, `registry` and `paths` (values
 as bytes), `content`; `vault`, `composed`, `chunks`, `streams` and `objects` (values put together from others);
 `folder` (the cache folder, made or refused), `blobs` (large values), `rows`, `batch`, `connection`, `salvage` and
-`database` (all else), `ledger` (what the parts share); `values`, `traces`, `memos`, `inventory`, `gc`, `claims` (one
-concern each), `scratch` (values that are not kept), `parcel` (values between processes), `settings`, and `store`,
-which puts them together.
+`database` (all else), `ledger` (what the parts share); `values`, `ahead` with `traces`, `memos`, `inventory`, `gc`,
+`claims` (one concern each), `scratch` (values that are not kept), `parcel` (values between processes), `settings`, and
+`store`, which puts them together.
 """
 
 from __future__ import annotations

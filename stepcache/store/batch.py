@@ -49,6 +49,8 @@ class Batch:
     """Rows by name: what is put twice is written once."""
 
     traces: dict[EntryName, TraceRow] = Factory(dict)
+    keys: set[bytes] = Factory(set)
+    """The keys of the traces."""
     values: dict[bytes, ValueRow] = Factory(dict)
     blobs: dict[bytes, int] = Factory(dict)
     records: dict[tuple[bytes, bytes, bytes, bytes], bytes] = Factory(dict)
@@ -61,6 +63,10 @@ class Batch:
     def __bool__(self) -> bool:
         rows = (self.traces, self.values, self.blobs, self.records, self.used, self.memos, self.changed)
         return any(rows)
+
+    def under(self, key: bytes) -> dict[EntryName, Trace]:
+        """The traces under a key, the newest first."""
+        return {entry: row.trace for entry, row in reversed(self.traces.items()) if entry[0] == key}
 
     def write(self, connection: sqlite3.Connection, blobs: Blobs) -> None:
         """Write all rows. A trace whose value is not there (any more) is left out: none refers to nothing."""

@@ -9,42 +9,56 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from stepcache.store.ledger import Ledger
 
 # One descriptor a file and process, never closed: closing any one would drop every claim of the process on that file.
 _descriptors: dict[str, int] = {}
 _claimed: set[tuple[str, int, int]] = set()
 
 
-@contextmanager
-def claim(folder: str, key: bytes, before_waiting: Callable[[], None]) -> Iterator[bool]:
-    """True where this process is to compute *key* now, False after having waited for another that did.
+class Claim:
+    """The right to compute one key. A context manager: entered, it gives whether this process is to compute it now.
 
-    *before_waiting* lets go of what others may be waiting for.
+    It is not where another did, which has been waited for. A claim is let go when the result is written.
     """
-    path = os.path.join(folder, "lock")
-    place = int.from_bytes(key[:7])
-    held = (path, place, os.getpid())
-    fd = _descriptor(path)
-    if fd is None or held in _claimed:
-        yield True
-        return
-    if not _locked(fd, place):
-        # To be told apart from computing: the lock is let go at once, and the caller looks again.
-        before_waiting()
-        waited = _waited(fd, place)
-        yield not waited
-        return
-    _claimed.add(held)
-    try:
-        yield True
-    finally:
-        _claimed.discard(held)
-        _unlock(fd, place)
+
+    __slots__ = ("_held", "_ledger", "_place")
+
+    def __init__(self, ledger: Ledger, key: bytes) -> None:
+        self._ledger = ledger
+        self._place = int.from_bytes(key[:7])
+        self._held: tuple[str, int, int] | None = None
+
+    def __enter__(self) -> bool:
+        ledger, place = self._ledger, self._place
+        if ledger.readonly:
+            return True
+        path = f"{ledger.folder}/lock"
+        held, fd = (path, place, os.getpid()), _descriptor(path)
+        if fd is None or held in _claimed:
+            return True
+        if not _locked(fd, place):
+            # Others may wait for what we have. The lock is let go at once, for the caller is to look again.
+            ledger.commit()
+            return not _waited(fd, place)
+        _claimed.add(held)
+        self._held = held
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        if self._ledger.batch:  # who waits is to find the result
+            self._ledger.after_commit.append(self._let_go)
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            _claimed.discard(held)
+            _unlock(_descriptors[held[0]], held[1])
 
 
 def _descriptor(path: str) -> int | None:

@@ -86,6 +86,11 @@ def inlined(content: Content) -> Value | None:
     return Value(content.digest, content.codec, size, size, content.classes, inline=text)
 
 
+def inline_size(text: str) -> int:
+    """How many bytes an inlined value has."""
+    return len(text) // 4 * 3 - text.count("=", -2)
+
+
 def inline_data(text: str) -> memoryview:
     """The bytes of an inlined value, the caller's own."""
     return memoryview(bytearray(a2b_base64(text)))

@@ -62,6 +62,8 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._path = ""
         self._inode = 0
+        self.changes = 0
+        """How often this object has written: what was read before may be otherwise by now."""
         self._checked = self._replaced = self._fixed = self._interrupted = False
         _databases.add(self)
 
@@ -88,6 +90,7 @@ class Database:
             raise Unusable("it is opened for reading only")
 
         def transaction(connection: sqlite3.Connection) -> T:
+            self.changes += 1
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 result = work(connection)

@@ -1,4 +1,4 @@
-"""The one frame format: the bytes around everything that is stored, in rows and in files alike.
+"""The frame format: the bytes around all values that are stored, in rows and in files alike.
 
     frame   = header payload
     header  = magic, version, kind, packing, key id, header size, codec size, size, stored, name, digest
@@ -28,7 +28,7 @@ MAGIC = b"stepcach"
 VERSION = FORMAT & 0xFFFF
 ALIGNMENT = 64
 
-# What a frame holds.
+# What is sealed: a value in a frame, all else as `rows` has it.
 TRACE, INGREDIENTS, VALUE, MEMO = 1, 2, 3, 4
 
 # How its payload is packed.

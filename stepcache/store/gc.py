@@ -15,6 +15,7 @@ from stepcache.store.counters import REMOVALS, VOLUME, count
 from stepcache.store.evict import Candidate, chosen
 from stepcache.store.folder import remove
 from stepcache.store.frame import MAGIC, VERSION
+from stepcache.store.rows import is_foreign
 from stepcache.store.settings import Dropped
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _MOST_GONE = 100_000
 _CANDIDATES = (
     "SELECT key, variant, coalesce(CAST(seconds AS REAL), 0), coalesce(CAST(used AS INTEGER), 0), value, "
     "CAST(parts AS BLOB), coalesce(length(frame) + length(ingredients), 0), "
-    "coalesce(CAST(substr(frame, 1, 64) AS BLOB), x'') FROM traces ORDER BY id"
+    "coalesce(CAST(substr(frame, 1, 12) AS BLOB), x'') FROM traces ORDER BY id"
 )
 
 
@@ -136,7 +137,7 @@ def _evict(
     foreign_contents: set[bytes] = set()
     for key, variant, seconds, used, value, parts, size, head in connection.execute(_CANDIDATES):
         contents = tuple(set(names_in(value, parts)))
-        if head.startswith(MAGIC) and not _is_ours(head, seal):
+        if is_foreign(head, seal):
             foreign += size
             foreign_contents.update(contents)
         else:
@@ -177,12 +178,9 @@ def _is_our_file(path: str, seal: Seal) -> bool:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            return _is_ours(os.read(fd, 64), seal)
+            head = os.read(fd, 64)
+            return head.startswith(MAGIC + VERSION.to_bytes(2, "little")) and head[12:20] == seal.id_bytes
         finally:
             os.close(fd)
     except OSError:
         return False
-
-
-def _is_ours(head: bytes, seal: Seal) -> bool:
-    return head.startswith(MAGIC + VERSION.to_bytes(2, "little")) and head[12:20] == seal.id_bytes

@@ -82,7 +82,7 @@ class Memos:
     def _opened(self, stored_name: bytes, row: object) -> bytes | None:
         """The memo in a row, None if it is damaged: it is derived again and written over."""
         try:
-            return bytes(opened(row, MEMO, stored_name, self._ledger.seal))
+            return opened(row, MEMO, stored_name, self._ledger.seal)
         except Damaged:
             self._ledger.suspect()
             return None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from stepcache.errors import ValueGone
 from stepcache.store import gc
 from stepcache.store.blobs import TooLarge
 from stepcache.store.checkpoints import Checkpoints
-from stepcache.store.claims import claim
+from stepcache.store.claims import Claim
 from stepcache.store.content import Content, inlined
 from stepcache.store.counters import REMOVALS, counted
 from stepcache.store.database import Unusable
@@ -22,12 +21,13 @@ from stepcache.store.parcel import Parcel
 from stepcache.store.scratch import SMALL, Scratch
 from stepcache.store.settings import Dropped, StoreSettings
 from stepcache.store.stamps import Stamps
-from stepcache.store.traces import Traces, key_bytes
+from stepcache.store.traces import Traces
 from stepcache.store.values import Values
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Literal
 
@@ -281,19 +281,9 @@ class Store:
 
     # --- running
 
-    @contextmanager
-    def claim(self, key: str) -> Iterator[bool]:
+    def claim(self, key: str) -> AbstractContextManager[bool]:
         """True if the computation of *key* is ours now, False after another process's was waited for: look again."""
-        if self.readonly:
-            yield True
-            return
-        with ExitStack() as stack:
-            ours = stack.enter_context(claim(self.folder, key_bytes(key), self._ledger.commit))
-            try:
-                yield ours
-            finally:
-                if self._ledger.batch:  # who waits is to find the result: let go when it is written
-                    self._ledger.after_commit.append(stack.pop_all().close)
+        return Claim(self._ledger, self._traces.looked_at_again(key))
 
     def flush(self) -> None:
         """Write all that waits to be written."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from stepcache.store import documents
+from stepcache.store.ahead import Ahead
 from stepcache.store.batch import TraceRow
 from stepcache.store.composed import PACK
 from stepcache.store.frame import INGREDIENTS, TRACE, Damaged, Foreign
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 _LONG = 4096
 _RECENT_SECONDS = 3600
 _FEW = 100
+_MOST_RECORDS = 8
 _WITHOUT = "SELECT id, variant, frame FROM traces WHERE key = ?"
 _WITH_INGREDIENTS = "SELECT id, variant, frame, ingredients FROM traces WHERE key = ?"
+_KEY_SIZE = 32
 _id = itemgetter(0)
 
 
@@ -44,8 +47,10 @@ class Traces:
         self.hidden: set[EntryName] = set()
         self._latest: dict[str, EntryName] = {}
         self._troubles: dict[str, Trouble] = {}
+        self._ahead = Ahead(ledger)
+        self._read_last: tuple[Trace, EntryName] | None = None
         self._asked = 0
-        self._records: dict[bytes, Row] | None = None
+        self._records: dict[bytes, list[Row]] | None = None
 
     # --- finding
 
@@ -53,21 +58,35 @@ class Traces:
         """The traces under *key*, the newest first. Their ingredients are those given, else read as well."""
         ledger, name = self._ledger, key_bytes(key)
         with ledger.lock:
-            waiting = ledger.batch.traces
-            found = (
-                {entry: row.trace for entry, row in reversed(waiting.items()) if entry[0] == name} if waiting else {}
-            )
-            rows = ledger.rows(_WITH_INGREDIENTS if ingredients is None else _WITHOUT, (name,))
+            batch = ledger.batch
+            waiting = batch.under(name) if name in batch.keys else {}
+            found = list(waiting.values())
+            rows = self._rows(name) if ingredients is not None else ledger.rows(_WITH_INGREDIENTS, (name,))
             if len(rows) > 1:  # cheaper than to have them sorted
                 rows.sort(key=_id, reverse=True)
             for row in rows:
                 entry = (name, row[1])
-                if entry in found or entry in self.hidden:
+                if (waiting and entry in waiting) or (self.hidden and entry in self.hidden):
                     continue
                 trace = self._read(key, entry, row[2], ingredients if ingredients is not None else row[3])
                 if trace is not None:
-                    found[entry] = trace
-        return tuple(found.values())
+                    found.append(trace)
+                    self._read_last = (trace, entry)
+        return tuple(found)
+
+    def _rows(self, name: bytes) -> list[Row]:
+        """The rows under a key: id, variant and frame."""
+        rows = self._ahead.take(name)
+        if rows is None:
+            rows = self._ledger.rows(_WITHOUT, (name,))
+            self._ahead.read_on(rows)
+        return rows
+
+    def looked_at_again(self, key: str) -> bytes:
+        """A key's bytes; `under` is to give what others have stored under it until then."""
+        name = key_bytes(key)
+        self._ahead.drop(name)
+        return name
 
     def trouble(self, key: str) -> Trouble | None:
         """Why there was nothing under *key* although there has been."""
@@ -84,12 +103,9 @@ class Traces:
             entry = self._latest.get(node)
             if entry is not None and (trace := self._entry(entry)) is not None:
                 return trace
-            for row in ledger.rows(
-                "SELECT key, variant, seal FROM records WHERE project = ? AND node = ? ORDER BY id DESC LIMIT 8",
-                (self.project, _node_bytes(node)),
-            ):
-                entry = (row[0], row[1])
-                if row[2] != self._record_seal(node, entry) or entry in self.hidden:
+            for key, variant, _, seal, _ in self._recorded(_node_bytes(node)):
+                entry = (key, variant)
+                if seal != self._record_seal(node, entry) or entry in self.hidden:
                     continue
                 if (trace := self._entry(entry)) is not None:
                     return trace
@@ -126,23 +142,15 @@ class Traces:
 
     def decoded(self, entry: EntryName, stored: bytes, ingredients: bytes | tuple[Ingredient, ...]) -> Trace:
         """The trace in a row, checked. Raises Damaged or Foreign."""
-        document = self._opened(stored, TRACE, entry)
-        rest = None if type(ingredients) is tuple else self._opened(ingredients, INGREDIENTS, entry)
+        seal, name = self._ledger.seal, _row_name(entry)
+        document = opened(stored, TRACE, name, seal)
+        rest = None if type(ingredients) is tuple else opened(ingredients, INGREDIENTS, name, seal)
         try:
             if rest is not None:
                 ingredients = documents.read_ingredients(rest)
-            trace = documents.read_trace(document, ingredients)  # type: ignore[arg-type]
+            return documents.read_trace(document, entry[0].hex(), ingredients)  # type: ignore[arg-type]
         except (ValueError, TypeError) as error:
             raise Foreign from error  # it is as it was sealed: another version wrote it
-        if key_bytes(trace.key) != entry[0]:
-            raise Damaged("under another key")
-        return trace
-
-    def _opened(self, row: object, kind: int, entry: EntryName) -> bytes:
-        return bytes(opened(row, kind, _frame_name(entry), self._ledger.seal))
-
-    def _sealed(self, kind: int, entry: EntryName, document: bytes) -> bytes:
-        return sealed(kind, _frame_name(entry), document, self._ledger.seal, long=_LONG)
 
     # --- keeping
 
@@ -155,17 +163,19 @@ class Traces:
             parts = b"".join(self._values.name(each.digest) for each in lying) or None
         elif value is not None and value.inline is None:
             named = self._values.name(value.digest)
+        name, seal, own_key = entry[0] + entry[1], ledger.seal, None if entry[0].hex() == trace.key else trace.key
         row = TraceRow(
             trace,
             named,
             parts,
-            self._sealed(TRACE, entry, documents.trace_document(trace)),
-            self._sealed(INGREDIENTS, entry, documents.ingredients_document(trace.ingredients)),
+            sealed(TRACE, name, documents.trace_document(trace, own_key), seal, long=_LONG),
+            sealed(INGREDIENTS, name, documents.ingredients_document(trace.ingredients), seal, long=_LONG),
         )
         with ledger.lock:
             batch = ledger.batch
             batch.traces.pop(entry, None)
             batch.traces[entry] = row
+            batch.keys.add(entry[0])
             self.hidden.discard(entry)
             self._troubles.pop(trace.key, None)
             self._record(trace.node, entry)
@@ -174,7 +184,8 @@ class Traces:
 
     def used(self, node: str, trace: Trace) -> None:
         """This root uses *trace* for *node* now; nothing is written if that was so an hour ago."""
-        ledger, entry = self._ledger, self.name(trace)
+        ledger, last = self._ledger, self._read_last
+        entry = last[1] if last is not None and last[0] is trace else self.name(trace)
         with ledger.lock:
             latest = self._latest.get(node)
             if ledger.readonly or latest == entry:
@@ -187,23 +198,30 @@ class Traces:
 
     def _is_recent(self, node: str, entry: EntryName) -> bool:
         """Whether *entry* is what this root used last for *node*, not long ago."""
-        row = self._last_record(_node_bytes(node))
-        if row is None:
+        recorded = self._recorded(_node_bytes(node))
+        if not recorded:
             return False
-        key, variant, used, seal, _ = row
+        key, variant, used, seal, _ = recorded[0]
         same = (key, variant) == entry and seal == self._record_seal(node, entry)
         return same and isinstance(used, int) and abs(time.time() - used) < _RECENT_SECONDS
 
-    def _last_record(self, node: bytes) -> Row | None:
-        """What the database says this root used last for *node*: who asks for many is told of all at once."""
+    def _recorded(self, node: bytes) -> list[Row]:
+        """The records of what this root used for *node*, the last few, the newest first.
+
+        Who asks for many nodes is told of all at once.
+        """
         select = "SELECT key, variant, used, seal, node FROM records WHERE project = ?"
         if self._asked < _FEW:
             self._asked += 1
-            found = self._ledger.rows(f"{select} AND node = ? ORDER BY id DESC LIMIT 1", (self.project, node))
-            return found[0] if found else None
+            newest = f"{select} AND node = ? ORDER BY id DESC LIMIT {_MOST_RECORDS}"
+            return self._ledger.rows(newest, (self.project, node))
         if self._records is None:
-            self._records = {row[4]: row for row in self._ledger.rows(f"{select} ORDER BY id", (self.project,))}
-        return self._records.get(node)
+            self._records = {}
+            for row in self._ledger.rows(f"{select} ORDER BY id DESC", (self.project,)):
+                of_node = self._records.setdefault(row[4], [])
+                if len(of_node) < _MOST_RECORDS:
+                    of_node.append(row)
+        return self._records.get(node, [])
 
     def name(self, trace: Trace) -> EntryName:
         """What tells *trace* from others under its key: what its run was seen to read."""
@@ -251,9 +269,12 @@ def key_bytes(key: str) -> bytes:
     return blake3(key.encode("utf-8", "surrogatepass")).digest()
 
 
-def _frame_name(entry: EntryName) -> bytes:
-    """The name that a frame is sealed under: a row cannot be moved to another key or variant."""
-    return blake3(b"".join(entry)).digest()
+def _row_name(entry: EntryName) -> bytes:
+    """The name that a row is sealed under: it cannot be moved to another key or variant. Raises Damaged."""
+    key, variant = entry
+    if not (isinstance(variant, bytes) and len(key) == _KEY_SIZE):
+        raise Damaged("no name of ours")
+    return key + variant
 
 
 def _node_bytes(node: str) -> bytes:

@@ -8,9 +8,9 @@ from stepcache.errors import ValueGone
 from stepcache.model import Value
 from stepcache.store.batch import ValueRow
 from stepcache.store.blobs import VALUE_NAMES
-from stepcache.store.frame import RAW, VALUE, ZSTD, Damaged, Foreign, frame
+from stepcache.store.compression import unpack
+from stepcache.store.frame import RAW, VALUE, ZSTD, Damaged, Foreign, frame, payload_of, read_header
 from stepcache.store.gc import count_removal
-from stepcache.store.rows import opened
 
 if TYPE_CHECKING:
     import sqlite3
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stepcache.store.compression import Packer
     from stepcache.store.content import Content
     from stepcache.store.ledger import Ledger
+    from stepcache.store.seal import Seal
 
 # Below the first, values are kept as they are; up to the second they are packed in memory, and are rows if less than
 # the third is left of them.
@@ -93,7 +94,7 @@ class Values:
         """Whether the row is there and undamaged: a damaged one is written again."""
         for (row,) in self._ledger.rows(_SELECT, (name,)):
             try:
-                opened(row, VALUE, digest, self._ledger.seal)
+                _opened(row, digest, self._ledger.seal)
             except (Damaged, Foreign):
                 return False
             return True
@@ -148,7 +149,7 @@ class Values:
                 row = found[0][0]
             else:
                 return None
-        return memoryview(opened(row, VALUE, digest, ledger.seal))
+        return _opened(row, digest, ledger.seal)
 
     def _from_blob(self, name: bytes, digest: bytes) -> memoryview | None:
         try:
@@ -170,6 +171,15 @@ class Values:
                 if ledger.blobs.size(name) is not None:
                     ledger.note("write", error.strerror or str(error))
             ledger.change(lambda connection: _forget(connection, name))
+
+
+def _opened(row: object, digest: bytes, seal: Seal) -> memoryview:
+    """The value's bytes in *row*. Raises Damaged or Foreign."""
+    if not isinstance(row, bytes):
+        raise Damaged("no bytes")
+    header = read_header(row, seal, VALUE, digest)
+    payload = payload_of(memoryview(row), header)
+    return memoryview(bytearray(payload)) if header.packing == RAW else unpack(payload, header.size)
 
 
 def _forget(connection: sqlite3.Connection, name: bytes) -> None:

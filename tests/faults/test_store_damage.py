@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blake3 import blake3
 
-from stepcache.store import frame
+from stepcache.store import frame, rows
 from stepcache.testing import Project
 
 STEPS = (0, 1, 2)
@@ -255,8 +254,8 @@ def test_a_document_that_another_version_sealed_is_left_alone(cache: Any) -> Non
     key = f"{0:064x}"
     with closing(sqlite3.connect(database(cache))) as connection, connection:
         ((variant,),) = connection.execute("SELECT variant FROM traces").fetchall()
-        name = blake3(bytes.fromhex(key) + variant).digest()
-        row = frame.frame(frame.TRACE, name, b'{"key": "of another form"}', cache.seal)
+        name = bytes.fromhex(key) + variant
+        row = rows.sealed(frame.TRACE, name, b'{"key": "of another form"}', cache.seal, long=100)
         connection.execute("UPDATE traces SET frame = ?", (row,))
     store = cache.open()
     assert store.traces(key) == ()
