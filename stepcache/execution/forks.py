@@ -1,7 +1,7 @@
 """Ctrl-C while a step forks: Python swallows what is raised in the hooks around a fork, its own among them.
 
 SIGINT waits until the last of them is through. What it then raises would still be raised in a hook, so it is sent again
-from a thread, a moment later.
+from a thread, when that hook has been left.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import _thread
 import functools
 import os
 import signal
+import sys
 import time
 
 _SOON = 0.01
@@ -24,23 +25,29 @@ def keep_interrupts() -> None:
 
 
 def _hold() -> None:
+    forking = _thread.get_ident()
     try:
-        _masks[_thread.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    except KeyboardInterrupt:
-        _thread.start_new_thread(_send_again, ())
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    except KeyboardInterrupt:  # it came before it was blocked, which it is now
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, []) - {signal.SIGINT}
+        _thread.start_new_thread(_send_again, (forking,))
+    _masks[forking] = before
 
 
 def _let_go() -> None:
+    forking = _thread.get_ident()
     try:
-        before = _masks.pop(_thread.get_ident(), None)
+        before = _masks.pop(forking, None)
         if before is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
     except KeyboardInterrupt:
-        _thread.start_new_thread(_send_again, ())
+        _thread.start_new_thread(_send_again, (forking,))
 
 
-def _send_again() -> None:
+def _send_again(forking: int) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # it is for the main thread, which may fork again
     time.sleep(_SOON)
+    # However long the system gives the thread that forks no time.
+    while (frame := sys._current_frames().get(forking)) is not None and frame.f_code is _let_go.__code__:
+        time.sleep(_SOON)
     os.kill(os.getpid(), signal.SIGINT)
