@@ -15,7 +15,7 @@ SCHEMA = """
 CREATE TABLE traces(id INTEGER PRIMARY KEY, key BLOB NOT NULL, variant BLOB NOT NULL, value BLOB, parts BLOB,
     used INTEGER NOT NULL, seconds REAL NOT NULL, frame BLOB NOT NULL, ingredients BLOB NOT NULL,
     UNIQUE(key, variant));
-CREATE INDEX traces_by_value ON traces(value);
+CREATE INDEX traces_by_value ON traces(value) WHERE value IS NOT NULL;
 CREATE TABLE contents(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, made INTEGER NOT NULL,
     stored INTEGER NOT NULL, frame BLOB);
 CREATE TABLE records(id INTEGER PRIMARY KEY, project BLOB NOT NULL, node BLOB NOT NULL, key BLOB NOT NULL,

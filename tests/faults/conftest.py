@@ -47,7 +47,7 @@ class Cache:
     def ask(self, number: int, store: Store, node: str | None = None) -> tuple[str, Any]:
         """As a run does: "hit" or "ran", and the value that the next step is given."""
         key = f"{number:064x}"
-        for trace in store.traces(key):
+        for trace in store.traces(key, ()):
             try:
                 return "hit", store.load(trace.value)  # type: ignore[arg-type]
             except ValueGone:
