@@ -27,9 +27,9 @@ _PLACES = 4
 _LONGEST = 4096
 # All rows under each of the keys that follow on a row.
 _FOLLOWING = f"""
-SELECT traces.id, variant, frame, traces.key, following.id
-FROM (SELECT id, key FROM traces WHERE id > ? AND length(frame) <= {_LONGEST} ORDER BY id LIMIT ?) AS following
-CROSS JOIN traces ON traces.key = following.key
+SELECT traces.id, traces.variant, traces.frame, traces.key
+FROM traces AS following CROSS JOIN traces ON traces.key = following.key
+WHERE following.id > ? AND following.id <= ? AND length(following.frame) <= {_LONGEST}
 """
 
 
@@ -73,12 +73,13 @@ class Ahead:
         if len(self._rows) > _MOST_HELD or self._changes != changes:
             self._rows.clear()
         self._changes = changes
-        until, last, read = time.monotonic() + _SECONDS, place, self._rows
         # No more than were asked for so far: a run of few steps is not to read the entries of many.
-        for row in self._ledger.rows(_FOLLOWING, (place, min(_MOST, self._asked))):
-            last, held = row[4], read.get(row[3])
+        end = place + min(_MOST, self._asked)
+        until, read = time.monotonic() + _SECONDS, self._rows
+        for row in self._ledger.rows(_FOLLOWING, (place, end)):
+            held = read.get(row[3])
             if held is None or held[0] != until:
                 read[row[3]] = (until, [row])
             elif row not in held[1]:
                 held[1].append(row)
-        self._places.append(last)
+        self._places.append(end)
