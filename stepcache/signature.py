@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
+from functools import lru_cache, partial
 from types import FunctionType
 from typing import Any
 
@@ -96,8 +96,16 @@ def _by_inspect(function: Callable[..., Any]) -> tuple[Parameter, ...]:
 
 def parameter(name: str, default: object, annotation: object, function: Callable[..., Any]) -> Parameter:
     """A parameter, with what its annotation means to stepcache."""
+    if default is ABSENT and annotation is None:
+        return _bare(name)
     word = _word(annotation, function)
     return Parameter(name, default, default is ABSENT and word == "All", annotation, word == "Each")
+
+
+@lru_cache(maxsize=4096)
+def _bare(name: str) -> Parameter:
+    """A parameter that is a name alone: those of many steps are the same."""
+    return Parameter(name)
 
 
 def _word(annotation: object, function: Callable[..., Any]) -> str:

@@ -144,9 +144,11 @@ def _wrappers() -> dict[str, Callable[..., Any]]:
     return {**wrappers, "open": _opened_in}
 
 
+_OS = vars(os)
+
+
 def wrap() -> None:
-    for name, wrapper in _wrappers().items():
-        setattr(os, name, wrapper)
+    _OS.update(_wrappers())
     for module, name, _, wrapper in _ELSEWHERE:
         setattr(module, name, wrapper)
     for environ in (os.environ, os.environb):
@@ -156,8 +158,8 @@ def wrap() -> None:
 
 def unwrap() -> None:
     for name, wrapper in _wrappers().items():
-        if getattr(os, name) is wrapper:
-            setattr(os, name, _ORIGINALS.get(name, _open_file))
+        if _OS.get(name) is wrapper:
+            _OS[name] = _ORIGINALS.get(name, _open_file)
     for module, name, original, wrapper in _ELSEWHERE:
         if getattr(module, name) is wrapper:
             setattr(module, name, original)
