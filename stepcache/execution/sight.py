@@ -19,6 +19,7 @@ from stepcache.key.look import SEPARATOR, Look, declared, named, now
 from stepcache.key.modules import Modules
 from stepcache.key.observe import Observer, Seen, Watch
 from stepcache.key.reach import CodeReader, Reach
+from stepcache.key.remembered import Remembered
 from stepcache.key.rules import Rules
 from stepcache.model import BoundResource, Node, Observation, Trace, Value
 
@@ -68,6 +69,7 @@ class Sight:
     import_reads: dict[str, tuple[Observation, ...]] = field(factory=dict)
     homes: Mapping[str, str] = field(factory=dict)
     """The modules of the files in which nodes are bound, by the files' portable names."""
+    remembered: Remembered = field(factory=Remembered)
     _world: str | None = None
     _classes: dict[tuple[str, ...], bytes] = field(factory=dict)
     _rules: dict[tuple[tuple[str, ...], tuple[str, ...]], Rules] = field(factory=dict)
@@ -231,8 +233,9 @@ class Sight:
         """Watch what runs in the block.
 
         Afterwards `sys.path` and the variables that project code has set are what they were: they must not decide
-        what the next node imports and reads.
+        what the next node imports and reads. What functions remember of what was read before is forgotten.
         """
+        self.remembered.forget(self.loaded.loaded, node.id if node.mapped else "")
         return _Watched(self, node, facts)
 
     def conclusion(self, watch: Watch, node: Node, facts: Facts) -> Seen:
@@ -268,8 +271,10 @@ class Sight:
 
     def set_up(self, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
         """Run a resource's set-up and see what it reads."""
+        self.remembered.forget(self.loaded.loaded)
         with self.observer.watch() as watch, self.loaded.importing():
             made = make()
+        self.remembered.note(watch)
         seen = watch.conclude(self._look(None), self._rules_of(()), is_project=self.modules.is_project)
         return made, seen.observations
 
@@ -315,6 +320,7 @@ class _Watched:
             self._importing.__exit__(*raised)
         finally:
             self._listening.__exit__(*raised)
+            self._sight.remembered.note(self._watch)
             self._put_back()
 
     def _conclude(self) -> Seen:

@@ -121,12 +121,23 @@ class Walk:
         if self._stems is None:
             names = (path.removesuffix("/__init__.py").removesuffix(".py") for path in self.modules.project_files())
             self._stems = frozenset(end for name in names for end in _ends(name))
-        if self._stems.isdisjoint((module, ".".join((module, *chain[:1])))):
+        if self._stems.isdisjoint(
+            name for each in (module, *self._in_widened(module)) for name in (each, ".".join((each, *chain[:1])))
+        ):
             return []
         everything = self.everything()
         sentence = f"{module}: no folder of sys.path has such a module: all project modules are taken in"
         everything.uncertain += [sentence] if sentence not in everything.uncertain else []
         return [everything]
+
+    def _in_widened(self, module: str) -> Iterator[str]:
+        """The names that a module has within packages of the project that put folders into their `__path__`."""
+        parts = module.split(".")
+        for end in range(1, len(parts)):
+            package = ".".join(parts[:end])
+            space = self.space(package) if self.kind(package) == "project" else None
+            if space is not None and any("__path__" in _roots(unit) for unit in space.table.units):
+                yield ".".join(parts[end:])
 
     def whole(self, space: Space) -> Vertex:
         """A module with all its names."""
@@ -373,6 +384,10 @@ class Walk:
             self.fill_part(vertex, space, unit.body, f"{number} ")
         for number, index in enumerate(space.table.assigners.get(name, ())):
             vertex.link(f"assigned {number}", [self.unit(space, index)])
+
+
+def _roots(unit: Unit) -> set[str]:
+    return {chain[0] for part in unit.parts for chain in part.uses.chains}
 
 
 def _ends(path: str) -> Iterator[str]:

@@ -6,7 +6,8 @@ import os
 import sys
 from abc import ABCMeta
 from collections.abc import Mapping
-from types import CellType, FunctionType, ModuleType
+from functools import partial
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -206,10 +207,18 @@ class Objects:
     def root(self, function: Any, settings: Mapping[str, object]) -> Vertex:
         """The function of a step or resource, called with *settings*: its defaults do not count."""
         if not is_a(function, FunctionType):
-            vertex = Vertex("variable", "callable", keep=function)
+            vertex = Vertex("variable", "callable", self._told(function), keep=function)
             self.hold(vertex, self.digested(function), "")
             return vertex
         return self._make_function(function, settings)
+
+    def _told(self, function: object) -> str:
+        """What explanations call something that is called and no function: by what it calls, in the pipeline file."""
+        inner = function.func if is_a(function, partial) else function
+        inner = inner.__func__ if is_a(inner, MethodType) else inner
+        home = self.walk.space(self.walk.loading[0])
+        name = (inner if is_a(inner, FunctionType) else type(inner)).__qualname__
+        return f"{home.shown}::{name}" if home is not None else name
 
     def _make_function(self, function: FunctionType, settings: Mapping[str, object] | None) -> Vertex:
         space = self.space_of(function)

@@ -51,6 +51,8 @@ class Row:
     """What was changed counts; False where the author said that it does not."""
     why: tuple[str, ...] = ()
     """The reasons of what is changed, where they name something else than the file or variable that the row changes."""
+    needs: str = ""
+    """A package that is installed for the tests and may be missing elsewhere."""
     unstamped: str = ""
     """Why a run with nothing to do leaves no stamp; "" where it leaves one."""
 
@@ -702,3 +704,174 @@ ROWS.append(Row("ignored by the configuration", {PIPE: ENVIRON}, (), NONE, {"REG
 ROWS.append(Row("file renamed", {PIPE: body("return 1")}, ((PIPE, body("return 1"), None), ("pipeline_y.py", None, body("return 1"))), NONE, reverts=False))
 ROWS.append(Row("helper's module renamed", {PIPE: body("return one()", "from own import one\n"), "own.py": "def one():\n    return 1\n"},
     (("own.py", "", None), ("tools.py", None, "def one():\n    return 1\n"), (PIPE, "from own", "from tools")), NONE, reverts=False))
+
+# --- more kinds of code that is reached -----------------------------------------------------------------
+
+CLASS = "class T:\n    def size(self):\n        return 1\n"
+row("method behind attrgetter", body("from operator import attrgetter\nreturn attrgetter('size')(T())()", CLASS), "return 1", "return 2", BOTH)
+row("attribute named in a format", body("return '{0.size}'.format(T())", "class T:\n    @property\n    def size(self):\n        return 1\n"), "return 1", "return 2", BOTH)
+row("__format__ behind an f-string", body("return f'{T():x}'", "class T:\n    def __format__(self, spec):\n        return 'one' + spec\n"), "'one'", "'two'", BOTH)
+row("__missing__ of a dict", body("return T()['a']", "class T(dict):\n    def __missing__(self, key):\n        return 1\n"), "return 1", "return 2", BOTH)
+row("__eq__ and __hash__ behind a set", body("return len({T(1), T(2)})", "class T:\n    def __init__(self, n):\n        self.n = n\n\n    def __hash__(self):\n        return 7\n\n    def __eq__(self, other):\n        return self.n == other.n\n"),
+    "self.n == other.n", "True", BOTH)
+row("__str__ of an exception", body("try:\n    raise Own\nexcept Own as error:\n    return str(error)", "class Own(Exception):\n    def __str__(self):\n        return 'one'\n"), "'one'", "'two'", BOTH)
+row("__match_args__", body("match T():\n    case T(x):\n        return x", "class T:\n    __match_args__ = ('a',)\n    a, b = 1, 2\n"), "('a',)", "('b',)", BOTH)
+row("static method made a class method", body("return T().f(1) if False else T.f.__name__", "class T:\n    @staticmethod\n    def f(x):\n        return x\n"), "@staticmethod", "@classmethod", WORK)
+row("__slots__", body("return hasattr(T(), '__dict__')", "class T:\n    __slots__ = ('a',)\n"), "('a',)", "('a', '__dict__')", BOTH)
+row("order of a dataclass", body("try:\n    return T(1) < T(2)\nexcept TypeError:\n    return 'none'", "from dataclasses import dataclass\n\n@dataclass(order=True)\nclass T:\n    n: int\n"), "order=True", "order=False", BOTH)
+row("field left out of comparisons", body("return T(1) == T(2)", "from dataclasses import dataclass, field\n\n@dataclass\nclass T:\n    n: int = field(compare=True)\n"), "compare=True", "compare=False", BOTH)
+row("order of an enum's automatic members", body("return Mode.SLOW.value", "from enum import Enum, auto\n\nclass Mode(Enum):\n    FAST = auto()\n    SLOW = auto()\n"), "    FAST = auto()\n    SLOW = auto()\n", "    SLOW = auto()\n    FAST = auto()\n", BOTH)
+row("default of a NamedTuple", body("return T().n", "from typing import NamedTuple\n\nclass T(NamedTuple):\n    n: int = 1\n"), "= 1", "= 2", BOTH)
+row("fields of a namedtuple", body("return T(1, 2).a", "from collections import namedtuple\n\nT = namedtuple('T', 'a b')\n"), "'a b'", "'b a'", BOTH)
+row("class attribute that another module sets", {PIPE: body("return own.T.size", "import own\nimport patch\n"), "own.py": "class T:\n    size = 0\n", "patch.py": "import own\n\nown.T.size = 1\n"}, "= 1", "= 2", BOTH, file="patch.py",
+    why=("code: own.py::T",))
+row("default of a context variable", body("return VAR.get()", "from contextvars import ContextVar\n\nVAR = ContextVar('VAR', default=1)\n"), "default=1", "default=2", BOTH)
+row("__import__ of a literal", {PIPE: body("return __import__('own').f()"), "own.py": "def f():\n    return 1\n"}, "return 1", "return 2", BOTH, file="own.py")
+row("sys.modules of a literal", {PIPE: body("import sys\nreturn sys.modules['own'].f()", "import own\n"), "own.py": "def f():\n    return 1\n"}, "return 1", "return 2", BOTH, file="own.py")
+row("text that is evaluated", body("return eval('f()')", "def f():\n    return 1\n"), "return 1", "return 2", BOTH)
+row("name looked up in globals()", body("return globals()['f']()", "def f():\n    return 1\n"), "return 1", "return 2", BOTH)
+row("name out of a file, taken of a class", {PIPE: body("return getattr(T(), open('name.txt').read())()", CLASS), "name.txt": "size"}, "return 1", "return 2", BOTH)
+row("name out of a file, looked up in a dict", {PIPE: body("return TABLE[open('name.txt').read()]()", "def f():\n    return 1\n\nTABLE = {'f': f}\n"), "name.txt": "f"}, "return 1", "return 2", BOTH)
+row("decorator under @step", body("return 1", "import functools\n\ndef plus(f):\n    @functools.wraps(f)\n    def inner():\n        return f() + 1\n    return inner\n").replace("@step\ndef work", "@step\n@plus\ndef work"), "f() + 1", "f() + 2", BOTH)
+row("step of a closure", f"""{HEAD}
+def make(n):
+    def work():
+        return n
+    return work
+
+work = step(make(1), name="work")
+{REST}""", "make(1)", "make(2)", BOTH)
+row("step of a partial", f"""{HEAD}
+from functools import partial
+
+def add(n, m):
+    return n + m
+
+work = step(partial(add, 1, 2), name="work")
+{REST}""", "1, 2)", "1, 3)", BOTH)
+row("closure over a function", f"""{HEAD}
+def one():
+    return 1
+
+def make(f):
+    def work():
+        return f()
+    return work
+
+work = step(make(one), name="work")
+{REST}""", "return 1", "return 2", BOTH)
+row("mixin that comes first", body("return C().f()", "class M:\n    def f(self):\n        return 1\n\nclass A:\n    def f(self):\n        return 5\n\nclass C(M, A):\n    pass\n"), "return 1", "return 2", BOTH)
+row("ChainMap of two variables", body("return MAP['a']", "from collections import ChainMap\n\nFIRST, SECOND = {}, {'a': 1}\nMAP = ChainMap(FIRST, SECOND)\n"), "'a': 1", "'a': 2", BOTH)
+row("defaultdict's factory", body("return MAP['a']", "from collections import defaultdict\n\ndef one():\n    return 1\n\nMAP = defaultdict(one)\n"), "return 1", "return 2", BOTH, alone=True)
+row("type alias statement's value by a call", body("return f(int)", "import typing\n\nPAIR = typing.Union[int, str]\n\ndef f(kind):\n    return kind in typing.get_args(PAIR)\n"), "Union[int, str]", "Union[float, str]", BOTH)
+row("copyreg of an installed class", body("import copy\nfrom fractions import Fraction\nreturn str(copy.copy(Fraction(1, 2)))", "import copyreg\nfrom fractions import Fraction\n\ndef reduce(value):\n    return Fraction, (1, 3)\n\ncopyreg.pickle(Fraction, reduce)\n"), "(1, 3)", "(1, 4)", ("work", "after", "aside"))
+row("module-level __getattr__ with a lazy import", {"pk/__init__.py": "import importlib\n\ndef __getattr__(name):\n    return importlib.import_module('.' + name, __name__)\n", "pk/deep.py": "def f():\n    return 1\n", PIPE: body("return pk.deep.f()", "import pk\n")}, "return 1", "return 2", BOTH, file="pk/deep.py")
+row("package's __all__ with a star import in the package", {"pk/__init__.py": "from .own import *\n", "pk/own.py": "__all__ = ['f']\n\ndef f():\n    return 1\n", PIPE: body("return f()", "from pk import *\n")}, "return 1", "return 2", BOTH, file="pk/own.py")
+row("__path__ of a package extended", {"pk/__init__.py": "import os\n\n__path__.append(os.path.join(os.path.dirname(__file__), '..', 'more'))\n", "more/deep.py": "def f():\n    return 1\n", PIPE: body("from pk.deep import f\nreturn f()")}, "return 1", "return 2", BOTH, file="more/deep.py")
+row("submodule that an import of another brings", {"pk/__init__.py": "", "pk/a.py": "import pk.b\n", "pk/b.py": "def f():\n    return 1\n", PIPE: body("return pk.b.f()", "import pk.a\n")}, "return 1", "return 2", BOTH, file="pk/b.py")
+row("module that was missing and comes", {PIPE: body("try:\n    import extra\n    return extra.K\nexcept ImportError:\n    return 0"), "own.py": ""}, None, "K = 1\n", BOTH, file="extra.py", reverts=False, why=("code: extra.py::K", "code: pipeline_x.py::work"))
+row("comparison by a key function in a table", body("return sorted([1, 2], key=KEYS['down'])", "KEYS = {'down': lambda n: -n}\n"), "n: -n", "n: n", BOTH)
+row("weak method held by a variable", body("return REF()()", "import weakref\n\nclass T:\n    def f(self):\n        return 1\n\nKEPT = T()\nREF = weakref.WeakMethod(KEPT.f)\n"), "return 1", "return 2", BOTH)
+row("class made by type()", body("return T().f()", "def f(self):\n    return 1\n\nT = type('T', (), {'f': f})\n"), "return 1", "return 2", BOTH)
+row("dataclass by make_dataclass", body("return T().n", "from dataclasses import field, make_dataclass\n\nT = make_dataclass('T', [('n', int, field(default=1))])\n"), "default=1", "default=2", BOTH)
+row("total_ordering", body("return T() > T()", "from functools import total_ordering\n\n@total_ordering\nclass T:\n    def __lt__(self, other):\n        return True\n\n    def __eq__(self, other):\n        return False\n"), "return True", "return 0", BOTH)
+
+# --- more ways to read ----------------------------------------------------------------------------------
+
+for name, code in {
+    "os.open": "import os\nfd = os.open('in.txt', os.O_RDONLY)\nreturn os.read(fd, 9)",
+    "mmap": "import mmap\nwith open('in.txt', 'rb') as f:\n    return bytes(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ))",
+    "linecache": "import linecache\nreturn linecache.getline('in.txt', 1)",
+    "shutil.copy": "import shutil\nshutil.copy('in.txt', 'out.txt')\nreturn open('out.txt').read()",
+    "numpy.memmap": "import numpy\nreturn numpy.memmap('in.txt', dtype='uint8', mode='r').tolist()",
+    "a child's standard input": "import subprocess\nwith open('in.txt') as f:\n    return subprocess.run(['cat'], stdin=f, capture_output=True, text=True).stdout",
+    "a child's argument": "import subprocess\nreturn subprocess.run(['cat', 'in.txt'], capture_output=True, text=True).stdout",
+    "a shell's redirection": "import subprocess\nreturn subprocess.run('cat < in.txt', shell=True, capture_output=True, text=True).stdout",
+    "a thread": "import threading\nout = []\nt = threading.Thread(target=lambda: out.append(open('in.txt').read()))\nt.start()\nt.join()\nreturn out",
+    "a folder's descriptor": "import os\nfd = os.open('.', os.O_RDONLY)\nreturn os.read(os.open('in.txt', os.O_RDONLY, dir_fd=fd), 9)",
+    "a changed directory": "import os\nos.makedirs('sub', exist_ok=True)\nos.chdir('sub')\ntry:\n    return open('../in.txt').read()\nfinally:\n    os.chdir('..')",
+    "a file opened to add to it": "with open('in.txt', 'r+') as f:\n    return f.read()",
+    "a link": "import os\nif not os.path.lexists('ln'):\n    os.symlink('in.txt', 'ln')\nreturn open('ln').read()",
+}.items():
+    row(f"file read by {name}", {PIPE: body(code), "in.txt": "1"}, "1", "2", BOTH, file="in.txt", reverts=False, alone=name == "linecache")
+row("size of a file", {PIPE: body("import os\nreturn os.path.getsize('in.txt')"), "in.txt": "1"}, "1", "22", BOTH, file="in.txt")
+row("content of a file that was asked for its size only", {PIPE: body("import os\nreturn os.path.getsize('in' + '.txt')"), "in.txt": "1"}, "1", "2", NONE, file="in.txt")
+for name, code in {
+    "scandir": "import os\nreturn sorted(e.name for e in os.scandir('box'))",
+    "walk": "import os\nreturn sorted(f for _, _, fs in os.walk('box') for f in fs)",
+    "iterdir": "from pathlib import Path\nreturn sorted(p.name for p in Path('box').iterdir())",
+    "glob": "import glob\nreturn sorted(glob.glob('box/**', recursive=True))",
+}.items():
+    row(f"file that comes, seen by {name}", {PIPE: body(code), "box/a.txt": "1"}, None, "1", BOTH, file="box/b.txt")
+for name, code in {
+    "os.getenv": "import os\nreturn os.getenv('ZZ_SIZE', '0')",
+    "os.environb": "import os\nreturn os.environb.get(b'ZZ_SIZE')",
+    "a copy": "import os\nreturn os.environ.copy().get('ZZ_SIZE')",
+    "an unpacked dict": "import os\nreturn {**os.environ}.get('ZZ_SIZE')",
+    "a template": "import os\nfrom string import Template\nreturn Template('$ZZ_SIZE').safe_substitute(os.environ)",
+    "expandvars": "import os\nreturn os.path.expandvars('$ZZ_SIZE')",
+    "a shell": "import subprocess\nreturn subprocess.run('echo $ZZ_SIZE', shell=True, capture_output=True, text=True).stdout",
+    "a test for it": "import os\nreturn 'ZZ_SIZE' in os.environ and os.environ['ZZ_SIZE']",
+}.items():
+    ROWS.append(Row(f"variable read by {name}", {PIPE: body(code)}, (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
+ROWS.append(Row("variable read by an import", {PIPE: body("return own.SIZE", "import own\n"), "own.py": "import os\n\nSIZE = os.environ.get('ZZ_SIZE')\n"},
+    (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
+row("script that a child runs", {PIPE: body("import subprocess, sys\nreturn subprocess.run([sys.executable, 'tool.py'], capture_output=True, text=True).stdout"), "tool.py": "print(1)\n"}, "print(1)", "print(2)", BOTH, file="tool.py", why=("file: tool.py",))
+
+# Two steps of one process ask one helper, which remembers what it has read: each has read it.
+REMEMBERS = '''
+@step
+def work():
+    return load()
+
+@step
+def after(work):
+    return ["after", work]
+
+@step
+def other():
+    return load() * 2
+'''
+ALL = ("work", "after", "other")
+CACHED = {
+    "lru_cache": "from functools import lru_cache\n\n@lru_cache\ndef load():\n    return {}\n",
+    "cache on a static method": "from functools import cache\n\nclass T:\n    @staticmethod\n    @cache\n    def load():\n        return {}\n\nload = T.load\n",
+    "a decorator around lru_cache": "import functools\n\ndef loud(f):\n    @functools.wraps(f)\n    def inner():\n        return f()\n    return inner\n\n"
+        "@loud\n@functools.lru_cache\ndef load():\n    return {}\n",
+    "a cache that an import fills": "from functools import cache\n\n@cache\ndef load():\n    return {}\n\nload()\n",
+}  # fmt: skip
+for name, code in CACHED.items():
+    row(f"file remembered by {name}", {PIPE: HEAD + "from own import load\n" + REMEMBERS, "own.py": code.format("open('in' + '.txt').read()"), "in.txt": "1"}, "1", "2", ALL, file="in.txt")
+    ROWS.append(Row(f"variable remembered by {name}", {PIPE: HEAD + "from own import load\n" + REMEMBERS, "own.py": "import os\n" + code.format("os.environ.get('ZZ_' + 'SIZE')")},
+        (), ALL, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
+
+PYDANTIC = "from pydantic import BaseModel, Field, computed_field, field_validator\n\n"
+row("pydantic default", body("return M().n", PYDANTIC + "class M(BaseModel):\n    n: int = 1\n"), "= 1", "= 2", BOTH, needs="pydantic")
+row("pydantic type", body("return M(n='1').n", PYDANTIC + "class M(BaseModel):\n    n: int\n"), "n: int", "n: str", BOTH, needs="pydantic")
+row("pydantic validator", body("return M(n=1).n", PYDANTIC + "class M(BaseModel):\n    n: int\n\n    @field_validator('n')\n    @classmethod\n    def more(cls, n):\n        return n + 1\n"), "n + 1", "n + 2", BOTH, needs="pydantic")
+row("pydantic constraint", body("try:\n    return M(n=1).n\nexcept ValueError:\n    return 'no'", PYDANTIC + "class M(BaseModel):\n    n: int = Field(gt=0)\n"), "gt=0", "gt=5", BOTH, needs="pydantic")
+row("pydantic default factory", body("return M().n", PYDANTIC + "def one():\n    return 1\n\nclass M(BaseModel):\n    n: int = Field(default_factory=one)\n"), "return 1", "return 2", BOTH, needs="pydantic")
+row("pydantic computed field", body("return M().model_dump()", PYDANTIC + "class M(BaseModel):\n    @computed_field\n    @property\n    def n(self) -> int:\n        return 1\n"), "return 1", "return 2", BOTH, needs="pydantic")
+row("pydantic model in a model", body("return Outer(inner={}).inner.n", PYDANTIC + "class Inner(BaseModel):\n    n: int = 1\n\nclass Outer(BaseModel):\n    inner: Inner\n"), "n: int = 1", "n: int = 2", BOTH, needs="pydantic")
+row("pydantic configuration", body("return M(n='1').n", PYDANTIC + "class M(BaseModel):\n    model_config = {'coerce_numbers_to_str': True, 'str_to_lower': True}\n    n: str\n").replace("n='1'", "n='A'"), "'str_to_lower': True", "'str_to_lower': False", BOTH, needs="pydantic")
+row("pydantic model that a step gives", {PIPE: f"""{HEAD}{PYDANTIC}
+class M(BaseModel):
+    n: int = 1
+
+    def double(self):
+        return self.n * 2
+
+@step
+def work():
+    return M()
+
+@step
+def taken(work):
+    return work.double()
+
+@step
+def aside():
+    return 1
+"""}, "* 2", "* 3", ("work", "taken"), needs="pydantic")
+row("comment in a pydantic model", body("return M().n", PYDANTIC + "class M(BaseModel):\n    n: int = 1  # one\n"), "# one", "# uno", NONE, needs="pydantic")
+row("method added to another pydantic model", body("return M().n", PYDANTIC + "class M(BaseModel):\n    n: int = 1\n\nclass Other(BaseModel):\n    n: int = 3\n"), "= 3", "= 4", NONE, needs="pydantic")

@@ -168,6 +168,8 @@ def play(
     ready: Callable[[], object] = lambda: None,
 ) -> None:
     """*ready* is called once nothing is left to do, before anything is changed."""
+    if row.needs:
+        pytest.importorskip(row.needs, reason=f"{row.needs} is not installed")
     if row.configuration:
         project.configure(row.configuration)
     for name, text in row.files.items():
