@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _LONG = 4096
 _RECENT_SECONDS = 3600
 _FEW = 100
-_MOST_RECORDS = 8
-_WITHOUT = "SELECT id, variant, frame FROM traces WHERE key = ?"
+# What is not there may be gone, which is asked at once: the row with the id 0 says so.
+_WITHOUT = "SELECT id, variant, frame FROM traces WHERE key = ?1 UNION ALL SELECT 0, 0, 0 FROM gone WHERE key = ?1"
 _WITH_INGREDIENTS = "SELECT id, variant, frame, ingredients FROM traces WHERE key = ?"
 _KEY_SIZE = 32
 _id = itemgetter(0)
@@ -49,8 +49,10 @@ class Traces:
         self._troubles: dict[str, Trouble] = {}
         self._ahead = Ahead(ledger)
         self._read_last: tuple[Trace, EntryName] | None = None
+        self._never = ""
+        """The key that was asked for last, if nothing lies under it, nor has."""
         self._asked = 0
-        self._records: dict[bytes, list[Row]] | None = None
+        self._records: dict[bytes, Row] | None = None
 
     # --- finding
 
@@ -61,7 +63,7 @@ class Traces:
             batch = ledger.batch
             waiting = batch.under(name) if name in batch.keys else {}
             found = list(waiting.values())
-            rows = self._rows(name) if ingredients is not None else ledger.rows(_WITH_INGREDIENTS, (name,))
+            rows = self._rows(key, name) if ingredients is not None else ledger.rows(_WITH_INGREDIENTS, (name,))
             if len(rows) > 1:  # cheaper than to have them sorted
                 rows.sort(key=_id, reverse=True)
             for row in rows:
@@ -74,11 +76,13 @@ class Traces:
                     self._read_last = (trace, entry)
         return tuple(found)
 
-    def _rows(self, name: bytes) -> list[Row]:
+    def _rows(self, key: str, name: bytes) -> list[Row]:
         """The rows under a key: id, variant and frame."""
         rows = self._ahead.take(name)
         if rows is None:
             rows = self._ledger.rows(_WITHOUT, (name,))
+            self._never = "" if rows else key
+            rows = [row for row in rows if row[0]]
             self._ahead.read_on(rows)
         return rows
 
@@ -92,7 +96,7 @@ class Traces:
         """Why there was nothing under *key* although there has been."""
         if (trouble := self._troubles.get(key)) is not None:
             return trouble
-        if self._ledger.rows("SELECT 1 FROM gone WHERE key = ?", (key_bytes(key),)):
+        if key != self._never and self._ledger.rows("SELECT 1 FROM gone WHERE key = ?", (key_bytes(key),)):
             return "evicted"
         return None
 
@@ -103,9 +107,15 @@ class Traces:
             entry = self._latest.get(node)
             if entry is not None and (trace := self._entry(entry)) is not None:
                 return trace
-            for key, variant, _, seal, _ in self._recorded(_node_bytes(node)):
-                entry = (key, variant)
-                if seal != self._record_seal(node, entry) or entry in self.hidden:
+            name = _node_bytes(node)
+            if self._last_record(name) is None:
+                return None
+            for row in ledger.rows(
+                "SELECT key, variant, seal FROM records WHERE project = ? AND node = ? ORDER BY id DESC LIMIT 8",
+                (self.project, name),
+            ):
+                entry = (row[0], row[1])
+                if row[2] != self._record_seal(node, entry) or entry in self.hidden:
                     continue
                 if (trace := self._entry(entry)) is not None:
                     return trace
@@ -198,30 +208,23 @@ class Traces:
 
     def _is_recent(self, node: str, entry: EntryName) -> bool:
         """Whether *entry* is what this root used last for *node*, not long ago."""
-        recorded = self._recorded(_node_bytes(node))
-        if not recorded:
+        row = self._last_record(_node_bytes(node))
+        if row is None:
             return False
-        key, variant, used, seal, _ = recorded[0]
+        key, variant, used, seal, _ = row
         same = (key, variant) == entry and seal == self._record_seal(node, entry)
         return same and isinstance(used, int) and abs(time.time() - used) < _RECENT_SECONDS
 
-    def _recorded(self, node: bytes) -> list[Row]:
-        """The records of what this root used for *node*, the last few, the newest first.
-
-        Who asks for many nodes is told of all at once.
-        """
+    def _last_record(self, node: bytes) -> Row | None:
+        """What the database says this root used last for *node*: who asks for many is told of all at once."""
         select = "SELECT key, variant, used, seal, node FROM records WHERE project = ?"
         if self._asked < _FEW:
             self._asked += 1
-            newest = f"{select} AND node = ? ORDER BY id DESC LIMIT {_MOST_RECORDS}"
-            return self._ledger.rows(newest, (self.project, node))
+            found = self._ledger.rows(f"{select} AND node = ? ORDER BY id DESC LIMIT 1", (self.project, node))
+            return found[0] if found else None
         if self._records is None:
-            self._records = {}
-            for row in self._ledger.rows(f"{select} ORDER BY id DESC", (self.project,)):
-                of_node = self._records.setdefault(row[4], [])
-                if len(of_node) < _MOST_RECORDS:
-                    of_node.append(row)
-        return self._records.get(node, [])
+            self._records = {row[4]: row for row in self._ledger.rows(f"{select} ORDER BY id", (self.project,))}
+        return self._records.get(node)
 
     def name(self, trace: Trace) -> EntryName:
         """What tells *trace* from others under its key: what its run was seen to read."""
