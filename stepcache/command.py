@@ -13,7 +13,7 @@ from typing import TextIO
 
 from attrs import astuple
 
-from stepcache import __version__, replaying, stamping
+from stepcache import __version__, replaying, snapshotting, stamping
 from stepcache.binding import markers
 from stepcache.builtin import BUILT_IN, terminal_report
 from stepcache.errors import CollectionFailed, StepcacheError, UsageError
@@ -148,6 +148,7 @@ def _with_session(session: Session) -> int:
         if prepared is not None and isinstance(stream, stamping.Tee):
             told = stamping.told(session, result, stream.getvalue(), terminal.writer)
             stamping.keep(session, prepared, result.exit_code, told)
+        snapshotting.keep(session)
         return result.exit_code
 
 

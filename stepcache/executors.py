@@ -30,7 +30,9 @@ def open_executor(
     """What runs the nodes of a session; only in this process if *here*. Failures open the *debugger*."""
     engine, options = session.engine, session.options
     assert engine is not None
-    inline = Inline(Bodies(session.shelf, session.sight, capture, describer(session), debugger), engine.settle)
+    inline = Inline(
+        Bodies(session.shelf, session.sight, capture, describer(session), debugger), engine.settle, engine.rouse
+    )
     site = _site(session, inline)
     if here:
         return Placing(inline, None, None)
@@ -55,7 +57,7 @@ def fresh_process(session: Session, environment: Mapping[str, str]) -> Pool:
 
     assert session.engine is not None
     bodies = Bodies(session.shelf, session.sight, Capture("no", None), describer(session))
-    site = _site(session, Inline(bodies, session.engine.settle))
+    site = _site(session, Inline(bodies, session.engine.settle, session.engine.rouse))
     return Pool(1, site.hello, site.pack, site.unpack, environment=environment)
 
 

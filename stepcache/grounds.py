@@ -11,10 +11,10 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from glob import escape, iglob
 
-from stepcache import archive
+from stepcache import archive, stamp
 from stepcache.api import Dir, File
 from stepcache.binding import searched
 from stepcache.key.environment import locate
@@ -55,11 +55,11 @@ class Grounds:
 
     # --- what it comes to
 
-    def files(self) -> list[tuple[str, Stat | tuple[()] | None, bytes]]:
-        """(path, stamp, digest) of each path, as `stamp.Head` holds them. Raises Unsure."""
-        return [(path, *self._file(path)) for path in self._paths]
+    def files(self, without: Container[str] = ()) -> list[stamp.File]:
+        """(path, stamp, digest) of each path but for some, as `stamp.Head` holds them. Raises Unsure."""
+        return [(path, *self._file(path)) for path in self._paths if path not in without]
 
-    def folders(self) -> list[tuple[str, Stat, bytes]]:
+    def folders(self) -> list[stamp.Folder]:
         """(path, stamp, digest of its names) of each folder. Raises Unsure."""
         found = []
         for path in self._folders:
@@ -191,6 +191,9 @@ class Grounds:
                 (self.folder if path.endswith(os.sep) else self.path)(path)
         for path in looked_at():
             self.path(path)
+        snapshot = self._session.sight.snapshot
+        for path in snapshot.paths if snapshot is not None else ():
+            (self.folder if path.endswith(os.sep) else self.path)(path)
 
     def everything(self) -> None:
         """All sources below the root, where it could not be told which of them count."""

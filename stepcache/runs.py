@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from attrs import evolve, frozen
 
-from stepcache import __version__, stamping
+from stepcache import __version__, snapshotting, stamping
 from stepcache.api import Defined
 from stepcache.calling import Run, cache_arguments, executor_arguments, named
 from stepcache.errors import CollectionFailed, NotCached, StepFailed, ValueGone
@@ -227,6 +227,7 @@ def _ran(call: Call) -> Results:
         results = keep(Results(session, report))
         if prepared is not None:
             stamping.keep(session, prepared, report.exit_code, marshal.dumps((results.nodes, results.warnings)))
+        snapshotting.keep(session)
         if session.shelf.store is not None:
             session.shelf.store.settle()
         return results

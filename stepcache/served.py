@@ -266,7 +266,7 @@ def serve(asked: Call, folder: Path, rewriter: Executes | None = None) -> Served
     engine = session.engine = Engine(session.graph, session.policy, session.shelf, session.sight)
     describe = describer(session)
     bodies = Bodies(session.shelf, session.sight, Capture("sys", session.options.log_level), describe)
-    schedule = session.schedule = Schedule(engine, Inline(bodies, engine.settle), Limits(), describe)
+    schedule = session.schedule = Schedule(engine, Inline(bodies, engine.settle, engine.rouse), Limits(), describe)
     return Served(session, bodies, engine, schedule)
 
 

@@ -6,9 +6,11 @@ options → configuration → plugins → store (opening) → collection → gra
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -30,6 +32,8 @@ from stepcache.opening import open_session
 from stepcache.outcome import describer, exit_code_of, record, report_of
 from stepcache.plugins import teller
 from stepcache.saving import save, saves_of
+from stepcache.snapshotting import find
+from stepcache.stamping import only_registering
 from stepcache.state import Call, Session
 
 if TYPE_CHECKING:
@@ -64,13 +68,19 @@ def _printed(session: Session, capture: Capture) -> Output:
     output = capture.take()
     capture.resume()
     session.warnings.extend(output.warnings)
+    session.told_at_import = session.told_at_import or bool(output.warnings)
     return evolve(output, warnings=())
 
 
 def _collect(session: Session, printed: Callable[[], Output]) -> None:
     asked, unreadable = asked_files(session)
     rules = file_rules(session.configuration)
-    collector = Collector(session.project.loaded, lambda path: is_pipeline_file(os.path.basename(path), rules), printed)
+    snapshot = session.sight.snapshot = find(session, asked)
+    if snapshot is not None:
+        snapshot.caught = partial(_caught, printed)
+    collector = Collector(
+        session.project.loaded, lambda path: is_pipeline_file(os.path.basename(path), rules), printed, snapshot
+    )
     main = notebook(session)
     if main is not None:
         session.sight.forget(["__main__"])  # any cell may have set its variables since the last run
@@ -78,11 +88,26 @@ def _collect(session: Session, printed: Callable[[], Output]) -> None:
     for module in collector.stepconfs():
         session.plugins.add_stepconf(module)
         _add_codecs(session, module)
+    if snapshot is not None and not only_registering(session):
+        snapshot.wake_all()  # hooks may look at whatever they like
     refuse_unknown_marks(session)
     session.scopes = scopes_of(session.collection)
     session.graph = graph_of(session)
     session.saves = saves_of(session)
-    session.sight.homes = {level.file: level.module for level in session.collection.levels.values()}
+    levels = session.collection.levels.values()
+    session.sight.homes = {level.file: level.module for level in levels}
+    session.sight.reader.collected(tuple(level.module for level in levels))
+    session.sight.files_of_homes = {level.file: level.path for level in levels}
+    session.imported = frozenset(name for name in session.project.loaded.loaded if name in sys.modules)
+
+
+@contextmanager
+def _caught(printed: Callable[[], Output]) -> Iterator[None]:
+    """What is printed meanwhile is no node's."""
+    try:
+        yield
+    finally:
+        printed()
 
 
 def _add_codecs(session: Session, module: ModuleType) -> None:
@@ -112,6 +137,8 @@ def execute(session: Session) -> RunReport:
     executor = open_executor(session, capture, debugger if options.pdb else None, here=here)
 
     tell_started, tell_finished = map(teller, (hook.stepcache_node_started, hook.stepcache_node_finished))
+    if session.sight.snapshot is not None:
+        session.sight.snapshot.caught = partial(_caught, partial(_printed, session, capture))
 
     def finished(row: NodeReport) -> None:
         save(session, row)

@@ -53,6 +53,10 @@ SHELL = frozenset(
 )  # fmt: skip
 
 Stat = tuple[int, int, int, int, int]
+# A file or folder that counts: its path, its stamp (None where nothing is there, () for a folder of which only that it
+# is there counts), and the digest of its content or names.
+File = tuple[str, "Stat | tuple[()] | None", bytes]
+Folder = tuple[str, Stat, bytes]
 
 
 class Head:
@@ -75,8 +79,8 @@ class Head:
     until: float
     since: float
     modules: tuple[str, ...]
-    files: list[tuple[str, Stat | tuple[()] | None, bytes]]
-    folders: list[tuple[str, Stat, bytes]]
+    files: list[File]
+    folders: list[Folder]
     links: list[tuple[str, Stat | None]]
     hidden: str
     exit_code: int
@@ -102,7 +106,7 @@ class Asked:
         self.kind = kind
         self.arguments = tuple(arguments)
         self.loaded = frozenset(sys.modules)
-        self.text = repr((kind, self.arguments, more, _surroundings(kind))).encode("utf-8", "backslashreplace")
+        self.text = repr((kind, self.arguments, more, surroundings(kind))).encode("utf-8", "backslashreplace")
 
     def stamp(self) -> tuple[Head, Found] | None:
         """The stamp that answers this, where there is one and all that it rests on is as it was."""
@@ -144,7 +148,7 @@ def _plain(value: object) -> object:
     raise TypeError
 
 
-def _surroundings(kind: str) -> tuple[object, ...]:
+def surroundings(kind: str) -> tuple[object, ...]:
     """All of this process that an answer may depend on, but for files."""
     environment = [pair for pair in sorted(os.environ.items()) if pair[0] not in SHELL]
     python = (sys.version, sys.executable, sys.prefix, sys.flags, sys.warnoptions, sys.argv if kind == "run" else ())
@@ -226,15 +230,19 @@ def _holds(head: Head, found: Found) -> bool:
         and head.made <= now <= head.made + LONGEST
         and head.since <= now <= head.until
         and not any(name in sys.modules for name in head.modules)
-        and _files_hold(head)
-        and _folders_hold(head)
+        and grounds_hold(head.files, head.folders, head.hidden)
         and all(_stat(os.lstat, path) == stamp for path, stamp in head.links)
     )
 
 
-def _files_hold(head: Head) -> bool:
+def grounds_hold(files: Iterable[File], folders: Iterable[Folder], hidden: str) -> bool:
+    """Are all files and folders as they were? They are as `Head` has them."""
+    return _files_hold(files) and _folders_hold(folders, hidden)
+
+
+def _files_hold(files: Iterable[File]) -> bool:
     touched, stat = 0, os.stat
-    for path, stamp, digest in head.files:
+    for path, stamp, digest in files:
         try:
             status = stat(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -256,12 +264,12 @@ def _files_hold(head: Head) -> bool:
     return True
 
 
-def _folders_hold(head: Head) -> bool:
+def _folders_hold(folders: Iterable[Folder], hidden: str) -> bool:
     touched = 0
-    for path, stamp, digest in head.folders:
+    for path, stamp, digest in folders:
         if _stat(os.stat, path) != stamp:
             touched += 1
-            if touched > MOST_TOUCHED or names_digest(path, head.hidden) != digest:
+            if touched > MOST_TOUCHED or names_digest(path, hidden) != digest:
                 return False
     return True
 

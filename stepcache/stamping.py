@@ -15,7 +15,7 @@ from stepcache.binding import collected_modules
 from stepcache.builtin import BUILT_IN
 from stepcache.config import Options
 from stepcache.grounds import Grounds, Unsure
-from stepcache.model import ExitCode, Node, NodeReport, RunReport
+from stepcache.model import ExitCode, Node, NodeReport, RunReport, skipping
 from stepcache.report import closing
 from stepcache.report.jsonreport import json_text
 from stepcache.report.writer import Writer
@@ -81,7 +81,7 @@ def _is_plain(options: Options) -> bool:
 
 def prepare(session: Session, report: RunReport) -> Prepared | None:
     """What a stamp of this run would rest on; None where it is to leave none."""
-    if not may_stamp(session) or not _nothing_was_done(session, report) or not _only_registering(session):
+    if not may_stamp(session) or not _nothing_was_done(session, report) or not only_registering(session):
         return None
     assert session.call.asked is not None
     try:
@@ -103,17 +103,14 @@ def _nothing_was_done(session: Session, report: RunReport) -> bool:
         node = session.graph.nodes[row.id]
         if row.outcome == "cached":
             continue
-        if row.outcome != "skipped" or not (_is_marked(node) or skipped.intersection(node.upstream)):
+        if row.outcome != "skipped" or not (skipping(node) is not None or skipped.intersection(node.upstream)):
             return False
         skipped.add(row.id)
     return not skipped & session.graph.excluded
 
 
-def _is_marked(node: Node) -> bool:
-    return any(m.name == "skip" or (m.name == "skipif" and bool(m.args) and bool(m.args[0])) for m in node.marks)
-
-
-def _only_registering(session: Session) -> bool:
+def only_registering(session: Session) -> bool:
+    """Has every plugin, and every stepconf.py, only hooks that register something?"""
     return all(name in BUILT_IN or hooks <= _REGISTERING for name, hooks in session.plugins.hooks())
 
 

@@ -24,7 +24,8 @@ from stepcache.collect.harvest import (
 from stepcache.collect.imports import hidden_siblings, replaced_definitions
 from stepcache.collect.load import ProjectModules, has_asserts
 from stepcache.collect.search import look_anew, same_file
-from stepcache.model import Definition, Output, Problem, Source
+from stepcache.collect.snapshot import Snapshot
+from stepcache.model import Definition, Output, Problem, Source, is_asleep
 
 
 @define
@@ -50,11 +51,13 @@ class Collector:
         modules: ProjectModules,
         is_pipeline_file: Callable[[str], bool],
         printed: Callable[[], Output] = Output,
+        snapshot: Snapshot | None = None,
     ) -> None:
-        """*printed* gives what was printed since it was asked last."""
+        """*printed* gives what was printed since it was asked last. What *snapshot* knows is not imported."""
         self._modules = modules
         self._is_pipeline_file = is_pipeline_file
         self._printed = printed
+        self._snapshot = snapshot
         self._collection = Collection()
         self._failed: set[str] = set()
         self._main: str | None = None
@@ -115,6 +118,8 @@ class Collector:
         if path == self._main:
             self._add_main(path)
             return
+        if self._snapshot is not None and self._is_known(path, self._modules.register(path)):
+            return
         root = self._modules.root
         shown = portable_name(root, path, path)
         problems = [parting_problem(shown)] if "::" in shown else list(self._hidden(path, shown))
@@ -133,6 +138,13 @@ class Collector:
             self._collection.problems.extend(problems)
             return
         self._add(module, path)
+
+    def _is_known(self, path: str, module: str) -> bool:
+        """Is the level of that file known without importing it? Then it is taken."""
+        known = self._snapshot.level(path, module) if self._snapshot is not None else None
+        if known is not None:
+            self._collection.levels[path] = known
+        return known is not None
 
     def _add_main(self, path: str) -> None:
         """Take `__main__` as it is now, its definitions as if they stood in the one file *path*."""
@@ -174,11 +186,18 @@ class Collector:
         path = definition.source.path
         if path in self._collection.levels or path in self._failed:
             return None
+        belongs = os.path.basename(path) == STEPCONF or self._is_pipeline_file(path)
+        if is_asleep(definition):
+            if belongs:
+                self._file(path)
+            else:
+                self._is_known(path, definition.module)
+            return self._collection.levels.get(path)
         module = sys.modules.get(definition.module)
         file = getattr(module, "__file__", None)
         if module is None or not isinstance(file, str) or not same_file(file, path):
             return None
-        if os.path.basename(path) == STEPCONF or self._is_pipeline_file(path):
+        if belongs:
             self._file(path)
             return self._collection.levels.get(path)
         return self._add(module, path)

@@ -19,7 +19,20 @@ from stepcache.key.conclude import Seen
 from stepcache.key.decide import decide, explain
 from stepcache.key.decide import key_of as key_of_ingredients
 from stepcache.key.ingredients import Recipe
-from stepcache.model import Decision, Elements, Failure, Graph, Hit, Miss, Node, NodeReport, Reason, Trace, Value
+from stepcache.model import (
+    Decision,
+    Elements,
+    Failure,
+    Graph,
+    Hit,
+    Miss,
+    Node,
+    NodeReport,
+    Reason,
+    Trace,
+    Value,
+    skipping,
+)
 from stepcache.store.objects import loaded
 from stepcache.store.vault import Vault
 
@@ -61,6 +74,10 @@ class Engine:
     mapped: dict[str, Mapped] = field(factory=dict)
     """The mapped nodes that are not answered as a whole, as last decided."""
     mapper: Mapper = field(init=False)
+    _answered: set[str] = field(factory=set)
+    """The nodes whose stored results were taken."""
+    _foreseen: dict[str, tuple[Hit, tuple[object, ...]]] = field(factory=dict)
+    """What was decided before a body ran in this process, with the digests of the values that it rests on."""
 
     def __attrs_post_init__(self) -> None:
         self.mapper = Mapper(self.graph, self.shelf, self.sight, self.gone)
@@ -69,6 +86,10 @@ class Engine:
 
     def decide(self, node: Node) -> Decision:
         """May a stored result be used for the node?"""
+        if self._foreseen:
+            found = self._foreseen.pop(node.id, None)
+            if found is not None and found[1] == self._digests(node):
+                return found[0]
         unstored = [n for n in self._taken(node) if isinstance(self.products.get(n), Held)]
         if unstored:
             miss = Miss("", tuple(Reason("unstored", self.graph.nodes[n].name) for n in unstored))
@@ -87,6 +108,10 @@ class Engine:
         if mapped.trouble is None and mapped.gone is None and not mapped.waits and reads:
             return Hit(miss.key, self._whole(node, miss, mapped))
         return Miss(miss.key, mapped.reasons) if reads and mapped.reasons else miss
+
+    def _digests(self, node: Node) -> tuple[object, ...]:
+        """What tells the values of the nodes right before it from others."""
+        return tuple(p.digest if isinstance(p, Value) else None for p in map(self.products.get, node.upstream))
 
     def _taken(self, node: Node) -> list[str]:
         """The nodes whose values it is handed, or its resources are."""
@@ -155,6 +180,7 @@ class Engine:
     def use(self, node: Node, hit: Hit) -> NodeReport:
         """Take the stored result."""
         trace = hit.trace
+        self._answered.add(node.id)
         if trace.value is not None:
             self.products[node.id] = trace.value
         self.shelf.used([(node.id, trace)])
@@ -209,8 +235,34 @@ class Engine:
         return self.decided[node.id][1] if node.id in self.decided else ""
 
     def settle(self) -> None:
-        """Look at all code and module variables that nodes reach: a body is about to run in this process."""
+        """Look at all code and module variables that nodes reach: a body is about to run in this process.
+
+        What may still run is imported before: not later, when bodies may have changed what an import meets.
+        """
+        if self.sight.sleeps:
+            left = (node for node in self.graph.nodes.values() if node.id not in self._answered)
+            self.sight.rouse([node for node in left if not self._is_foreseen(node)], self.graph.resources)
         self.sight.settle(self.graph.nodes.values(), self.graph.resources)
+
+    def rouse(self, node: Node) -> None:
+        """Import what the node is defined in, if it is not there yet."""
+        self.sight.rouse((node,), self.graph.resources)
+
+    def _is_foreseen(self, node: Node) -> bool:
+        """Is it known already that the node will not run?"""
+        if skipping(node) is not None:
+            return True
+        if any(each not in self._answered and each not in self.products for each in node.upstream):
+            return False
+        decision = self.decide(node)
+        if isinstance(decision, Miss):
+            return False
+        if decision.trace.value is not None:
+            self.products[node.id] = decision.trace.value
+        # Files and the environment may change until the node comes up: it is then decided upon once more.
+        if not node.mapped and all(each.kind == "variable" for each in decision.trace.observations):
+            self._foreseen[node.id] = (decision, self._digests(node))
+        return True
 
     def finish(self, node: Node, miss: Miss, work: Work, done: Done) -> NodeReport:
         """Take what came of a work: the trace is written, and this is the row."""

@@ -19,13 +19,14 @@ from stepcache.model import Node
 
 @define
 class Inline:
-    """Runs each work as it is submitted. *before_first* is called before a body runs here.
+    """Runs each work as it is submitted. *before_first* is called before a body runs here, *before* for each node.
 
     Asynchronous ones wait for what is submitted after them, and run when nothing else is left to run: all at once.
     """
 
     bodies: Bodies
     before_first: Callable[[], None]
+    before: Callable[[Node], None]
     _settled: bool = False
     _done: list[Done] = field(factory=list)
     _shared: WeakValueDictionary[str, Shared] = field(factory=WeakValueDictionary)
@@ -41,6 +42,7 @@ class Inline:
             self._settled = True
             with growing():
                 self.before_first()
+        self.before(work.node)
         if runs_together(work.node):
             self.bodies.together.begin(lambda: run_together(work, self.bodies, self._shared))
         else:

@@ -17,7 +17,7 @@ from stepcache.execution.engine import Engine
 from stepcache.execution.mapped import Mapped
 from stepcache.execution.waiting import Waiting
 from stepcache.execution.work import Done, Executor, Work
-from stepcache.model import Failure, Hit, Miss, Node, NodeReport, Reason
+from stepcache.model import Failure, Hit, Miss, Node, NodeReport, Reason, skipping
 
 _REFRESHED = (Reason("refresh"),)
 # Outcomes after which the node has a value to hand on, or has let pass what it gates.
@@ -155,9 +155,9 @@ class Schedule:
             return self._left(node, f"not reached: {self.stopped}")
         if node.name in self.engine.policy.given and node.kind == "step":
             return self.engine.give(node, self.engine.policy.given[node.name])
-        for mark in node.marks:
-            if mark.name == "skip" or (mark.name == "skipif" and mark.args and mark.args[0]):
-                return self._left(node, str(mark.kwargs.get("reason", "") or (mark.args[0] if mark.args else "")))
+        mark = skipping(node)
+        if mark is not None:
+            return self._left(node, str(mark.kwargs.get("reason", "") or (mark.args[0] if mark.args else "")))
         stopper = self._stopper(node)
         if stopper is not None:
             return stopper

@@ -6,11 +6,16 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from attrs import define, evolve, field
 
+from stepcache.api import Dir, File
+from stepcache.collect.harvest import identity
 from stepcache.collect.load import ProjectModules
+from stepcache.collect.packed import Row
+from stepcache.collect.snapshot import ModuleFacts, Snapshot
 from stepcache.digest import digest_all
 from stepcache.key.files import FileDigests
 from stepcache.key.ingredients import Facts, Recipe, Surroundings, facts_of, recipe, resource_functions
@@ -23,7 +28,23 @@ from stepcache.key.remembered import Remembered
 from stepcache.key.rules import Rules
 from stepcache.model import BoundResource, Node, Observation, Trace, Value
 
-__all__ = ["Seen", "Sight"]
+__all__ = ["Seen", "Sight", "source_digest"]
+
+_NO_CODE = {type(None), bool, int, float, complex, str, bytes, File, Dir, type(Path())}
+
+
+def source_digest(source: bytes) -> str:
+    """The digest of a module's source."""
+    return digest_all("source", [source])
+
+
+def _holds_no_code(value: object) -> bool:
+    kind = type(value)
+    if kind in _NO_CODE:
+        return True
+    if kind is dict:
+        return all(map(_holds_no_code, (*value, *value.values())))  # type: ignore[misc,attr-defined]
+    return kind in (list, tuple) and all(map(_holds_no_code, value))  # type: ignore[call-overload]
 
 
 @define
@@ -70,6 +91,10 @@ class Sight:
     homes: Mapping[str, str] = field(factory=dict)
     """The modules of the files in which nodes are bound, by the files' portable names."""
     remembered: Remembered = field(factory=Remembered)
+    files_of_homes: Mapping[str, str] = field(factory=dict)
+    """Those files, by the same names."""
+    snapshot: Snapshot | None = None
+    """What is known of files that are not imported yet."""
     _world: str | None = None
     _classes: dict[tuple[str, ...], bytes] = field(factory=dict)
     _rules: dict[tuple[tuple[str, ...], tuple[str, ...]], Rules] = field(factory=dict)
@@ -116,11 +141,45 @@ class Sight:
         return known[1]
 
     def _read(self, node: Node, resources: Mapping[str, BoundResource]) -> Reach:
+        if self.snapshot is not None:
+            known = self.snapshot.reach(self.reach_name(node, resources))
+            if known is not None:
+                return known
+            self.rouse([node], resources)
         functions = [node.definition.function]
         functions += [b.definition.function for b in resource_functions(node, resources)]
         settings = {s.name: s.value for s in node.settings}
         home = sys.modules.get(self.homes.get(node.file, node.definition.module))
         return self.reader.reach(functions, settings=settings, home=home or sys.modules["__main__"])
+
+    def reach_name(self, node: Node, resources: Mapping[str, BoundResource]) -> Row | None:
+        """What tells the code that the node reaches from that of others; None where objects may decide it."""
+        if not all(map(_holds_no_code, (setting.value for setting in node.settings))):
+            return None
+        texts = tuple((s.name, s.value) for s in node.settings if type(s.value) is str)
+        bound = [node.definition, *(each.definition for each in resource_functions(node, resources))]
+        return (self.homes.get(node.file, node.definition.module), texts, *map(identity, bound))
+
+    @property
+    def sleeps(self) -> bool:
+        """Are there files that are not imported yet?"""
+        return self.snapshot is not None and self.snapshot.sleeps
+
+    def reached(self, node: Node) -> Reach | None:
+        """The code that the node was last seen to reach."""
+        known = self._reached.get(node.id)
+        return known[1] if known is not None else None
+
+    def rouse(self, nodes: Iterable[Node], resources: Mapping[str, BoundResource]) -> None:
+        """Import the files that nodes are defined and bound in."""
+        if self.snapshot is None or not self.snapshot.sleeps:
+            return
+        paths: dict[str, None] = {}
+        for node in nodes:
+            paths[self.files_of_homes.get(node.file, node.definition.source.path)] = None
+            paths[node.definition.source.path] = None
+            paths.update((each.definition.source.path, None) for each in resource_functions(node, resources))
+        self.snapshot.wake(paths)
 
     def forget(self, modules: Iterable[str]) -> None:
         """Read all code anew; the variables of *modules*, which were imported again, too."""
@@ -153,9 +212,12 @@ class Sight:
         if name in self.loaded.loaded:
             reads = self.import_reads.get(name, ())
             told = (part for o in reads for part in (o.kind, o.name, o.digest))
-            return digest_all("source", [self.loaded.loaded[name].source]), digest_all("reads", told)
+            return source_digest(self.loaded.loaded[name].source), digest_all("reads", told)
+        if (known := self._known(name)) is not None:
+            told = (part for o in known.reads for part in (o.kind, o.name, o.digest))
+            return known.source, digest_all("reads", told) if known.imported else ""
         source = self.reader.source_of(name)
-        return ("" if source is None else digest_all("source", [source])), ""
+        return ("" if source is None else source_digest(source)), ""
 
     def other_than(self, sources: Mapping[str, tuple[str, str]]) -> str | None:
         """A module that is imported here from something else than what *sources* says, if there is one."""
@@ -170,9 +232,14 @@ class Sight:
         """The digest of what the values of module variables are made from: all project sources that were loaded when
         collection ended, the project's compiled modules, and the distributions that these import."""
         if self._world is None:
-            known = sorted(each.source for each in self.loaded.loaded.values())
+            loaded = self.loaded.loaded
+            asleep = self.snapshot.modules if self.snapshot is not None else {}
+            sources = {name: source_digest(each.source) for name, each in loaded.items()}
+            sources.update((n, facts.source) for n, facts in asleep.items() if n not in loaded and facts.imported)
+            packages = {each for facts in asleep.values() if facts.imported for each in facts.packages}
+            packages |= self.reader.packages(name for name in loaded if name not in asleep)
             compiled = sorted(self.files.content(path) for path in self.modules.compiled())
-            self._world = digest_all("world", [*known, *compiled, *self.reader.installed(self.loaded.loaded)])
+            self._world = digest_all("world", [*sorted(sources.values()), *compiled, *self.reader.installed(packages)])
         return self._world
 
     # --- reads
@@ -185,6 +252,10 @@ class Sight:
         """Does an observation hold today?"""
         look = self._look(made)
         return lambda observation: now(observation, look) == observation.digest
+
+    def is_as_it_was(self, observation: Observation) -> bool:
+        """Does an observation that has nothing to do with a node hold today?"""
+        return now(observation, self._look(None)) == observation.digest
 
     def unshaken(
         self, node: Node, traces: tuple[Trace, ...], holds: Callable[[Observation], bool]
@@ -264,10 +335,20 @@ class Sight:
             file = getattr(sys.modules.get(name), "__file__", None)
             if isinstance(file, str) and not file.endswith(".py") and is_library(file):
                 yield os.path.abspath(file)
-            reads = self.import_reads.get(name)
+            reads = self.reads_of_import(name)
             if reads:
                 look = self._look(None)
                 yield from (look.locate(o.name) for o in reads if o.kind == "file" and is_library(o.name))
+
+    def reads_of_import(self, name: str) -> tuple[Observation, ...]:
+        """What a project module was seen to read while it was imported."""
+        if name in self.import_reads:
+            return self.import_reads[name]
+        known = self._known(name)
+        return known.reads if known is not None else ()
+
+    def _known(self, name: str) -> ModuleFacts | None:
+        return self.snapshot.modules.get(name) if self.snapshot is not None else None
 
     def set_up(self, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
         """Run a resource's set-up and see what it reads."""
@@ -286,7 +367,7 @@ class Sight:
         """What counts besides what was seen: module variables, what their modules read when imported, `reads`."""
         yield from made.variables
         for name in made.modules:
-            yield from self.import_reads.get(name, ())
+            yield from self.reads_of_import(name)
         if node.definition.reads:
             yield from declared(node.definition.reads, os.path.dirname(node.definition.source.path), self._look(made))
 

@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 from stepcache.api import Dir, File
 from stepcache.errors import UsageError
 from stepcache.graph.convert import from_configuration, from_parsed, from_text, is_toml_type, type_of
-from stepcache.model import ABSENT, Definition, Parameter, ParamSet, Setting
+from stepcache.model import ABSENT, Definition, Parameter, ParamSet, Setting, awake, is_asleep
 from stepcache.signature import source_of
 from stepcache.variantid import empty_choice, variant_ids
 
@@ -71,7 +71,8 @@ def value_of(definition: Definition, parameter: Parameter, overrides: Overrides,
     if found is None:
         if parameter.default is ABSENT:
             return None
-        folder = os.path.dirname(source_of(definition.function).path)
+        written = definition.source if is_asleep(definition) else source_of(definition.function)
+        folder = os.path.dirname(written.path)
         return Setting(parameter.name, tracked(parameter.default, folder, root))
     level, key, raw = found
     return Setting(parameter.name, _converted(definition, parameter, level, key, raw, root), level.name)
@@ -137,6 +138,8 @@ def _sameness(value: object) -> object:
 
 
 def _converted(definition: Definition, parameter: Parameter, level: Given, key: str, raw: object, root: str) -> object:
+    if is_asleep(definition):  # what its annotations mean is known where they stand
+        parameter = next((p for p in awake(definition).parameters if p.name == parameter.name), parameter)
     wanted = type_of(parameter, definition.function)
     told = raw.value if isinstance(raw, _Parsed) else raw
     try:

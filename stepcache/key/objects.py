@@ -144,9 +144,9 @@ class Objects:
         return sorted(map(self.class_, found), key=_content)
 
     def _is_loaded(self, cls: type) -> bool:
-        """Is a class there when the pipeline file was imported, whatever steps have imported since?"""
+        """Is a class there when the pipeline files were imported, whatever steps have imported since?"""
         home = home_of(cls)
-        return self.walk.loads(home) or home == "__main__"
+        return self.walk.loads(home) or self.walk.spaces.is_collected(home) or home == "__main__"
 
     # --- variables
 

@@ -14,6 +14,7 @@ from stepcache.key.installed import Distribution, closure_of
 from stepcache.key.introspect import unit_of
 from stepcache.key.modules import Modules
 from stepcache.key.objects import forget_values
+from stepcache.key.quiet import loud, mentioned
 from stepcache.key.restless import restless
 from stepcache.key.spaces import LoadedSource, Memo, Spaces
 from stepcache.key.vertex import Vertex
@@ -35,16 +36,24 @@ class CodeReader:
         self.modules = modules
         self._memo = memo
         self._loaded_source = loaded_source
+        self._files: tuple[str, ...] = ()
         self.forget(())
+
+    def collected(self, files: tuple[str, ...]) -> None:
+        """Say which modules are the files that were collected."""
+        if files != self._files:
+            self._files = files
+            self.forget(())
 
     def forget(self, modules: Iterable[str]) -> None:
         """Read all anew; the variables of *modules*, which were imported again, too."""
         self.modules.refresh()
-        self._spaces = Spaces(self.modules, self._memo, self._loaded_source)
+        self._spaces = Spaces(self.modules, self._memo, self._loaded_source, self._files)
         self._walks: dict[tuple[str, ...], Walk] = {}
         self._walks_of: dict[tuple[object, ...], Walk] = {}
         self._reached: dict[tuple[Any, ...], tuple[Reach, object]] = {}
         self._owners: dict[str, tuple[Distribution, ...]] = {}
+        self._mentions: dict[str, tuple[str, ...]] = {}
         for name in modules:
             loaded = sys.modules.get(name)
             if isinstance(loaded, ModuleType):
@@ -73,6 +82,29 @@ class CodeReader:
     def restless(self, modules: Iterable[str]) -> str:
         """What of the clock or of chance the import of *modules* uses; "" if nothing is seen."""
         return restless(self._spaces, modules)
+
+    def loud(self, modules: Iterable[str]) -> str:
+        """What in the import of *modules* may do something to others; "" if nothing is seen."""
+        return loud(self._spaces, modules)
+
+    def needs(self, module: str) -> set[str]:
+        """*module* and the project modules that it and they import anywhere, in functions too."""
+        todo, seen = [module], {module}
+        while todo:
+            for each in self._mentioned(todo.pop()):
+                if each not in seen:
+                    seen.add(each)
+                    todo.append(each)
+        return seen
+
+    def _mentioned(self, module: str) -> tuple[str, ...]:
+        if module not in self._mentions:
+            self._mentions[module] = tuple(dict.fromkeys(mentioned(self._spaces, module)))
+        return self._mentions[module]
+
+    def sources(self) -> dict[str, bytes]:
+        """The sources of all modules that were looked at, by name."""
+        return dict(self._spaces.sources)
 
     # --- reach
 
@@ -166,15 +198,19 @@ class CodeReader:
         for function in roots:
             self.reach([function], settings={}, home=home)
 
-    def installed(self, names: Iterable[str]) -> list[str]:
-        """The distributions that modules of the project import, with their versions and builds."""
+    def packages(self, names: Iterable[str]) -> set[str]:
+        """The installed packages that modules of the project import."""
         found = set()
         for name in list(names):
             space = self._spaces.static(name)
             for module, level, _ in space.table.imports if space is not None else ():
                 if not level and self.modules.kind(module.partition(".")[0]) == "package":
                     found.add(module.partition(".")[0])
-        owners = {one for module in found for one in self._owners_of(module)}
+        return found
+
+    def installed(self, packages: Iterable[str]) -> list[str]:
+        """The distributions of installed packages, with their versions and builds."""
+        owners = {one for module in packages for one in self._owners_of(module)}
         return sorted(f"{one.name} {one.version} {one.build}" for one in owners)
 
     def _owners_of(self, module: str) -> tuple[Distribution, ...]:

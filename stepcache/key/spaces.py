@@ -60,7 +60,10 @@ _EMPTY = SourceTable("", "")
 class Spaces:
     """Tables and namespaces, each made once."""
 
-    def __init__(self, modules: Modules, memo: Memo | None, loaded_source: LoadedSource | None) -> None:
+    def __init__(
+        self, modules: Modules, memo: Memo | None, loaded_source: LoadedSource | None, files: tuple[str, ...] = ()
+    ) -> None:
+        """*files* are the modules of the files that were collected."""
         self.modules = modules
         self._memo = memo
         self._loaded_source = loaded_source
@@ -69,6 +72,8 @@ class Spaces:
         self._live: dict[tuple[int, str], Space] = {}
         self._imports: dict[str, tuple[str, ...]] = {}
         self.sources: dict[str, bytes] = {}
+        self._files = files
+        self._collected: set[str] | None = None
 
     # --- tables
 
@@ -164,13 +169,19 @@ class Spaces:
         return known
 
     def _imported(self, space: Space) -> list[str]:
-        found = _parents(space.name)
+        found = self._there(_parents(space.name))
         for module, level, names in space.table.imports:
-            full = space.absolute(module, level)
-            if not full or self.modules.kind(full.split(".")[0]) not in ("project", "missing"):
-                continue
-            found += [*_parents(full), full, *self._inner(full, names)]
-        return [name for name in found if self.modules.kind(name) == "project" and self.static(name) is not None]
+            found += self.project_modules(space.absolute(module, level), names)
+        return found
+
+    def project_modules(self, module: str, names: tuple[str, ...]) -> list[str]:
+        """The project modules among a module, its packages, and what is in it of *names*."""
+        if not module or self.modules.kind(module.split(".")[0]) not in ("project", "missing"):
+            return []
+        return self._there([*_parents(module), module, *self._inner(module, names)])
+
+    def _there(self, names: list[str]) -> list[str]:
+        return [name for name in names if self.modules.kind(name) == "project" and self.static(name) is not None]
 
     def _inner(self, module: str, names: tuple[str, ...]) -> list[str]:
         """Those of *names*, taken of a module, that may be modules in it."""
@@ -189,6 +200,12 @@ class Spaces:
                     seen.add(imported)
                     order.append(imported)
         return order
+
+    def is_collected(self, module: str) -> bool:
+        """Was a module imported with the collected files, whatever steps have imported since?"""
+        if self._collected is None:
+            self._collected = {name for file in self._files for name in self.closure(file)}
+        return module in self._collected
 
 
 def _parents(module: str) -> list[str]:

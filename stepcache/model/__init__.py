@@ -5,6 +5,7 @@ files ─collect→ Collection ─graph→ Graph ─per node→ Decision = Hit |
 
 from __future__ import annotations
 
+from stepcache.model.asleep import Asleep, awake, become, is_asleep
 from stepcache.model.definitions import (
     ABSENT,
     Absent,
@@ -31,12 +32,13 @@ from stepcache.model.entries import (
     Value,
     shown_scalar,
 )
-from stepcache.model.graph import BoundResource, Graph, Kind, Need, Node, Setting
+from stepcache.model.graph import BoundResource, Graph, Kind, Need, Node, Setting, skipping
 from stepcache.model.reports import Determinism, Elements, ExitCode, Failure, NodeOutcome, NodeReport, RunReport
 
 __all__ = [
     "ABSENT",
     "Absent",
+    "Asleep",
     "BoundResource",
     "Decision",
     "Definition",
@@ -68,6 +70,10 @@ __all__ = [
     "Source",
     "Trace",
     "Value",
+    "awake",
+    "become",
     "class_name",
+    "is_asleep",
     "shown_scalar",
+    "skipping",
 ]

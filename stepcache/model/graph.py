@@ -98,6 +98,14 @@ class Node:
         return any(need.each for need in self.needs)
 
 
+def skipping(node: Node) -> Mark | None:
+    """The mark that skips the node, if there is one."""
+    for mark in node.marks:
+        if mark.name == "skip" or (mark.name == "skipif" and bool(mark.args) and bool(mark.args[0])):
+            return mark
+    return None
+
+
 @frozen
 class Graph:
     """The nodes of a run in an order in which each comes after what it needs.

@@ -51,12 +51,12 @@ class Memos:
                     self._write(stored_name, row)
         return found
 
-    def put(self, kind: str, name: bytes, data: bytes) -> None:
-        """Remember *data* under *name*."""
+    def put(self, kind: str, name: bytes, data: bytes, *, packed: bool = False) -> None:
+        """Remember *data* under *name*; it is *packed* already, or is when it is long."""
         stored_name = self._name(kind, name)
         if self._ledger.readonly:
             self._unwritten[stored_name] = data
-        self.enter({stored_name: data})
+        self._enter(stored_name, data, len(data) if packed else _LONG)
 
     def take_unwritten(self) -> dict[bytes, bytes]:
         """What was remembered here since the last time and could not be written, for a process that can write it."""
@@ -66,9 +66,12 @@ class Memos:
     def enter(self, unwritten: Mapping[bytes, bytes]) -> None:
         """Write what another process of this run, with the same sealing key, remembered."""
         for stored_name, data in unwritten.items():
-            self._known[stored_name] = data
-            if not self._ledger.readonly:
-                self._write(stored_name, sealed(MEMO, stored_name, data, self._ledger.seal, long=_LONG))
+            self._enter(stored_name, data, _LONG)
+
+    def _enter(self, stored_name: bytes, data: bytes, long: int) -> None:
+        self._known[stored_name] = data
+        if not self._ledger.readonly:
+            self._write(stored_name, sealed(MEMO, stored_name, data, self._ledger.seal, long=long))
 
     def _name(self, kind: str, name: bytes) -> bytes:
         return self._ledger.seal.name(kind.encode(), name)

@@ -213,9 +213,9 @@ class Store:
         """What was remembered under those of *names* that there is something for."""
         return self._memos.get(kind, names)
 
-    def remember(self, kind: str, name: bytes, data: bytes) -> None:
-        """Keep a small fact that can be derived again; written with the next results."""
-        self._memos.put(kind, name, data)
+    def remember(self, kind: str, name: bytes, data: bytes, *, packed: bool = False) -> None:
+        """Keep a fact that can be derived again; written with the next results. *packed* is one that is so already."""
+        self._memos.put(kind, name, data, packed=packed)
 
     def take_unwritten(self) -> dict[bytes, bytes]:
         """The facts that this object, opened for reading, was to remember since the last time."""

@@ -32,7 +32,7 @@ ROOMS = (
     ("opening", "levels", "outcome"),
     ("binding", "saving", "executors"),
     ("replaying",),
-    ("session", "grounds", "stamping"),
+    ("session", "grounds", "stamping", "snapshotting"),
     ("introspect", "determinism", "served", "watched"),
     ("watching",),
     ("runs", "command", "worker"),

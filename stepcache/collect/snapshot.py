@@ -1,0 +1,185 @@
+"""What an earlier run collected, as far as it holds: levels whose files are not imported until they are needed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+
+from attrs import define, field, frozen
+
+from stepcache.collect.discover import stepconf_chain
+from stepcache.collect.harvest import Level, harvest, identity
+from stepcache.collect.load import ProjectModules
+from stepcache.collect.packed import NotPlain, Row, pack, unpack
+from stepcache.errors import CollectionFailed
+from stepcache.key.reach import Reach
+from stepcache.model import Definition, Ingredient, Observation, become, is_asleep
+
+
+@frozen
+class ModuleFacts:
+    """What is known of a project module without importing it.
+
+    `stamp` tells cheaply that its file was changed; it is None where that cannot be told. `source` is the digest of its
+    source, `reads` what its import was seen to read, `packages` the installed packages
+    that it imports. `imported` is false where it was only looked at.
+    """
+
+    path: str
+    stamp: tuple[int, int, int] | None
+    source: str
+    reads: tuple[Observation, ...] = ()
+    packages: tuple[str, ...] = ()
+    imported: bool = True
+
+
+@frozen
+class LevelRow:
+    """A level as plain data: names and numbers of its definitions, and the project modules that it rests on."""
+
+    file: str
+    path: str
+    module: str
+    own: tuple[tuple[str, int], ...]
+    checks: tuple[int, ...]
+    needs: frozenset[str]
+
+
+@define(eq=False)
+class Snapshot:
+    """The levels that hold by path, in the order in which they were collected, and what goes with them.
+
+    `modules` are the facts of the project modules that are as they were. `reaches` is the code that nodes reach, by
+    `Sight.reach_name`, each with the modules whose needs it rests on. `loud` says what in the import of these files may
+    do something to others: if there is anything, all of them are imported as soon as one is.
+    """
+
+    project: ProjectModules
+    definitions: tuple[Row, ...] = ()
+    levels: Mapping[str, LevelRow] = field(factory=dict)
+    modules: Mapping[str, ModuleFacts] = field(factory=dict)
+    reaches: Mapping[Row, tuple[Row, tuple[str, ...]]] = field(factory=dict)
+    loud: str = ""
+    paths: tuple[str, ...] = ()
+    """The files that it rests on, and behind a slash the folders whose names count."""
+    grounds: Row = ()
+    """The same as plain data, but for the sources of the modules."""
+    caught: Callable[[], AbstractContextManager[None]] = nullcontext
+    """What is printed in this context is caught."""
+    _made: dict[int, Definition] = field(factory=dict)
+    _asleep: dict[str, Level] = field(factory=dict)
+    _read: dict[Row, Reach] = field(factory=dict)
+
+    # --- levels
+
+    def level(self, path: str, module: str) -> Level | None:
+        """The level of a file that goes by the name *module*, asleep; None where it has to be imported."""
+        row = self.levels.get(path)
+        if row is None or row.module != module:
+            return None
+        own = {name: self._definition(number) for name, number in row.own}
+        level = Level(row.file, row.path, row.module, own, tuple(map(self._definition, row.checks)))
+        self._asleep[path] = level
+        return level
+
+    def _definition(self, number: int) -> Definition:
+        known = self._made.get(number)
+        if known is None:
+            row = self.definitions[number]
+            known = self._made[number] = unpack(row, partial(self.wake, (row[2][1],)))
+        return known
+
+    @property
+    def sleeps(self) -> bool:
+        """Is there a level whose file is not imported?"""
+        return bool(self._asleep)
+
+    def wake(self, paths: Iterable[str]) -> None:
+        """Import these files, with the stepconf.py files that hold for them; all of them where the project is loud.
+
+        Raises `CollectionFailed` where that fails, or gives something else than it did.
+        """
+        wanted = {each for path in paths for each in (path, *stepconf_chain(path, self.project.root))}
+        if self.loud and not wanted.isdisjoint(self._asleep):
+            self.wake_all()
+        else:
+            self._wake({path: level for path, level in self._asleep.items() if path in wanted})
+
+    def wake_all(self) -> None:
+        """Import all files."""
+        self._wake(dict(self._asleep))
+
+    def _wake(self, todo: Mapping[str, Level]) -> None:
+        if not todo:
+            return
+        for path in todo:
+            del self._asleep[path]
+        with self.caught():
+            for path, level in todo.items():
+                self._import(path, level)
+
+    def _import(self, path: str, level: Level) -> None:
+        try:
+            if path in self.project.names:
+                module = self.project.load(path)
+            else:
+                with self.project.importing():
+                    module = importlib.import_module(level.module)
+        except Exception as error:
+            raise CollectionFailed(f"{level.file} cannot be imported: {type(error).__name__}: {error}") from error
+        live, _ = harvest(module, path, self.project.root)
+        found = {identity(each): each for each in (*live.own.values(), *live.checks)}
+        for each in (*level.own.values(), *level.checks):
+            if is_asleep(each):
+                self._become(each, found.get(identity(each)), level)
+
+    @staticmethod
+    def _become(asleep: Definition, live: Definition | None, level: Level) -> None:
+        try:
+            same = live is not None and pack(live) == pack(asleep)
+        except NotPlain:
+            same = False
+        if live is None or not same:
+            raise CollectionFailed(
+                f"{asleep.source}: {asleep.kind} '{asleep.name}' is another each time that {level.file} is imported\n"
+                "  what it depends on cannot be seen: run again with --no-cache to see what it is now"
+            )
+        become(asleep, live)
+
+    # --- code
+
+    def reach(self, name: Row | None) -> Reach | None:
+        """The code that was reached under that name."""
+        if name is None:
+            return None
+        known = self._read.get(name)
+        if known is None and name in self.reaches:
+            known = self._read[name] = unpack_reach(self.reaches[name][0])
+        return known
+
+
+def pack_level(level: Level, numbers: Callable[[Definition], int], needs: frozenset[str]) -> LevelRow:
+    """The level as plain data. Raises NotPlain."""
+    own = tuple((name, numbers(each)) for name, each in level.own.items())
+    return LevelRow(level.file, level.path, level.module, own, tuple(map(numbers, level.checks)), needs)
+
+
+def pack_reach(reach: Reach) -> Row:
+    """The code that was reached, as plain data."""
+    return (
+        reach.digest,
+        tuple((i.kind, i.name, i.digest, i.shown) for i in reach.ingredients),
+        tuple((o.kind, o.name, o.digest, o.label) for o in reach.variables),
+        reach.literals, tuple(sorted(reach.names)), reach.modules, reach.whole, reach.ambient,
+    )  # fmt: skip
+
+
+def unpack_reach(row: Row) -> Reach:
+    """The code that `pack_reach` made the row of."""
+    digest, ingredients, variables, literals, names, modules, whole, ambient = row
+    return Reach(
+        digest, tuple(Ingredient(*each) for each in ingredients), tuple(Observation(*each) for each in variables),
+        literals, frozenset(names), modules, whole, (), ambient,
+    )  # fmt: skip

@@ -1,0 +1,163 @@
+"""Whether importing modules only binds names in themselves, so that it does not matter which of them are imported.
+
+It is told from their sources, and from what their variables hold. More is taken for loud than is: of a project with a
+loud module, all files are imported as soon as one of them is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from types import ModuleType
+from typing import Any
+
+from stepcache.key.introspect import is_a, is_defined
+from stepcache.key.spaces import Space, Spaces
+from stepcache.key.table import Chain, Unit, Uses
+
+# Of built-in functions, those that change what they are given, or do what nothing tells.
+_LOUD = {"setattr", "delattr", "exec", "eval", "globals", "vars", "locals", "__import__", "input", "__build_class__"}
+# What functions and methods that change something are called, or how their names begin.
+_CHANGING = (
+    "set", "register", "add", "use", "config", "init", "enable", "disable", "install", "patch", "seed", "pop", "append",
+    "extend", "update", "insert", "remove", "clear", "put", "write", "del", "discard", "sort", "reverse", "load_dotenv",
+    "chdir", "umask", "mk", "make", "rename", "unlink", "rm", "symlink", "basicConfig", "filterwarnings",
+    "simplefilter", "subscribe", "connect", "start", "run", "send", "push", "popitem", "activate", "apply", "insort",
+    "heap", "shuffle", "reload", "invalidate",
+)  # fmt: skip
+# Of these, what changes nothing all the same.
+_HARMLESS = {"set", "adder", "run_time", "use_cache", "makedirs_ok", "setting", "settings", "deleted", "additional"}
+_FIXED = (str, bytes, int, float, complex, bool, type(None), os.PathLike, frozenset, range)
+
+
+def loud(spaces: Spaces, modules: Iterable[str]) -> str:
+    """What in the import of *modules* may do something to others or to the process; "" if nothing is seen."""
+    look = _Look(spaces)
+    return next(filter(None, map(look.module, modules)), "")
+
+
+class _Look:
+    """The look at one project's modules; each definition is looked at once."""
+
+    def __init__(self, spaces: Spaces) -> None:
+        self._spaces = spaces
+        self._seen: set[tuple[str, int]] = set()
+
+    def module(self, name: str) -> str:
+        space = self._spaces.static(name)
+        if space is None or space.table.broken or not is_a(sys.modules.get(name), ModuleType):
+            return f"{name}: it has no source that can be read"
+        if "__getattr__" in space.table.bindings:
+            return f"{space.shown}: __getattr__"
+        told = (self._unit(space, unit) for unit in space.table.units)
+        return next((f"{space.shown}: {each}" for each in told if each), "")
+
+    def _unit(self, space: Space, unit: Unit) -> str:
+        """What of a definition or statement that runs with the import is loud."""
+        if "subclasses" in unit.body.uses.marks or any(n in _HOOKS for n in unit.body.uses.names):
+            return "asks for subclasses"
+        if unit.name.rpartition(".")[2] in _HOOKS:
+            return unit.name
+        if unit.kind == "statement":
+            chains = unit.body.uses.chains
+            if not unit.binds and ("__name__",) in chains:
+                return ""  # under `if __name__ == "__main__"`
+            if unit.has_effect:
+                return f"line {unit.line}"
+            if ("sys", "argv") in (chain[:2] for chain in chains):
+                return "sys.argv"
+        parts = [part.uses for part in unit.decorators]
+        parts += [unit.defaults.uses] if unit.defaults else []
+        parts += [unit.body.uses] if unit.kind in ("statement", "class") else []
+        return next(filter(None, (self._uses(space, uses, unit.bases) for uses in parts)), "")
+
+    def _uses(self, space: Space, uses: Uses, bases: Collection[Chain] = ()) -> str:
+        if uses.assigns or any(one.feature != "getattr" for one in uses.dynamic):
+            return "names made at run time"
+        for chain in (*uses.chains, *uses.effects):
+            if chain not in bases and self._is_loud(space, chain):
+                return ".".join(chain)
+        return ""
+
+    def _is_loud(self, space: Space, chain: Chain) -> bool:
+        if any(part.startswith(_CHANGING) and part not in _HARMLESS for part in chain[1:]):
+            return True
+        bindings = space.table.bindings.get(chain[0], ())
+        if not bindings:
+            return chain[0] in _LOUD or (bool(space.table.stars) and self._holds_much(space, chain))
+        return any(
+            self._definition(space, binding.unit, chain)
+            if binding.unit >= 0
+            else self._imported(space, space.absolute(binding.module, binding.level), binding.attribute, chain)
+            for binding in bindings
+        )
+
+    def _definition(self, space: Space, index: int, chain: Chain) -> bool:
+        unit = space.table.units[index]
+        if unit.kind != "statement":
+            return self._called(space, unit)
+        value = self._value(space, chain[0])
+        return len(chain) > 1 and self._spaces.modules.is_project(str(getattr(type(value), "__module__", "")))
+
+    def _imported(self, space: Space, module: str, attribute: str | None, chain: Chain) -> bool:
+        modules = self._spaces.modules
+        rest = ((attribute,) if attribute is not None else ()) + chain[1:]
+        while rest and modules.kind(f"{module}.{rest[0]}") == "project":
+            module, rest = f"{module}.{rest[0]}", rest[1:]
+        kind = modules.kind(module)
+        if kind == "stepcache":
+            return bool(rest) and rest[0] in ("run", "load", "testing")
+        if kind != "project":
+            return kind == "missing"
+        there = self._spaces.static(module)
+        if there is None or not rest:
+            return True
+        # All else might be changed by what it is given to, or keep something when it is called.
+        value = self._value(there, rest[0])
+        return not (_is_fixed(value) or (is_defined(value) and len(rest) == 1))
+
+    def _holds_much(self, space: Space, chain: Chain) -> bool:
+        value = self._value(space, chain[0])
+        return not (_is_fixed(value) or value is _NOTHING)
+
+    @staticmethod
+    def _value(space: Space, name: str) -> Any:
+        return vars(sys.modules[space.name]).get(name, _NOTHING) if space.name in sys.modules else _NOTHING
+
+    def _called(self, space: Space, unit: Unit) -> bool:
+        """Is calling a function, or making an instance of a class, loud?"""
+        top = unit.top
+        if (space.name, top) in self._seen:
+            return False
+        self._seen.add((space.name, top))
+        return any(self._body(space, each) for each in space.table.units if each.top == top)
+
+    def _body(self, space: Space, unit: Unit) -> bool:
+        return any(
+            part.uses.assigns
+            or any(c[0] in space.table.bindings for c in part.uses.effects)
+            or self._uses(space, part.uses)
+            for part in unit.parts
+        )
+
+
+_NOTHING = object()
+_HOOKS = {"__init_subclass__", "__subclasses__", "__set_name__", "__class_getitem__", "__prepare__", "mro"}
+
+
+def _is_fixed(value: object) -> bool:
+    if is_a(value, tuple):
+        return all(map(_is_fixed, value))
+    return is_a(value, _FIXED)
+
+
+def mentioned(spaces: Spaces, module: str) -> Iterator[str]:
+    """The project modules that the source of *module* imports anywhere, in its functions too."""
+    yield from spaces.imports(module)
+    space = spaces.static(module)
+    for unit in space.table.units if space is not None else ():
+        for part in unit.parts:
+            for one in part.uses.imports:
+                assert space is not None
+                yield from spaces.project_modules(space.absolute(one.module, one.level), one.chain[:1])
