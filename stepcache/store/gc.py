@@ -1,7 +1,8 @@
 """What is dropped: entries that a project clears, those used least when room is short, and what nothing refers to.
 
 All of it happens in one transaction, files included, and entries are committed only where their value is there: so a
-committed entry refers to a stored value whatever else goes on.
+committed entry refers to a stored value whatever else goes on. Where this is killed before it commits, entries that it
+was dropping may be left without one: they are found to be evicted, and made again.
 """
 
 from __future__ import annotations
