@@ -72,9 +72,12 @@ def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) 
             parts += (label, numbers[id(target)])
         if vertex.state is not None:
             variables.append(Observation("variable", numbers[id(vertex)], vertex.state, vertex.name))
-        packages.update(dict.fromkeys(vertex.packages))
-        texts.update(dict.fromkeys(vertex.literals))
-        uncertain.update(dict.fromkeys(vertex.uncertain))
+        if vertex.packages:
+            packages.update(dict.fromkeys(vertex.packages))
+        if vertex.literals:
+            texts.update(dict.fromkeys(vertex.literals))
+        if vertex.uncertain:
+            uncertain.update(dict.fromkeys(vertex.uncertain))
     distributions = _distributions(packages, owners)
     for one in distributions:
         parts += (normal_name(one.name), one.version, one.build)

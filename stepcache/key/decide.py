@@ -21,7 +21,7 @@ def key_of(ingredients: Iterable[Ingredient], code: str) -> str:
     Ingredients of kind "code" name single definitions by their files, for explanations; they are in *code* without
     those names, so that a renamed file keeps its hits.
     """
-    lines = sorted(_line(i) for i in ingredients if i.kind != "code")
+    lines = sorted([_line(i) for i in ingredients if i.kind != "code"])
     return digest_all(f"key {FORMAT}", [code, *lines])
 
 

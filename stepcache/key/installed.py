@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import sys
@@ -42,14 +41,18 @@ class Record:
     def __init__(self, stamp: tuple[int, int], content: bytes) -> None:
         self.stamp = stamp
         self.content = content
+        self._files: frozenset[bytes] | None = None
 
-    @functools.cached_property
-    def files(self) -> frozenset[bytes]:
-        """The files that it names: the first field of each row, which may stand in quotes."""
-        return frozenset(
-            row[1:].partition(b'"')[0] if row.startswith(b'"') else row.partition(b",")[0]
-            for row in self.content.splitlines()
-        )
+    def names(self, path: bytes) -> bool:
+        """Is *path* the first field of a row, which may stand in quotes?"""
+        if self._files is None:
+            if path not in self.content:  # most are asked for a file of another distribution only
+                return False
+            self._files = frozenset(
+                row[1:].partition(b'"')[0] if row.startswith(b'"') else row.partition(b",")[0]
+                for row in self.content.splitlines()
+            )
+        return path in self._files
 
 
 def normal_name(name: str) -> str:
@@ -124,7 +127,7 @@ def _infos(folder: str) -> dict[str, str]:
 def _owns(info: str, relative: str, top: str) -> bool:
     record = _record(info)
     if record is not None:
-        return relative.encode() in record.files
+        return record.names(relative.encode())
     if not os.path.basename(os.path.dirname(info)).endswith("-packages"):
         # An .egg-info folder beside sources is that of an editable install: project code.
         return False
