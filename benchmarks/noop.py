@@ -6,7 +6,7 @@ stepcache is the one of `--python`: install a wheel there, not an editable copy.
 into DIR/peers at the first run; with `--no-peers` they are left out. Every figure is a median of user and system
 time; in each repetition all commands run once, one after another. The project is a layered graph in up to 100 modules;
 each step takes two of the layer before. `--heavy` adds a file that imports pandas and scikit-learn, which have to be
-installed beside stepcache.
+installed beside stepcache, and an edit of another file beside it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,14 @@ def table():
 @step
 def model(table):
     return table + 1
+"""
+
+LIGHT = """
+from stepcache import step
+
+@step
+def light():
+    return {number}
 """
 
 
@@ -166,9 +174,24 @@ def main() -> None:
         folder.mkdir(exist_ok=True)
         write(folder / "pipeline_heavy.py", HEAVY)
         measured(stepcache, folder, environment)
-        interleaved(
-            2, {"stepcache, pandas and scikit-learn": (stepcache, folder)}, asked.python, asked.reps, environment
-        )
+        heavy = {"stepcache, pandas and scikit-learn": (stepcache, folder)}
+        interleaved(2, heavy, asked.python, asked.reps, environment)
+        edited(stepcache, folder, asked.reps, environment)
+
+
+def edited(stepcache: list[str], folder: Path, reps: int, environment: dict[str, str]) -> None:
+    """Edit a file that imports little, beside the heavy one and alone, in turn; prints a line each."""
+    alone = folder.parent / "light"
+    alone.mkdir(exist_ok=True)
+    cpu: dict[Path, list[float]] = {folder: [], alone: []}
+    for number in range(reps + 2):
+        for place, found in cpu.items():
+            write(place / "pipeline_light.py", LIGHT.format(number=number))
+            time.sleep(0.1)
+            cost = measured(stepcache, place, environment)
+            found += [cost.cpu] if number >= 2 else []
+    told("stepcache, a file changed beside one that imports pandas and scikit-learn", 3, cpu[folder], 0)
+    told("stepcache, the same file changed alone", 1, cpu[alone], 0)
 
 
 def interleaved(

@@ -17,6 +17,7 @@ from glob import escape, iglob
 from stepcache import archive, stamp
 from stepcache.api import Dir, File
 from stepcache.binding import searched
+from stepcache.collect.snapshot import Snapshot
 from stepcache.key.environment import locate
 from stepcache.key.installed import looked_at
 from stepcache.key.look import SEPARATOR
@@ -31,7 +32,7 @@ COARSE_NS, FINE_NS = 2_000_000_000, 20_000_000
 _MOST = 200_000
 
 _CONFIGURATION = ("stepcache.toml", "pyproject.toml", "setup.py", "stepconf.py", "__init__.py")
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+PACKAGE = os.path.dirname(os.path.abspath(__file__))
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__))
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -86,7 +87,7 @@ class Grounds:
             return (), b""
         if not stat.S_ISREG(status.st_mode):
             raise Unsure(f"{path} is no regular file")
-        own = path.startswith(_PACKAGE + os.sep)
+        own = path.startswith(PACKAGE + os.sep)
         return stamp_of(status), b"" if own or status.st_size > SMALL else content_digest(path)
 
     def _status(
@@ -138,7 +139,7 @@ class Grounds:
 
     def program(self) -> None:
         """This version of stepcache, and what may be imported."""
-        for folder, _, names in os.walk(_PACKAGE):
+        for folder, _, names in os.walk(PACKAGE):
             for name in names:
                 if name.endswith(".py"):
                     self.path(os.path.join(folder, name))
@@ -191,9 +192,17 @@ class Grounds:
                 (self.folder if path.endswith(os.sep) else self.path)(path)
         for path in looked_at():
             self.path(path)
-        snapshot = self._session.sight.snapshot
-        for path in snapshot.paths if snapshot is not None else ():
-            (self.folder if path.endswith(os.sep) else self.path)(path)
+        if self._session.sight.snapshot is not None:
+            self._asleep(self._session.sight.snapshot)
+
+    def _asleep(self, snapshot: Snapshot) -> None:
+        """What it rests on that is known of files which are not imported."""
+        project = self._session.project.modules
+        for path in snapshot.paths:
+            if not path.endswith(os.sep):
+                self.path(path)
+            elif project.kind_of_file(path) == "project":
+                self.folder(path)
 
     def everything(self) -> None:
         """All sources below the root, where it could not be told which of them count."""

@@ -25,7 +25,7 @@ from stepcache.collect.snapshot import LevelRow, ModuleFacts, Snapshot, pack_lev
 from stepcache.config import Options
 from stepcache.digest import digest
 from stepcache.execution.sight import source_digest
-from stepcache.grounds import Grounds, Unsure
+from stepcache.grounds import PACKAGE, Grounds, Unsure
 from stepcache.key.ingredients import resource_functions
 from stepcache.key.reach import Reach
 from stepcache.model import Definition, Observation
@@ -94,7 +94,7 @@ def find(session: Session, asked: Sequence[Asked]) -> Snapshot | None:
         loud,
         (
             *(facts.path for facts in modules.values()),
-            *(path for path, *_ in files),
+            *(path for path, *_ in files if not path.startswith(PACKAGE + os.sep)),
             *(os.path.join(path, "") for path, *_ in folders),
         ),
         (files, folders, hidden),

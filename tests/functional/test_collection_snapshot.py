@@ -272,9 +272,21 @@ def test_from_python_too(project: Project) -> None:
 
 
 def test_a_value_that_is_gone_is_made_again(project: Project) -> None:
+    more = "import random\n@step\ndef large():\n    return random.Random(1).randbytes(1_000_000)\n"
+    project.write("pipeline_a.py", PIPELINE_A + more)
+    Asked(project)
     script = (
-        "import sys, stepcache\nrun = stepcache.run(params={'c.k': 'y'})\nstepcache.run(params={'a.n': 9})\n"
-        "import glob, os, sqlite3\n"
-        "print(run['a'])"
+        "import subprocess, sys, stepcache\nrun = stepcache.run(params={'c.k': 'y'})\n"
+        "asleep = 'pipeline_a' not in sys.modules\n"
+        "subprocess.run([sys.executable, '-m', 'stepcache', '--cache-clear', '--collect-only'], check=True)\n"
+        "print(len(run['large']), asleep, 'pipeline_a' in sys.modules)"
     )
-    assert project.python("-c", script).stdout.splitlines()[-1] == "6"
+    assert project.python("-c", script).stdout.splitlines()[-1] == "1000000 True True"
+
+
+def test_in_worker_processes(project: Project) -> None:
+    found = Asked(project, "-n", "2", "-P", "c.k=y")
+    assert found.ran == ["c"]
+    found = Asked(project, "-n", "2", "-P", "a.n=4")
+    assert sorted(found.ran) == ["a", "b[1]", "b[2]", "check_b[1]", "check_b[2]"]
+    assert (Asked(project, "-k", "c or a").ran, Asked(project, "-P", "a.n=4").ran) == ([], [])
