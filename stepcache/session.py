@@ -98,7 +98,7 @@ def _collect(session: Session, printed: Callable[[], Output]) -> None:
     session.sight.homes = {level.file: level.module for level in levels}
     session.sight.reader.collected(tuple(level.module for level in levels))
     session.sight.files_of_homes = {level.file: level.path for level in levels}
-    session.imported = frozenset(name for name in session.project.loaded.loaded if name in sys.modules)
+    session.sight.imported = frozenset(name for name in session.project.loaded.loaded if name in sys.modules)
 
 
 @contextmanager

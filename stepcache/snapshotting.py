@@ -151,7 +151,7 @@ def _is_whole(session: Session) -> bool:
     return (
         not session.collection.problems
         and not session.told_at_import
-        and "__main__" not in session.imported
+        and "__main__" not in session.sight.imported
         and not any(
             name.startswith("stepcache_") for module in stepconfs if module is not None for name in vars(module)
         )
@@ -174,7 +174,7 @@ class _Packing:
         """All of it; None where there is nothing new, or where it does not hold. Raises NotPlain, Unsure."""
         session, before, levels = self._session, self._before, self._session.collection.levels
         reached = self._reached()
-        live = sorted(session.imported.difference(before.modules))
+        live = sorted(session.sight.imported.difference(before.modules))
         if levels.keys() <= before.levels.keys() and reached.keys() <= before.reaches.keys():
             return None
         if self._reader.restless(live) or any(session.project.import_notices.get(name) for name in live):
@@ -252,7 +252,7 @@ class _Packing:
                 ),
             )
         for name, source in sources.items():
-            if name not in self._before.modules and name not in self._session.imported:
+            if name not in self._before.modules and name not in self._sight.imported:
                 place = self._reader.modules.find(name)
                 if place is None or place.path is None:
                     raise Unsure(f"{name} has no file")

@@ -91,8 +91,6 @@ class Session:
     """Absolute paths that the answer rests on, besides what the nodes were seen to read, tracked paths and sources."""
     snapshot_name: bytes | None = None
     """What the snapshot of collection is called that this run may use; importing changes what it is made of."""
-    imported: frozenset[str] = frozenset()
-    """The project modules that were imported when collection had ended."""
     told_at_import: bool = False
     """Was anything warned of while files were imported?"""
     _kept: ExitStack = field(factory=ExitStack)

@@ -93,6 +93,8 @@ class Sight:
     remembered: Remembered = field(factory=Remembered)
     files_of_homes: Mapping[str, str] = field(factory=dict)
     """Those files, by the same names."""
+    imported: frozenset[str] = frozenset()
+    """The project modules that were loaded when collection had ended."""
     snapshot: Snapshot | None = None
     """What is known of files that are not imported yet."""
     _world: str | None = None
@@ -232,7 +234,7 @@ class Sight:
         """The digest of what the values of module variables are made from: all project sources that were loaded when
         collection ended, the project's compiled modules, and the distributions that these import."""
         if self._world is None:
-            loaded = self.loaded.loaded
+            loaded = {name: each for name, each in self.loaded.loaded.items() if name in self.imported}
             asleep = self.snapshot.modules if self.snapshot is not None else {}
             sources = {name: source_digest(each.source) for name, each in loaded.items()}
             sources.update((n, facts.source) for n, facts in asleep.items() if n not in loaded and facts.imported)
