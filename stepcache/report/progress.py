@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from stepcache.config import Options
 from stepcache.model import NodeOutcome, NodeReport
 from stepcache.report.why import in_brief
@@ -36,8 +38,16 @@ COLORS: dict[str, str] = {
 _PERCENT = len(" [100%]")
 
 
+# Hits are told at the latest so many seconds after the first of them: a large project has many thousands of them.
+_HELD_SECONDS = 0.25
+
+
 class Progress:
-    """Writes the letters or lines of one run. There are no percentages under -s, where steps write in between."""
+    """Writes the letters or lines of one run. There are no percentages under -s, where steps write in between.
+
+    Letters of hits that follow one another are told by files: in which order they were found says nothing, and where
+    each node takes values of another file's, each would have a line of its own.
+    """
 
     def __init__(self, writer: Writer, options: Options) -> None:
         self._writer = writer
@@ -48,22 +58,47 @@ class Progress:
         self._done = 0
         self._total = 0
         self._outcomes: set[NodeOutcome] = set()
+        self._hits: dict[str, int] = {}
+        """The hits that are not told yet, by file."""
+        self._held = 0.0
 
     def finished(self, row: NodeReport, done: int, total: int) -> None:
         """Tell of one node; *done* counts it."""
-        if not self._done:
+        if not self._total:
             self._begin()
-        self._outcomes.add(row.outcome)
+        self._total = total
+        if self._verbosity == 0 and row.outcome == "cached":
+            self._hold(row.file)
+            return
+        self.tell_hits()
         if self._verbosity > 0:
-            self._done, self._total = done, total
+            self._done = done
+            self._outcomes.add(row.outcome)
             self._line(row)
         else:
-            self._letter(row, done, total)
+            self._letter(row.file, row.outcome, done)
         if row.outcome != "cached":  # thousands of hits may come at once; `started` flushes before a node runs
             self._writer.flush()
 
+    def _hold(self, file: str) -> None:
+        now = time.monotonic()
+        if not self._hits:
+            self._held = now
+        self._hits[file] = self._hits.get(file, 0) + 1
+        if now - self._held > _HELD_SECONDS:
+            self.tell_hits()
+            self._writer.flush()
+
+    def tell_hits(self) -> None:
+        """Write the letters of the hits that are not told yet."""
+        hits, self._hits = self._hits, {}
+        for file, count in hits.items():
+            for _ in range(count):
+                self._letter(file, "cached", self._done + 1)
+
     def close(self) -> None:
         """End the last line, with how far the run came."""
+        self.tell_hits()
         if self._done and self._verbosity <= 0:
             if self._writer.column:
                 self._percentage_at_edge()
@@ -74,16 +109,17 @@ class Progress:
         if self._verbosity >= 0:
             self._writer.line()
 
-    def _letter(self, row: NodeReport, done: int, total: int) -> None:
-        if self._verbosity >= 0 and row.file != self._file:
+    def _letter(self, file: str, outcome: NodeOutcome, done: int) -> None:
+        if self._verbosity >= 0 and file != self._file:
             if self._writer.column:
                 self._percentage_at_edge()
                 self._writer.line()
-            self._writer.write(f"{row.file} ")
-            self._file = row.file
-        self._done, self._total = done, total
-        self._writer.write(LETTERS[row.outcome], COLORS[row.outcome])
-        if self._percentages and done < total and self._writer.column + _PERCENT + 1 >= self._writer.width:
+            self._writer.write(f"{file} ")
+            self._file = file
+        self._done = done
+        self._outcomes.add(outcome)
+        self._writer.write(LETTERS[outcome], COLORS[outcome])
+        if self._percentages and self._done < self._total and self._writer.column + _PERCENT + 1 >= self._writer.width:
             self._writer.line(self._percentage(), self._color())
 
     def _line(self, row: NodeReport) -> None:

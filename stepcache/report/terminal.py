@@ -111,6 +111,7 @@ class Terminal:
 
     def started(self, node: str, expected: float | None = None) -> None:
         """A node is about to run (no hit is told here); it took *expected* seconds last time."""
+        self._progress.tell_hits()
         self.writer.flush()
         self.status.started(node, expected)
 
@@ -131,6 +132,7 @@ class Terminal:
     def hush(self) -> None:
         """Leave the terminal to somebody else until the next node begins."""
         self.status.hush()
+        self._progress.tell_hits()
         self.writer.end_line()
         self.writer.flush()
 

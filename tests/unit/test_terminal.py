@@ -72,7 +72,8 @@ def show(
     terminal = Terminal(parse_command(args.split(), {}), stream, environ=environ or {}, width=60)
     terminal.collected(len(rows))
     for number, row in enumerate(rows, start=1):
-        terminal.started(row.id)
+        if row.outcome != "cached":
+            terminal.started(row.id)
         terminal.finished(row, number, len(rows))
     report = evolve(report or RunReport(0, 0.31), nodes=rows)
     terminal.summary(report)
@@ -174,6 +175,25 @@ class TestProgress:
             at_edge("b/pipeline_b.py ..", "[100%]"),
             "",
         ]
+
+    def test_hits_that_follow_one_another_are_told_by_files(self):
+        there = evolve(FLIGHTS, id="b/pipeline_b.py::x", file="b/pipeline_b.py")
+
+        assert show(FLIGHTS, there, FLIGHTS, there, DELAYS, there, FLIGHTS).splitlines()[2:7] == [
+            at_edge("pipeline_flights.py cc", "[ 28%]"),
+            at_edge("b/pipeline_b.py cc", "[ 57%]"),
+            at_edge("pipeline_flights.py .", "[ 71%]"),
+            at_edge("b/pipeline_b.py c", "[ 85%]"),
+            at_edge("pipeline_flights.py c", "[100%]"),
+        ]
+
+    def test_hits_are_told_before_a_node_runs(self):
+        stream = io.StringIO()
+        terminal = Terminal(parse_command([], {}), stream, width=60, environ={})
+        terminal.finished(FLIGHTS, 1, 2)
+        terminal.started(DELAYS.id)
+        terminal.status.close()
+        assert stream.getvalue().endswith("pipeline_flights.py c")
 
     def test_many_letters_are_broken_at_the_edge(self):
         rows = [FLIGHTS] * 70
@@ -526,24 +546,29 @@ class TestStatusLine:
 
     def test_no_thread_is_left_over_a_fork(self, monkeypatch: pytest.MonkeyPatch):
         """A thread of ours would have Python warn of the fork, and the step would be blamed."""
+        others = set(threading.enumerate())
         _, _, status, _ = self.line(on_terminal=True)
         status.started("a.py::b")
-        before = threading.active_count()
-        at_fork = []
+        at_fork: list[set[threading.Thread]] = []
         stop = StatusLine.stop_thread
         monkeypatch.setattr(
-            StatusLine, "stop_thread", lambda line: (stop(line), at_fork.append(threading.active_count()))
+            StatusLine, "stop_thread", lambda line: (stop(line), line is status and at_fork.append(own_threads()))
         )
+
+        def own_threads() -> set[threading.Thread]:
+            return set(threading.enumerate()) - others
+
+        assert len(own_threads()) == 1
         child = os.fork()
         if child == 0:
             os._exit(0)
         os.waitpid(child, 0)
         monkeypatch.undo()
-        after = threading.active_count()
+        after = own_threads()
         status.close()
 
-        assert at_fork == [before - 1]
-        assert (after, threading.active_count()) == (before, before - 1)
+        assert at_fork == [set()]
+        assert (len(after), own_threads() & after) == (1, set())
 
 
 class TestLists:
