@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import evolve, fields
+from attrs import evolve
 
 from stepcache import archive, stamping
 from stepcache.collect.discover import STEPCONF, Asked
@@ -22,7 +22,6 @@ from stepcache.collect.harvest import identity
 from stepcache.collect.load import stamp_of
 from stepcache.collect.packed import NotPlain, Row, pack
 from stepcache.collect.snapshot import LevelRow, ModuleFacts, Snapshot, pack_level, pack_reach
-from stepcache.config import Options
 from stepcache.digest import digest
 from stepcache.execution.sight import source_digest
 from stepcache.grounds import PACKAGE, Grounds, Unsure
@@ -37,20 +36,19 @@ _KIND = "snapshot"
 _FORMAT = 1
 # More ways to reach code than this are not remembered: those of other settings, of runs long ago.
 _MOST_REACHES = 100_000
-# Options under which a run looks at nothing but what a snapshot tells.
-_KNOWING = stamping.PLAIN | {"plan", "fail_on_miss", "cache"}
-# Of these, the ones that decide what is found where.
+# Options under which a run looks at more than a snapshot tells.
+_LOOKING = ("executor", "replay", "check_determinism", "steps")
+# Options that decide what is found where.
 _DECIDING = ("plugins", "overrides", "config_file", "rootdir", "ignore")
 
 
 def _may_be_used(session: Session) -> bool:
     """Does this run look at definitions and code only as a snapshot tells of them?"""
-    options, call, initial = session.options, session.call, Options()
+    options, call = session.options, session.call
     return (
         session.shelf.store is not None
         and not (call.values or call.plugins or call.target or call.everything or call.supplied)
-        and options.cache in (None, "on")
-        and all(e.name in _KNOWING or getattr(options, e.name) == getattr(initial, e.name) for e in fields(Options))
+        and not any(getattr(options, name) for name in _LOOKING)
         and stamping.only_registering(session)
     )
 

@@ -123,6 +123,17 @@ def test_only_the_files_that_are_needed_are_imported(
     assert Asked(project).ran == []
 
 
+def test_other_ways_of_asking(project: Project) -> None:
+    project.edit("pipeline_c.py", "shared + k", "1 / 0")
+    assert Asked(project, code=1).outcomes["c"] == "failed"
+    again = Asked(project, "--lf", code=1)
+    assert ("pipeline_a" in again.imported, again.outcomes) == (False, {"shared": "cached", "c": "failed"})
+    listed = project.python("-c", ASK, "--collect-only", "-q").stdout.splitlines()
+    assert (listed[-1], "pipeline_a.py::b[1]" in listed) == ("imported:", True)
+    assert Asked(project, "--cache-refresh=shared", "-k", "shared").ran == ["shared"]
+    assert Asked(project, "--cache=readonly", "-k", "a").imported == []
+
+
 def test_it_tells_what_a_collection_tells(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     asleep = Asked(project, "-k", "a or b or c or shared")
     monkeypatch.setenv("ELSEWHERE", "1")  # another environment has no snapshot yet
