@@ -18,16 +18,20 @@ from stepcache.key.table import Chain, Unit, Uses
 
 # Of built-in functions, those that change what they are given, or do what nothing tells.
 _LOUD = {"setattr", "delattr", "exec", "eval", "globals", "vars", "locals", "__import__", "input", "__build_class__"}
-# What functions and methods that change something are called, or how their names begin.
+# How the names of functions and methods begin that change something: more is taken for one than is.
 _CHANGING = (
-    "set", "register", "add", "use", "config", "init", "enable", "disable", "install", "patch", "seed", "pop", "append",
-    "extend", "update", "insert", "remove", "clear", "put", "write", "del", "discard", "sort", "reverse", "load_dotenv",
-    "chdir", "umask", "mk", "make", "rename", "unlink", "rm", "symlink", "basicConfig", "filterwarnings",
-    "simplefilter", "subscribe", "connect", "start", "run", "send", "push", "popitem", "activate", "apply", "insort",
-    "heap", "shuffle", "reload", "invalidate",
+    "activate", "add", "append", "apply", "basicConfig", "chdir", "clear", "config", "connect", "del", "disable",
+    "discard", "enable", "extend", "filterwarnings", "heap", "init", "insert", "insort", "install", "invalidate",
+    "load_dotenv", "make", "mk", "patch", "pop", "push", "put", "register", "reload", "remove", "rename", "reverse",
+    "rm", "run", "seed", "send", "set", "shuffle", "simplefilter", "sort", "start", "subscribe", "symlink", "umask",
+    "unlink", "update", "use", "write",
 )  # fmt: skip
-# Of these, what changes nothing all the same.
-_HARMLESS = {"set", "adder", "run_time", "use_cache", "makedirs_ok", "setting", "settings", "deleted", "additional"}
+# Of these, what is usually a module or a value.
+_HARMLESS = {"config", "configuration", "setting", "settings"}
+# Methods of classes by which one class may hear of others.
+_HOOKS = {"__init_subclass__", "__subclasses__", "__set_name__", "__class_getitem__", "__prepare__", "mro"}
+_NOTHING = object()
+# Values that stay as they are.
 _FIXED = (str, bytes, int, float, complex, bool, type(None), os.PathLike, frozenset, range)
 
 
@@ -81,7 +85,7 @@ class _Look:
         return ""
 
     def _is_loud(self, space: Space, chain: Chain) -> bool:
-        if any(part.startswith(_CHANGING) and part not in _HARMLESS for part in chain[1:]):
+        if _is_changing(chain[1:]):
             return True
         bindings = space.table.bindings.get(chain[0], ())
         if not bindings:
@@ -109,7 +113,7 @@ class _Look:
         if kind == "stepcache":
             return bool(rest) and rest[0] in ("run", "load", "testing")
         if kind != "project":
-            return kind == "missing"
+            return kind == "missing" or _is_changing(rest)
         there = self._spaces.static(module)
         if there is None or not rest:
             return True
@@ -142,8 +146,8 @@ class _Look:
         )
 
 
-_NOTHING = object()
-_HOOKS = {"__init_subclass__", "__subclasses__", "__set_name__", "__class_getitem__", "__prepare__", "mro"}
+def _is_changing(names: Iterable[str]) -> bool:
+    return any(name.startswith(_CHANGING) and name not in _HARMLESS for name in names)
 
 
 def _is_fixed(value: object) -> bool:
