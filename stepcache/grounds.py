@@ -19,7 +19,7 @@ from stepcache.api import Dir, File
 from stepcache.binding import searched
 from stepcache.collect.snapshot import Snapshot
 from stepcache.key.environment import locate
-from stepcache.key.installed import looked_at
+from stepcache.key.installed import looked_at as records
 from stepcache.key.look import SEPARATOR
 from stepcache.model import NodeReport, Observation
 from stepcache.nodeid import split_argument
@@ -187,22 +187,40 @@ class Grounds:
             for folder in _package_folders(module):
                 if project.kind_of_file(os.path.join(folder, "")) == "project":
                     self.folder(folder)
+        self.looked_at()
+
+    def packages(self, modules: Iterable[str]) -> None:
+        """The folders of the packages that *modules* are or lie in."""
+        for name in modules:
+            parts = name.split(".")
+            for end in range(1, len(parts) + 1):
+                for folder in _package_folders(sys.modules.get(".".join(parts[:end]))):
+                    self.folder(folder)
+
+    def only_ours(self) -> None:
+        """Raise Unsure where a module of the project was imported by another loader than ours, or has no source."""
+        project = self._session.project
+        known = {each.path for each in project.loaded.loaded.values()}
+        files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+        below = (f for f in files if isinstance(f, str) and f.startswith(self._root + os.sep) and f not in known)
+        for file in (*project.modules.compiled(), *filter(project.modules.is_project, below)):
+            raise Unsure(f"{file} was imported by somebody else")
+
+    def looked_at(self) -> None:
+        """The sources of project modules that were only looked at, and the folders in which modules were sought."""
+        project = self._session.project.modules
         for path in self._session.sight.reader.looked_at():
             if project.kind_of_file(path) == "project":
                 (self.folder if path.endswith(os.sep) else self.path)(path)
-        for path in looked_at():
+        for path in records():
             self.path(path)
         if self._session.sight.snapshot is not None:
             self._asleep(self._session.sight.snapshot)
 
     def _asleep(self, snapshot: Snapshot) -> None:
         """What it rests on that is known of files which are not imported."""
-        project = self._session.project.modules
         for path in snapshot.paths:
-            if not path.endswith(os.sep):
-                self.path(path)
-            elif project.kind_of_file(path) == "project":
-                self.folder(path)
+            (self.folder if path.endswith(os.sep) else self.path)(path)
 
     def everything(self) -> None:
         """All sources below the root, where it could not be told which of them count."""

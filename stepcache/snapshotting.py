@@ -93,7 +93,7 @@ def find(session: Session, asked: Sequence[Asked]) -> Snapshot | None:
         (
             *(facts.path for facts in modules.values()),
             *(path for path, *_ in files if not path.startswith(PACKAGE + os.sep)),
-            *(os.path.join(path, "") for path, *_ in folders),
+            *(os.path.join(path, "") for path, *_ in folders if path not in sys.path),
         ),
         (files, folders, hidden),
     )
@@ -198,7 +198,9 @@ class _Packing:
         grounds = Grounds(self._session, self._session.began)
         grounds.program()
         grounds.configuration()
-        grounds.modules()
+        grounds.only_ours()
+        grounds.packages(self._sight.imported)
+        grounds.looked_at()
         return grounds.files({facts.path for facts in modules.values()}), grounds.folders(), grounds.hidden
 
     # --- definitions

@@ -63,7 +63,7 @@ class Snapshot:
     reaches: Mapping[Row, tuple[Row, tuple[str, ...]]] = field(factory=dict)
     loud: str = ""
     paths: tuple[str, ...] = ()
-    """The files that it rests on, and behind a slash the folders whose names count."""
+    """The files that it rests on, and behind a slash the folders whose names count, but for those of `sys.path`."""
     grounds: Row = ()
     """The same as plain data, but for the sources of the modules."""
     caught: Callable[[], AbstractContextManager[None]] = nullcontext
