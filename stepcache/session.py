@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from stepcache.binding import asked_files, file_rules, graph_of, notebook, offered, refuse_unknown_marks, scopes_of
-from stepcache.collect.collection import Collector
+from stepcache.collect.collection import Collection, Collector
 from stepcache.collect.discover import is_pipeline_file
+from stepcache.collect.snapshot import Outdated
 from stepcache.errors import UsageError
 from stepcache.execution.capture import Capture, LiveLog, Mode, add_warning_filter
 from stepcache.execution.debugging import Debugger
@@ -48,6 +49,21 @@ _OF_IMPORTING = (ImportWarning, ResourceWarning)
 
 def collect(session: Session, *, caught: bool = True) -> None:
     """Import what was asked for, and bind it. What is printed and warned meanwhile is *caught*, or goes its way."""
+    warned = [*session.warnings]
+    try:
+        _collect_caught(session, caught=caught)
+    except Outdated:
+        session.collects_anew = True
+        session.sight.snapshot = session.engine = None
+        session.collection, session.warnings[:] = Collection(), warned
+        plugins = {name.partition(".")[0] for name in session.plugins.modules()}
+        for name in [name for name in session.project.loaded.loaded if name.partition(".")[0] not in plugins]:
+            session.project.loaded.forget(name)
+        session.sight.forget(())
+        _collect_caught(session, caught=caught)
+
+
+def _collect_caught(session: Session, *, caught: bool) -> None:
     with growing():
         if not caught:
             _collect(session, Output)
@@ -99,6 +115,7 @@ def _collect(session: Session, printed: Callable[[], Output]) -> None:
     session.sight.reader.collected(tuple(level.module for level in levels))
     session.sight.files_of_homes = {level.file: level.path for level in levels}
     session.sight.imported = frozenset(name for name in session.project.loaded.loaded if name in sys.modules)
+    _foresee(session)
 
 
 @contextmanager
@@ -108,6 +125,16 @@ def _caught(printed: Callable[[], Output]) -> Iterator[None]:
         yield
     finally:
         printed()
+
+
+def _foresee(session: Session) -> None:
+    """Import what may run, where files are asleep: nothing is told yet, and all can still be collected anew."""
+    options = session.options
+    if session.sight.sleeps and not (
+        session.collection.problems or options.plan or options.fail_on_miss or options.collect_only
+    ):
+        session.engine = Engine(session.graph, session.policy, session.shelf, session.sight)
+        session.engine.foresee()
 
 
 def _add_codecs(session: Session, module: ModuleType) -> None:
@@ -130,7 +157,9 @@ def execute(session: Session) -> RunReport:
     filters = (*session.configuration.filterwarnings, *options.warnings)
     _refuse_wrong_filters(filters)
     capture = Capture(options.capture, options.log_level, filters, _live_log(session))
-    engine = session.engine = Engine(session.graph, session.policy, session.shelf, session.sight)
+    if session.engine is None:
+        session.engine = Engine(session.graph, session.policy, session.shelf, session.sight)
+    engine = session.engine
     engine.products.update(session.replayed or {})
     debugger = Debugger(capture, hook.stepcache_debugger_opened)
     here = options.pdb or options.replay is not None  # where there is somebody who looks into it

@@ -14,16 +14,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import evolve
-
 from stepcache import archive, stamping
 from stepcache.collect.discover import STEPCONF, Asked
 from stepcache.collect.harvest import identity
 from stepcache.collect.load import stamp_of
 from stepcache.collect.packed import NotPlain, Row, pack
-from stepcache.collect.snapshot import LevelRow, ModuleFacts, Snapshot, pack_level, pack_reach
+from stepcache.collect.snapshot import LevelRow, ModuleFacts, Snapshot, pack_level, pack_reach, source_digest
 from stepcache.digest import digest
-from stepcache.execution.sight import source_digest
 from stepcache.grounds import PACKAGE, Grounds, Unsure
 from stepcache.key.ingredients import resource_functions
 from stepcache.key.reach import Reach
@@ -37,9 +34,9 @@ _FORMAT = 1
 # More ways to reach code than this are not remembered: those of other settings, of runs long ago.
 _MOST_REACHES = 100_000
 # Options under which a run looks at more than a snapshot tells.
-_LOOKING = ("executor", "replay", "check_determinism", "steps")
+_LOOKING = ("executor", "replay", "check_determinism", "steps", "cache_clear")
 # Options that decide what is found where.
-_DECIDING = ("plugins", "overrides", "config_file", "rootdir", "ignore")
+_DECIDING = ("plugins", "overrides", "config_file", "rootdir", "ignore", "warnings")
 
 
 def _may_be_used(session: Session) -> bool:
@@ -48,34 +45,40 @@ def _may_be_used(session: Session) -> bool:
     return (
         session.shelf.store is not None
         and not (call.values or call.plugins or call.target or call.everything or call.supplied)
+        and options.capture != "no"  # what files print is to be seen
         and not any(getattr(options, name) for name in _LOOKING)
         and stamping.only_registering(session)
     )
 
 
-def _name(session: Session) -> bytes:
+def _name(session: Session, asked: Iterable[Asked]) -> bytes:
+    """What a snapshot is called: by the files that are asked for, and all that decides what is found where.
+
+    Other files beside them may give a name another meaning: what one question has found answers no other.
+    """
+    files = [(each.path, tuple(each.pipeline_files())) for each in asked]
     told = [getattr(session.options, name) for name in _DECIDING]
-    text = repr((_FORMAT, str(session.configuration.root), told, session.plugins.told, surroundings(_KIND)))
-    return bytes.fromhex(digest("snapshot", text))
+    parts = (_FORMAT, str(session.configuration.root), files, told, session.plugins.told, surroundings(_KIND))
+    return bytes.fromhex(digest("snapshot", repr(parts)))
 
 
 def find(session: Session, asked: Sequence[Asked]) -> Snapshot | None:
     """What an earlier run has collected, as far as it holds; None where all is to be collected anew."""
     store = session.shelf.store
-    if store is None or not _may_be_used(session):
+    if store is None or session.collects_anew or not _may_be_used(session):
         return None
-    session.snapshot_name = _name(session)
+    session.snapshot_name = _name(session, asked)
     data = store.memo(_KIND, session.snapshot_name)
     if data is None:
         return None
-    told, loud, files, folders, hidden, rows, common, needs, definitions, levels, reaches, names = marshal.loads(
+    loud, files, folders, hidden, rows, common, needs, definitions, levels, reaches, names = marshal.loads(
         zlib.decompress(data)
     )
     modules = {name: _facts(row) for name, *row in rows}
     if _is_imported(session, modules) or not grounds_hold(files, folders, hidden):
         return None
     changed = {name for name, facts in modules.items() if not _is_as_it_was(session, facts)}
-    if changed.intersection(common) or (loud and (changed or told != _told(asked))):
+    if changed.intersection(common) or (loud and changed):
         return None
     needed = {module: frozenset(each) for module, each in needs}
     stale = {module for module, each in needed.items() if not changed.isdisjoint(each)}
@@ -103,10 +106,6 @@ def _is_imported(session: Session, modules: Iterable[str]) -> bool:
     """Was one of *modules* imported before collection, other than for a plugin? Who did may have changed it since."""
     plugins = {name.partition(".")[0] for name in session.plugins.modules()}
     return any(name in sys.modules and name.partition(".")[0] not in plugins for name in modules)
-
-
-def _told(asked: Iterable[Asked]) -> str:
-    return repr([(each.path, each.selectors) for each in asked])
 
 
 def _is_as_it_was(session: Session, module: ModuleFacts) -> bool:
@@ -177,15 +176,17 @@ class _Packing:
             return None
         if self._reader.restless(live) or any(session.project.import_notices.get(name) for name in live):
             return None
+        paths = [each.path for each in session.project.loaded.loaded.values()]
+        if len(paths) > len(set(paths)):
+            return None  # a file that goes by two names was imported twice
         loud = before.loud or ", ".join(session.project.loaded.entries) or self._reader.loud(live)
         modules = {**before.modules, **dict(self._modules(live))}
         packed = [pack_level(level, self._number, self._needed(level.module)) for level in levels.values()]
-        packed += [self._renumbered(row) for path, row in before.levels.items() if path not in levels]
         reaches, names = self._packed_reaches(reached)
         common = modules.keys() - {name for needs in self._needs.values() for name in needs}
         return _compressed(
             (
-                _told(session.collection.asked.values()), loud,
+                loud,
                 *(self._grounds(modules) if live or not before.grounds else before.grounds),
                 [(name, *_row(facts)) for name, facts in modules.items()], sorted(common),
                 [(module, sorted(needs)) for module, needs in self._needs.items()], self._definitions,
@@ -207,23 +208,10 @@ class _Packing:
 
     def _number(self, definition: Definition) -> int:
         name = identity(definition)
-        return self._numbers[name] if name in self._numbers else self._numbered(name, pack(definition))
-
-    def _numbered(self, name: Row, row: Row) -> int:
-        self._definitions.append(row)
-        return self._numbers.setdefault(name, len(self._definitions) - 1)
-
-    def _renumbered(self, level: LevelRow) -> LevelRow:
-        """The row of a level that this run did not ask for."""
-
-        def number(at: int) -> int:
-            row = self._before.definitions[at]
-            kind, name, (_, path, line), *_ = row
-            known = self._numbers.get((kind, path, line, name))
-            return self._numbered((kind, path, line, name), row) if known is None else known
-
-        own = tuple((name, number(at)) for name, at in level.own)
-        return evolve(level, own=own, checks=tuple(map(number, level.checks)))
+        if name not in self._numbers:
+            self._numbers[name] = len(self._definitions)
+            self._definitions.append(pack(definition))
+        return self._numbers[name]
 
     # --- modules
 

@@ -91,6 +91,8 @@ class Session:
     """Absolute paths that the answer rests on, besides what the nodes were seen to read, tracked paths and sources."""
     snapshot_name: bytes | None = None
     """What the snapshot of collection is called that this run may use; importing changes what it is made of."""
+    collects_anew: bool = False
+    """Is nothing to be taken from a snapshot, which has turned out not to hold?"""
     told_at_import: bool = False
     """Was anything warned of while files were imported?"""
     _kept: ExitStack = field(factory=ExitStack)

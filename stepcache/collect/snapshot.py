@@ -13,9 +13,20 @@ from stepcache.collect.discover import stepconf_chain
 from stepcache.collect.harvest import Level, harvest, identity
 from stepcache.collect.load import ProjectModules
 from stepcache.collect.packed import NotPlain, Row, pack, unpack
+from stepcache.collect.search import same_file
+from stepcache.digest import digest_all
 from stepcache.errors import CollectionFailed
 from stepcache.key.reach import Reach
 from stepcache.model import Definition, Ingredient, Observation, become, is_asleep
+
+
+class Outdated(CollectionFailed):
+    """What a snapshot says does not hold after all: all is to be collected anew."""
+
+
+def source_digest(source: bytes) -> str:
+    """The digest of a module's source."""
+    return digest_all("source", [source])
 
 
 @frozen
@@ -99,7 +110,7 @@ class Snapshot:
     def wake(self, paths: Iterable[str]) -> None:
         """Import these files, with the stepconf.py files that hold for them; all of them where the project is loud.
 
-        Raises `CollectionFailed` where that fails, or gives something else than it did.
+        Raises `Outdated` where that fails, or gives something else than it did.
         """
         wanted = {each for path in paths for each in (path, *stepconf_chain(path, self.project.root))}
         if self.loud and not wanted.isdisjoint(self._asleep):
@@ -119,6 +130,10 @@ class Snapshot:
         with self.caught():
             for path, level in todo.items():
                 self._import(path, level)
+        for name, facts in self.modules.items():
+            loaded = self.project.loaded.get(name)
+            if loaded is not None and (loaded.path, source_digest(loaded.source)) != (facts.path, facts.source):
+                raise Outdated(f"{name} is another module than it was")
 
     def _import(self, path: str, level: Level) -> None:
         try:
@@ -128,7 +143,9 @@ class Snapshot:
                 with self.project.importing():
                     module = importlib.import_module(level.module)
         except Exception as error:
-            raise CollectionFailed(f"{level.file} cannot be imported: {type(error).__name__}: {error}") from error
+            raise Outdated(f"{level.file} cannot be imported: {type(error).__name__}: {error}") from error
+        if not same_file(str(getattr(module, "__file__", None)), path):
+            raise Outdated(f"{level.module} is no longer {level.file}")
         live, _ = harvest(module, path, self.project.root)
         found = {identity(each): each for each in (*live.own.values(), *live.checks)}
         for each in (*level.own.values(), *level.checks):
@@ -138,14 +155,11 @@ class Snapshot:
     @staticmethod
     def _become(asleep: Definition, live: Definition | None, level: Level) -> None:
         try:
-            same = live is not None and pack(live) == pack(asleep)
+            same = live is not None and repr(pack(live)) == repr(pack(asleep))  # NaN is not equal to itself
         except NotPlain:
             same = False
         if live is None or not same:
-            raise CollectionFailed(
-                f"{asleep.source}: {asleep.kind} '{asleep.name}' is another each time that {level.file} is imported\n"
-                "  what it depends on cannot be seen: run again with --no-cache to see what it is now"
-            )
+            raise Outdated(f"{asleep.source}: {asleep.kind} '{asleep.name}' has changed although {level.file} has not")
         become(asleep, live)
 
     # --- code

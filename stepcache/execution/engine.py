@@ -77,7 +77,10 @@ class Engine:
     _answered: set[str] = field(factory=set)
     """The nodes whose stored results were taken."""
     _foreseen: dict[str, tuple[Hit, tuple[object, ...]]] = field(factory=dict)
-    """What was decided before a body ran in this process, with the digests of the values that it rests on."""
+    """What was decided before a node ran, with the digests of the values that it rests on."""
+    _foresaw: bool = False
+    _begun: bool = False
+    """Has a node been run?"""
 
     def __attrs_post_init__(self) -> None:
         self.mapper = Mapper(self.graph, self.shelf, self.sight, self.gone)
@@ -88,7 +91,7 @@ class Engine:
         """May a stored result be used for the node?"""
         if self._foreseen:
             found = self._foreseen.pop(node.id, None)
-            if found is not None and found[1] == self._digests(node):
+            if found is not None and found[1] == self._digests(node) and self._still_holds(node, found[0]):
                 return found[0]
         unstored = [n for n in self._taken(node) if isinstance(self.products.get(n), Held)]
         if unstored:
@@ -210,6 +213,7 @@ class Engine:
 
     def work(self, node: Node, miss: Miss) -> Work:
         """What an executor needs to run the node."""
+        self._begun = True
         made = self.decided[node.id][0] if node.id in self.decided else None
         inputs = {n: self.products[n] for n in self._taken(node) if n in self.products}
         return Work(node, miss.key, self.sight.facts(made), inputs, self.graph.resources, self.keeps(node))
@@ -235,14 +239,23 @@ class Engine:
         return self.decided[node.id][1] if node.id in self.decided else ""
 
     def settle(self) -> None:
-        """Look at all code and module variables that nodes reach: a body is about to run in this process.
+        """Look at all code and module variables that nodes reach: a body is about to run in this process."""
+        self.foresee()
+        self.sight.settle(self.graph.nodes.values(), self.graph.resources)
 
-        What may still run is imported before: not later, when bodies may have changed what an import meets.
+    def foresee(self) -> None:
+        """Decide on all nodes as far as their inputs are known, and import the files of those that may run.
+
+        It is done before any body runs, which may change what an import meets. Raises `Outdated`.
         """
-        if self.sight.sleeps:
+        if self.sight.sleeps and not self._foresaw:
+            self._foresaw = True
             left = (node for node in self.graph.nodes.values() if node.id not in self._answered)
             self.sight.rouse([node for node in left if not self._is_foreseen(node)], self.graph.resources)
-        self.sight.settle(self.graph.nodes.values(), self.graph.resources)
+
+    def _still_holds(self, node: Node, hit: Hit) -> bool:
+        """Does what was foreseen hold when the node comes up? What has run since may have written files."""
+        return not self._begun or (not node.mapped and all(each.kind == "variable" for each in hit.trace.observations))
 
     def rouse(self, node: Node) -> None:
         """Import what the node is defined in, if it is not there yet."""
@@ -259,9 +272,7 @@ class Engine:
             return False
         if decision.trace.value is not None:
             self.products[node.id] = decision.trace.value
-        # Files and the environment may change until the node comes up: it is then decided upon once more.
-        if not node.mapped and all(each.kind == "variable" for each in decision.trace.observations):
-            self._foreseen[node.id] = (decision, self._digests(node))
+        self._foreseen[node.id] = (decision, self._digests(node))
         return True
 
     def finish(self, node: Node, miss: Miss, work: Work, done: Done) -> NodeReport:

@@ -15,7 +15,7 @@ from stepcache.api import Dir, File
 from stepcache.collect.harvest import identity
 from stepcache.collect.load import ProjectModules
 from stepcache.collect.packed import Row
-from stepcache.collect.snapshot import ModuleFacts, Snapshot
+from stepcache.collect.snapshot import ModuleFacts, Snapshot, source_digest
 from stepcache.digest import digest_all
 from stepcache.key.files import FileDigests
 from stepcache.key.ingredients import Facts, Recipe, Surroundings, facts_of, recipe, resource_functions
@@ -28,14 +28,9 @@ from stepcache.key.remembered import Remembered
 from stepcache.key.rules import Rules
 from stepcache.model import BoundResource, Node, Observation, Trace, Value
 
-__all__ = ["Seen", "Sight", "source_digest"]
+__all__ = ["Seen", "Sight"]
 
 _NO_CODE = {type(None), bool, int, float, complex, str, bytes, File, Dir, type(Path())}
-
-
-def source_digest(source: bytes) -> str:
-    """The digest of a module's source."""
-    return digest_all("source", [source])
 
 
 def _holds_no_code(value: object) -> bool:

@@ -6,12 +6,15 @@ loud module, all files are imported as soon as one of them is.
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
+from stepcache import archive
 from stepcache.key.introspect import is_a, is_defined
 from stepcache.key.spaces import Space, Spaces
 from stepcache.key.table import Chain, Unit, Uses
@@ -30,6 +33,9 @@ _CHANGING = (
 _HARMLESS = {"config", "configuration", "setting", "settings"}
 # Methods of classes by which one class may hear of others.
 _HOOKS = {"__init_subclass__", "__subclasses__", "__set_name__", "__class_getitem__", "__prepare__", "mro"}
+# Modules of Python's own whose functions do something to the process.
+_PROCESS = {"signal", "atexit", "faulthandler", "tracemalloc", "gc", "locale", "resource", "ctypes"}
+_ANNOTATED_CALL = re.compile(rb"(?::|->)\s*[A-Za-z_][\w.]*\s*[\(\[]")
 _NOTHING = object()
 # Values that stay as they are.
 _FIXED = (str, bytes, int, float, complex, bool, type(None), os.PathLike, frozenset, range)
@@ -37,8 +43,64 @@ _FIXED = (str, bytes, int, float, complex, bool, type(None), os.PathLike, frozen
 
 def loud(spaces: Spaces, modules: Iterable[str]) -> str:
     """What in the import of *modules* may do something to others or to the process; "" if nothing is seen."""
+    names = list(modules)
     look = _Look(spaces)
-    return next(filter(None, map(look.module, modules)), "")
+    told = (*map(look.module, names), _circle(spaces, names), _borrowed(spaces, names))
+    return next(filter(None, told), "")
+
+
+def _circle(spaces: Spaces, modules: Iterable[str]) -> str:
+    """Modules that import one another: which of them is imported first makes a difference."""
+    done: set[str] = set()
+    for first in modules:
+        path: dict[str, Iterator[str]] = {}
+        todo = [first] if first not in done else []
+        while todo:
+            name = todo[-1]
+            if name not in path:
+                path[name] = iter([each for each in spaces.imports(name) if not f"{name}.".startswith(f"{each}.")])
+            for each in path[name]:
+                if each in path:
+                    return f"{name}: it and {each} import one another"
+                if each not in done:
+                    todo.append(each)
+                    break
+            else:
+                path.pop(name)
+                done.add(todo.pop())
+    return ""
+
+
+def _borrowed(spaces: Spaces, modules: Iterable[str]) -> str:
+    """A submodule that a module uses and that only others import: it is there when they were imported."""
+    own = {name: _dotted(space) for name in modules if (space := spaces.static(name)) is not None}
+    every = {each for found in own.values() for each in found}
+    for name, found in own.items():
+        space = spaces.static(name)
+        assert space is not None
+        for unit in space.table.units:
+            for chain in {chain for part in unit.parts for chain in part.uses.chains}:
+                for binding in space.table.bindings.get(chain[0], ()):
+                    if binding.unit < 0:
+                        full = space.absolute(binding.module, binding.level)
+                        rest = chain[1:] if binding.attribute is None else (binding.attribute, *chain[1:])
+                        for part in rest:
+                            full = f"{full}.{part}"
+                            if full in every and full not in found:
+                                return f"{space.shown}: {full}, which it does not import itself"
+    return ""
+
+
+def _dotted(space: Space) -> set[str]:
+    """The submodules that a module imports by name."""
+    found: set[str] = set()
+    inside = [(i.module, i.level, i.chain[:1]) for u in space.table.units for p in u.parts for i in p.uses.imports]
+    for module, level, names in (*space.table.imports, *inside):
+        full = space.absolute(module, level)
+        parts = full.split(".")
+        found.update(".".join(parts[:end]) for end in range(2, len(parts) + 1))
+        found.update(f"{full}.{name}" for name in names if f"{full}.{name}" in sys.modules)
+    return found
 
 
 class _Look:
@@ -54,6 +116,8 @@ class _Look:
             return f"{name}: it has no source that can be read"
         if "__getattr__" in space.table.bindings:
             return f"{space.shown}: __getattr__"
+        if _annotations_call(space):
+            return f"{space.shown}: a call in an annotation"
         told = (self._unit(space, unit) for unit in space.table.units)
         return next((f"{space.shown}: {each}" for each in told if each), "")
 
@@ -63,6 +127,9 @@ class _Look:
             return "asks for subclasses"
         if unit.name.rpartition(".")[2] in _HOOKS:
             return unit.name
+        value = self._value(space, unit.name)
+        if unit.kind == "class" and is_a(value, type) and self._spaces.modules.is_project(type(value).__module__):
+            return f"{unit.name} has a metaclass"
         if unit.kind == "statement":
             chains = unit.body.uses.chains
             if not unit.binds and ("__name__",) in chains:
@@ -113,7 +180,7 @@ class _Look:
         if kind == "stepcache":
             return bool(rest) and rest[0] in ("run", "load", "testing")
         if kind != "project":
-            return kind == "missing" or _is_changing(rest)
+            return kind == "missing" or module.partition(".")[0] in _PROCESS or _is_changing(rest)
         there = self._spaces.static(module)
         if there is None or not rest:
             return True
@@ -144,6 +211,21 @@ class _Look:
             or self._uses(space, part.uses)
             for part in unit.parts
         )
+
+
+def _annotations_call(space: Space) -> bool:
+    """Is something called in an annotation that runs with the import?"""
+    source = archive.content(space.path) if space.path is not None else b""
+    if not _ANNOTATED_CALL.search(source) or b"from __future__ import annotations" in source:
+        return False
+    notes: list[ast.expr | None] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            every = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg)
+            notes += [node.returns, *(each.annotation for each in every if each is not None)]
+        elif isinstance(node, ast.AnnAssign):
+            notes.append(node.annotation)
+    return any(isinstance(each, ast.Call) for note in notes if note is not None for each in ast.walk(note))
 
 
 def _is_changing(names: Iterable[str]) -> bool:

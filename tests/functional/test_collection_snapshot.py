@@ -169,12 +169,63 @@ def test_what_an_import_prints_is_no_nodes_output(project: Project) -> None:
     assert "hello" not in found.text
 
 
-def test_a_definition_that_differs_each_time_is_told(project: Project) -> None:
+STEP_B = "@step\ndef b(m=1):\n    return m\n"
+# Projects that are collected anew after all, or kept no snapshot of: files, and the outcomes of a run with another `m`.
+ODD = {
+    "a name that differs each time": {
+        "pipeline_a.py": "from stepcache import step\n@step(name=f's{id(object())}')\ndef odd(k=1):\n    return k\n",
+        "pipeline_b.py": "from stepcache import step\n" + STEP_B,
+    },
+    "a default that is no number": {
+        "pipeline_b.py": "from stepcache import step\n@step\ndef b(m=float('nan')):\n    return m\n",
+    },
+    "a file that goes by two names": {
+        "sub/pipeline_a.py": "from pipeline_b import b\nfrom stepcache import step\n@step\ndef a(n=1):\n    return n\n",
+        "sub/pipeline_b.py": "from stepcache import step\n" + STEP_B,
+    },
+    "files that import one another": {
+        "pipeline_a.py": "X = 1\nfrom pipeline_b import Y\nfrom stepcache import step\n@step\ndef a(n=1):\n    return Y\n",
+        "pipeline_b.py": "from pipeline_a import X\nY = 2\nfrom stepcache import step\n@step\ndef b(m=1):\n    return X\n",
+    },
+    "a submodule that another file imports": {
+        "pipeline_a.py": "import wsgiref.util\nfrom stepcache import step\n@step\ndef a(n=1):\n    return n\n",
+        "pipeline_b.py": "import wsgiref\nfrom stepcache import step\n@step\ndef b(m=1):\n"
+                         "    return wsgiref.util.shift_path_info.__name__\n",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ODD)
+def test_what_cannot_be_known_is_collected_anew(stepcache_project: Project, how: str) -> None:
+    for name, text in ODD[how].items():
+        stepcache_project.write(name, text)
+    Asked(stepcache_project)
+    found = Asked(stepcache_project, "-P", "b.m=2")
+    assert found.outcomes["b"] == "ran"
+    assert "failed" not in found.outcomes.values()
+
+
+def test_files_of_one_name_in_two_folders(stepcache_project: Project) -> None:
+    project = stepcache_project
+    for folder, step, setting in (("one", "x", "n"), ("two", "y", "m")):
+        project.write(f"{folder}/util.py", f"def f():\n    return '{folder}'\n")
+        project.write(
+            f"{folder}/pipeline_{step}.py",
+            f"import util\nfrom stepcache import step\n@step\ndef {step}({setting}=1):\n    return util.f()\n",
+        )
+    Asked(project, "one")
+    Asked(project, "two")
+    found = Asked(project, "-P", "m=2", code=2)
+    assert "hides it" in found.text
+    assert Asked(project, "two", "-P", "m=2").ran == ["y"]
+
+
+def test_warnings_at_import_are_told_as_they_are_asked_for(project: Project) -> None:
     text = (project.path / "pipeline_c.py").read_text()
-    project.write("pipeline_c.py", text + "\n@step(name=f's{id(object())}')\ndef odd(k='x'):\n    return k\n")
-    Asked(project)
-    found = Asked(project, "-P", "c.k=y", code=2)
-    assert "is another each time that pipeline_c.py is imported" in found.text
+    project.write("pipeline_c.py", "import warnings\nwarnings.warn('old thing')\n" + text)
+    Asked(project, "-W", "ignore")
+    assert "old thing" in Asked(project, "-W", "error", code=2).text
+    assert "old thing" in Asked(project).text
 
 
 # What one file does to others while it is imported: what is asleep must be imported too, as if all were collected anew.
@@ -191,6 +242,12 @@ LOUD = {
                    "[c.SIZE for c in lib.Base.__subclasses__()]"),
     "a hook of the base": ("made = []\nclass Base:\n    def __init_subclass__(cls):\n        made.append(cls.SIZE)\n",
                            "import lib\nclass One(lib.Base):\n    SIZE = 1\n", "list(lib.made)"),
+    "a registering metaclass": (
+        "class Meta(type):\n    def __init__(cls, name, bases, body):\n        super().__init__(name, bases, body)\n"
+        "        cls.table[name] = body.get('SIZE')\n\nclass Base(metaclass=Meta):\n    table = {}\n",
+        "import lib\nclass One(lib.Base):\n    SIZE = 1\n", "dict(lib.Base.table)"),
+    "an annotation": ("SIZES = []\ndef note(n):\n    SIZES.append(n)\n    return int\n",
+                      "from lib import note\nx: note(1) = 0\n", "list(lib.SIZES)"),
     "the environment": ("import os\n", "import os\nos.environ['LOUD_SIZE'] = '1'\n", "lib.os.environ.get('LOUD_SIZE')"),
 }  # fmt: skip
 
@@ -289,7 +346,7 @@ def test_a_value_that_is_gone_is_made_again(project: Project) -> None:
     script = (
         "import subprocess, sys, stepcache\nrun = stepcache.run(params={'c.k': 'y'})\n"
         "asleep = 'pipeline_a' not in sys.modules\n"
-        "subprocess.run([sys.executable, '-m', 'stepcache', '--cache-clear', '--collect-only'], check=True)\n"
+        "subprocess.run([sys.executable, '-m', 'stepcache', '--cache-clear', '--collect-only'], check=True, stdout=-3)\n"
         "print(len(run['large']), asleep, 'pipeline_a' in sys.modules)"
     )
     assert project.python("-c", script).stdout.splitlines()[-1] == "1000000 True True"
