@@ -43,7 +43,7 @@ class Row:
     reverts: bool = True
     """Undoing the change is a hit."""
     alone: bool = False
-    """Only true of a process of its own."""
+    """Only true of a process of its own, or it leaves something behind in its process."""
     started: bool = False
     """Only true of a Python that is started with the row's environment."""
     configuration: str = ""
@@ -579,7 +579,7 @@ row("class that a configuration of the standard library names", {PIPE: body("""i
 logging.config.dictConfig({"version": 1, "handlers": {"h": {"class": "own.H"}}, "root": {"handlers": ["h"]}})
 logging.getLogger().error("x")
 import own
-return own.OUT[-1]"""), "own.py": "import logging\n\nOUT = []\n\nclass H(logging.Handler):\n    def emit(self, record):\n        OUT.append('1')\n"}, "'1'", "'2'", BOTH, file="own.py")
+return own.OUT[-1]"""), "own.py": "import logging\n\nOUT = []\n\nclass H(logging.Handler):\n    def emit(self, record):\n        OUT.append('1')\n"}, "'1'", "'2'", BOTH, file="own.py", alone=True)
 row("import of a script that is run", {PIPE: body("import runpy\nreturn runpy.run_path('plug/zz.py')['K']"), "plug/zz.py": "import own\n\nK = own.f()\n", "own.py": OWN}, "return 5", "return 6", BOTH, file="own.py")
 row("import of a text that is executed", {PIPE: body("space = {}\nexec(open('zz.txt').read(), space)\nreturn space['K']"), "zz.txt": "import own\nK = own.f()\n", "own.py": OWN}, "return 5", "return 6", BOTH, file="own.py")
 row("module made from a file's path", {PIPE: body("""from importlib.util import module_from_spec, spec_from_file_location
@@ -764,7 +764,7 @@ row("mixin that comes first", body("return C().f()", "class M:\n    def f(self):
 row("ChainMap of two variables", body("return MAP['a']", "from collections import ChainMap\n\nFIRST, SECOND = {}, {'a': 1}\nMAP = ChainMap(FIRST, SECOND)\n"), "'a': 1", "'a': 2", BOTH)
 row("defaultdict's factory", body("return MAP['a']", "from collections import defaultdict\n\ndef one():\n    return 1\n\nMAP = defaultdict(one)\n"), "return 1", "return 2", BOTH, alone=True)
 row("type alias statement's value by a call", body("return f(int)", "import typing\n\nPAIR = typing.Union[int, str]\n\ndef f(kind):\n    return kind in typing.get_args(PAIR)\n"), "Union[int, str]", "Union[float, str]", BOTH)
-row("copyreg of an installed class", body("import copy\nfrom fractions import Fraction\nreturn str(copy.copy(Fraction(1, 2)))", "import copyreg\nfrom fractions import Fraction\n\ndef reduce(value):\n    return Fraction, (1, 3)\n\ncopyreg.pickle(Fraction, reduce)\n"), "(1, 3)", "(1, 4)", ("work", "after", "aside"))
+row("copyreg of an installed class", body("import copy\nfrom fractions import Fraction\nreturn str(copy.copy(Fraction(1, 2)))", "import copyreg\nfrom fractions import Fraction\n\ndef reduce(value):\n    return Fraction, (1, 3)\n\ncopyreg.pickle(Fraction, reduce)\n"), "(1, 3)", "(1, 4)", ("work", "after", "aside"), alone=True)
 row("module-level __getattr__ with a lazy import", {"pk/__init__.py": "import importlib\n\ndef __getattr__(name):\n    return importlib.import_module('.' + name, __name__)\n", "pk/deep.py": "def f():\n    return 1\n", PIPE: body("return pk.deep.f()", "import pk\n")}, "return 1", "return 2", BOTH, file="pk/deep.py")
 row("package's __all__ with a star import in the package", {"pk/__init__.py": "from .own import *\n", "pk/own.py": "__all__ = ['f']\n\ndef f():\n    return 1\n", PIPE: body("return f()", "from pk import *\n")}, "return 1", "return 2", BOTH, file="pk/own.py")
 row("__path__ of a package extended", {"pk/__init__.py": "import os\n\n__path__.append(os.path.join(os.path.dirname(__file__), '..', 'more'))\n", "more/deep.py": "def f():\n    return 1\n", PIPE: body("from pk.deep import f\nreturn f()")}, "return 1", "return 2", BOTH, file="more/deep.py")
