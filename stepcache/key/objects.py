@@ -290,7 +290,11 @@ class Objects:
     def _compiled(self, function: FunctionType, space: Space) -> Vertex:
         """A function whose source is not to be had, or is one of several: by what it was compiled to."""
         code = function.__code__
-        vertex = Vertex("compiled", bytecode_digest(code), f"{space.shown}::{code.co_qualname}", space.name)
+        shown, name = space.shown, code.co_qualname
+        module = sys.modules.get(function.__module__ or "")
+        if name.startswith("__create_fn__.") and is_a(module, ModuleType):  # a method that dataclasses has made
+            shown, name = self.walk.spaces.live(module).shown, function.__qualname__
+        vertex = Vertex("compiled", bytecode_digest(code), f"{shown}::{name}", space.name)
         vertex.keep = function
 
         def fill(vertex: Vertex) -> None:

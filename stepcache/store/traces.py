@@ -30,7 +30,7 @@ _LONG = 4096
 _RECENT_SECONDS = 3600
 _FEW = 100
 # What is not there may be gone, which is asked at once: the row with the id 0 says so.
-_WITHOUT = "SELECT id, variant, frame FROM traces WHERE key = ?1 UNION ALL SELECT 0, 0, 0 FROM gone WHERE key = ?1"
+_WITHOUT = "SELECT id, variant, frame FROM traces WHERE key = ? UNION ALL SELECT 0, 0, 0 FROM gone WHERE key = ?"
 _WITH_INGREDIENTS = "SELECT id, variant, frame, ingredients FROM traces WHERE key = ?"
 _KEY_SIZE = 32
 _id = itemgetter(0)
@@ -80,7 +80,7 @@ class Traces:
         """The rows under a key: id, variant and frame."""
         rows = self._ahead.take(name)
         if rows is None:
-            rows = self._ledger.rows(_WITHOUT, (name,))
+            rows = self._ledger.rows(_WITHOUT, (name, name))
             self._never = "" if rows else key
             rows = [row for row in rows if row[0]]
             self._ahead.read_on(rows)
