@@ -608,7 +608,8 @@ for imports, old, new in (
     ("import sys", "def configure():\n    sys.setrecursionlimit(5000)\n\nconfigure()", "def configure():\n    sys.setrecursionlimit(6000)\n\nconfigure()"),
     ("import sys", "if True:\n    sys.setrecursionlimit(5000)", "if True:\n    sys.setrecursionlimit(6000)"),
 ):
-    row(f"{imports}, {new}", {PIPE: CALLED, "own.py": f"{imports}\n\n{old}\n"}, old, new, (*BOTH, "aside"), file="own.py")
+    row(f"{imports}, {new}", {PIPE: CALLED, "own.py": f"{imports}\n\n{old}\n"}, old, new, (*BOTH, "aside"), file="own.py",
+        needs="pandas" if "pandas" in imports else "")
 row("recursion limit that a body's import sets", {PIPE: body("import own\nreturn 1"), "own.py": "import sys\n\nsys.setrecursionlimit(5000)\n"},
     "5000", "6000", WORK, file="own.py")
 for old, new in (("print('a')", "print('b')"), ("sys.stdout.write('a')", "sys.stdout.write('b')"), ("warnings.warn('a')", "warnings.warn('b')"),
