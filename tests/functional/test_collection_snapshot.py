@@ -45,6 +45,7 @@ from stepcache import step
 def shared():
     return "s"
 """
+STEP_C = "from stepcache import step\n@step\ndef c(n=1):\n    return n\n"
 LIB = "def scale(x):\n    return 2 * x\n"
 
 # The command in a process of its own; the last line that it prints are the modules of the project that it imported.
@@ -81,7 +82,9 @@ def project(stepcache_project: Project) -> Project:
         stepcache_project.write(name, text)
     stepcache_project.write("data.txt", "abc")
     stepcache_project.configure("markers = ['slow']")
-    Asked(stepcache_project)
+    for _ in range(3):  # where something that it rests on changes meanwhile, as folders of sys.path may, none is kept
+        if not Asked(stepcache_project).imported:
+            break
     return stepcache_project
 
 
@@ -257,11 +260,10 @@ def test_files_that_do_something_to_others(stepcache_project: Project, how: str)
     project = stepcache_project
     lib, does, told = LOUD[how]
     project.write("lib.py", lib)
-    step = "from stepcache import step\n@step\ndef c(n=1):\n    return n\n"
     project.write("pipeline_a.py", f"import lib\nfrom stepcache import step\n@step\ndef a(n=1):\n    return {told}\n")
-    project.write("pipeline_c.py", does + step)
+    project.write("pipeline_c.py", does + STEP_C)
     assert Asked(project).ran == ["a", "c"]
-    project.write("pipeline_c.py", does.replace("1", "2") + step)
+    project.write("pipeline_c.py", does.replace("1", "2") + STEP_C)
     found = Asked(project)
     assert {"pipeline_a", "pipeline_c"} <= set(found.imported)
     assert "a" in found.ran
@@ -276,9 +278,8 @@ def test_files_that_do_something_to_others(stepcache_project: Project, how: str)
 def test_files_that_do_nothing_to_others(stepcache_project: Project, does: str) -> None:
     project = stepcache_project
     project.write("lib.py", "SIZE = 1\nclass Base:\n    pass\n")
-    step = "from stepcache import step\n@step\ndef c(n=1):\n    return n\n"
     project.write("pipeline_a.py", "import lib\nfrom stepcache import step\n@step\ndef a(n=1):\n    return lib.SIZE\n")
-    project.write("pipeline_c.py", does + step)
+    project.write("pipeline_c.py", does + STEP_C)
     assert Asked(project).ran == ["a", "c"]
     assert "pipeline_a" not in Asked(project, "-P", "c.n=2").imported
 
@@ -311,16 +312,19 @@ def test_what_is_read_at_import(stepcache_project: Project, monkeypatch: pytest.
 
 def test_a_stepconf_that_gets_a_hook_sees_real_definitions(project: Project) -> None:
     text = (project.path / "stepconf.py").read_text()
+    told = project.path.parent / "told"
     hook = (
-        "def stepcache_collected(graph):\n    print([n.definition.function.__name__ for n in graph.nodes.values()])\n"
+        "def stepcache_collected(graph):\n"
+        f"    open({str(told)!r}, 'w').write(str([n.definition.function.__name__ for n in graph.nodes.values()]))\n"
     )
     project.write("stepconf.py", text + hook)
-    assert "['a', 'b'" in Asked(project, "-s").text
+    Asked(project)
+    assert told.read_text().startswith("['a', 'b'")
 
 
 def test_a_function_as_a_setting_is_never_asleep(stepcache_project: Project) -> None:
     project = stepcache_project
-    project.write("pipeline_c.py", "from stepcache import step\n@step\ndef c(n=1):\n    return n\n")
+    project.write("pipeline_c.py", STEP_C)
     project.write(
         "pipeline_a.py",
         "from stepcache import step\ndef one():\n    return 1\n@step\ndef a(make=one):\n    return make()\n",
