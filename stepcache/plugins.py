@@ -125,11 +125,12 @@ class Plugins:
             module = plugin if isinstance(plugin, ModuleType) else sys.modules.get(type(plugin).__module__)
             yield name, str(getattr(module, "__file__", None) or plugin)
 
-    def modules(self) -> Iterator[str]:
-        """The names of the modules that the plugins are, or that define them."""
-        for name in self.names:
-            plugin = self._manager.get_plugin(name)
-            yield plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__module__
+    def are_of(self, module: str) -> bool:
+        """Does the module belong to a package that one of the plugins is of?"""
+        top = module.partition(".")[0]
+        plugins = map(self._manager.get_plugin, self.names)
+        homes = (each.__name__ if isinstance(each, ModuleType) else type(each).__module__ for each in plugins)
+        return any(home.partition(".")[0] == top for home in homes)
 
     def add_by_name(self, name: str, where: str) -> None:
         """Register the plugin of an entry point of that name, or the module so called."""

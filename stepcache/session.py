@@ -56,8 +56,7 @@ def collect(session: Session, *, caught: bool = True) -> None:
         session.collects_anew = True
         session.sight.snapshot = session.engine = None
         session.collection, session.warnings[:] = Collection(), warned
-        plugins = {name.partition(".")[0] for name in session.plugins.modules()}
-        for name in [name for name in session.project.loaded.loaded if name.partition(".")[0] not in plugins]:
+        for name in [name for name in session.project.loaded.loaded if not session.plugins.are_of(name)]:
             session.project.loaded.forget(name)
         session.sight.forget(())
         _collect_caught(session, caught=caught)
@@ -111,9 +110,8 @@ def _collect(session: Session, printed: Callable[[], Output]) -> None:
     session.graph = graph_of(session)
     session.saves = saves_of(session)
     levels = session.collection.levels.values()
-    session.sight.homes = {level.file: level.module for level in levels}
+    session.sight.homes = {level.file: level for level in levels}
     session.sight.reader.collected(tuple(level.module for level in levels))
-    session.sight.files_of_homes = {level.file: level.path for level in levels}
     session.sight.imported = frozenset(name for name in session.project.loaded.loaded if name in sys.modules)
     _foresee(session)
 

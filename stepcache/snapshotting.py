@@ -22,7 +22,7 @@ from stepcache.collect.packed import NotPlain, Row, pack
 from stepcache.collect.snapshot import LevelRow, ModuleFacts, Snapshot, pack_level, pack_reach, source_digest
 from stepcache.digest import digest
 from stepcache.grounds import PACKAGE, Grounds, Unsure
-from stepcache.key.ingredients import resource_functions
+from stepcache.key.ingredients import definitions_of
 from stepcache.key.reach import Reach
 from stepcache.model import Definition, Observation
 from stepcache.stamp import grounds_hold, surroundings
@@ -104,8 +104,7 @@ def find(session: Session, asked: Sequence[Asked]) -> Snapshot | None:
 
 def _is_imported(session: Session, modules: Iterable[str]) -> bool:
     """Was one of *modules* imported before collection, other than for a plugin? Who did may have changed it since."""
-    plugins = {name.partition(".")[0] for name in session.plugins.modules()}
-    return any(name in sys.modules and name.partition(".")[0] not in plugins for name in modules)
+    return any(name in sys.modules and not session.plugins.are_of(name) for name in modules)
 
 
 def _is_as_it_was(session: Session, module: ModuleFacts) -> bool:
@@ -255,8 +254,8 @@ class _Packing:
             reach, name = self._sight.reached(node), self._sight.reach_name(node, graph.resources)
             if reach is None or name is None or reach.uncertain or name in found:
                 continue
-            bound = [node.definition, *(each.definition for each in resource_functions(node, graph.resources))]
-            rests_on = tuple(dict.fromkeys((name[0], *(each.module for each in bound))))
+            bound = (each.module for each in definitions_of(node, graph.resources))
+            rests_on = tuple(dict.fromkeys((name[0], *bound)))
             if name in self._before.reaches or {n for m in rests_on for n in self._needed(m)}.issuperset(reach.modules):
                 found[name] = (reach, rests_on)
         return found

@@ -102,6 +102,15 @@ def _packed(value: object) -> Any:
     raise NotPlain(f"an object of type {kind.__qualname__}")
 
 
+def is_plain(value: object) -> bool:
+    """Is a value one that `pack` takes? Then there is no code in it."""
+    try:
+        _packed(value)
+    except NotPlain:
+        return False
+    return True
+
+
 def _unpacked(packed: Any) -> Any:
     if type(packed) is not tuple:
         return packed

@@ -34,8 +34,8 @@ class ModuleFacts:
     """What is known of a project module without importing it.
 
     `stamp` tells cheaply that its file was changed; it is None where that cannot be told. `source` is the digest of its
-    source, `reads` what its import was seen to read, `packages` the installed packages
-    that it imports. `imported` is false where it was only looked at.
+    source, `reads` what its import was seen to read, `packages` the installed packages that it imports. `imported` is
+    false where it was only looked at.
     """
 
     path: str
@@ -82,6 +82,8 @@ class Snapshot:
     _made: dict[int, Definition] = field(factory=dict)
     _asleep: dict[str, Level] = field(factory=dict)
     _read: dict[Row, Reach] = field(factory=dict)
+    _compared: set[str] = field(factory=set)
+    """The modules that were imported and are what they were."""
 
     # --- levels
 
@@ -130,9 +132,10 @@ class Snapshot:
         with self.caught():
             for path, level in todo.items():
                 self._import(path, level)
-        for name, facts in self.modules.items():
-            loaded = self.project.loaded.get(name)
-            if loaded is not None and (loaded.path, source_digest(loaded.source)) != (facts.path, facts.source):
+        for name in self.project.loaded.keys() & self.modules.keys() - self._compared:
+            self._compared.add(name)
+            loaded, facts = self.project.loaded[name], self.modules[name]
+            if (loaded.path, source_digest(loaded.source)) != (facts.path, facts.source):
                 raise Outdated(f"{name} is another module than it was")
 
     def _import(self, path: str, level: Level) -> None:

@@ -16,7 +16,7 @@ from attrs import define, field
 from stepcache.execution.inline import Inline
 from stepcache.execution.values import Held
 from stepcache.execution.work import Done, Executor, Work, runs_together
-from stepcache.key.ingredients import resource_functions
+from stepcache.key.ingredients import definitions_of
 from stepcache.model import Node, Value
 
 # While asynchronous bodies run here, the other executor is looked at so often.
@@ -121,8 +121,7 @@ class Placing:
 
 def obstacle(work: Work) -> str | None:
     """Why a work cannot leave this process, if it cannot."""
-    functions = [work.node.definition, *(r.definition for r in resource_functions(work.node, work.resources))]
-    if any(each.module == "__main__" for each in functions):
+    if any(each.module == "__main__" for each in definitions_of(work.node, work.resources)):
         return "it is defined in __main__"
     for node, product in work.inputs.items():
         if isinstance(product, Held):

@@ -6,19 +6,17 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 from attrs import define, evolve, field
 
-from stepcache.api import Dir, File
-from stepcache.collect.harvest import identity
+from stepcache.collect.harvest import Level, identity
 from stepcache.collect.load import ProjectModules
-from stepcache.collect.packed import Row
+from stepcache.collect.packed import Row, is_plain
 from stepcache.collect.snapshot import ModuleFacts, Snapshot, source_digest
 from stepcache.digest import digest_all
 from stepcache.key.files import FileDigests
-from stepcache.key.ingredients import Facts, Recipe, Surroundings, facts_of, recipe, resource_functions
+from stepcache.key.ingredients import Facts, Recipe, Surroundings, definitions_of, facts_of, recipe
 from stepcache.key.libraries import is_library
 from stepcache.key.look import SEPARATOR, Look, declared, named, now
 from stepcache.key.modules import Modules
@@ -29,17 +27,6 @@ from stepcache.key.rules import Rules
 from stepcache.model import BoundResource, Node, Observation, Trace, Value
 
 __all__ = ["Seen", "Sight"]
-
-_NO_CODE = {type(None), bool, int, float, complex, str, bytes, File, Dir, type(Path())}
-
-
-def _holds_no_code(value: object) -> bool:
-    kind = type(value)
-    if kind in _NO_CODE:
-        return True
-    if kind is dict:
-        return all(map(_holds_no_code, (*value, *value.values())))  # type: ignore[misc,attr-defined]
-    return kind in (list, tuple) and all(map(_holds_no_code, value))  # type: ignore[call-overload]
 
 
 @define
@@ -83,11 +70,9 @@ class Sight:
     handed: Callable[[], tuple[str, ...]] = tuple
     """The folders in which returned files lie when they are handed on: they are part of the values."""
     import_reads: dict[str, tuple[Observation, ...]] = field(factory=dict)
-    homes: Mapping[str, str] = field(factory=dict)
-    """The modules of the files in which nodes are bound, by the files' portable names."""
+    homes: Mapping[str, Level] = field(factory=dict)
+    """The files in which nodes are bound, by their portable names."""
     remembered: Remembered = field(factory=Remembered)
-    files_of_homes: Mapping[str, str] = field(factory=dict)
-    """Those files, by the same names."""
     imported: frozenset[str] = frozenset()
     """The project modules that were loaded when collection had ended."""
     snapshot: Snapshot | None = None
@@ -143,19 +128,23 @@ class Sight:
             if known is not None:
                 return known
             self.rouse([node], resources)
-        functions = [node.definition.function]
-        functions += [b.definition.function for b in resource_functions(node, resources)]
+        functions = [each.function for each in definitions_of(node, resources)]
         settings = {s.name: s.value for s in node.settings}
-        home = sys.modules.get(self.homes.get(node.file, node.definition.module))
+        home = sys.modules.get(self._home_of(node)[0])
         return self.reader.reach(functions, settings=settings, home=home or sys.modules["__main__"])
 
     def reach_name(self, node: Node, resources: Mapping[str, BoundResource]) -> Row | None:
         """What tells the code that the node reaches from that of others; None where objects may decide it."""
-        if not all(map(_holds_no_code, (setting.value for setting in node.settings))):
+        if not all(is_plain(setting.value) for setting in node.settings):
             return None
         texts = tuple((s.name, s.value) for s in node.settings if type(s.value) is str)
-        bound = [node.definition, *(each.definition for each in resource_functions(node, resources))]
-        return (self.homes.get(node.file, node.definition.module), texts, *map(identity, bound))
+        return (self._home_of(node)[0], texts, *map(identity, definitions_of(node, resources)))
+
+    def _home_of(self, node: Node) -> tuple[str, str]:
+        """The module and the path of the file that the node is bound in."""
+        level = self.homes.get(node.file)
+        definition = node.definition
+        return (definition.module, definition.source.path) if level is None else (level.module, level.path)
 
     @property
     def sleeps(self) -> bool:
@@ -173,9 +162,8 @@ class Sight:
             return
         paths: dict[str, None] = {}
         for node in nodes:
-            paths[self.files_of_homes.get(node.file, node.definition.source.path)] = None
-            paths[node.definition.source.path] = None
-            paths.update((each.definition.source.path, None) for each in resource_functions(node, resources))
+            paths[self._home_of(node)[1]] = None
+            paths.update((each.source.path, None) for each in definitions_of(node, resources))
         self.snapshot.wake(paths)
 
     def forget(self, modules: Iterable[str]) -> None:
@@ -206,15 +194,16 @@ class Sight:
         return known[0]
 
     def _source(self, name: str) -> tuple[str, str]:
-        if name in self.loaded.loaded:
-            reads = self.import_reads.get(name, ())
-            told = (part for o in reads for part in (o.kind, o.name, o.digest))
-            return source_digest(self.loaded.loaded[name].source), digest_all("reads", told)
-        if (known := self._known(name)) is not None:
-            told = (part for o in known.reads for part in (o.kind, o.name, o.digest))
-            return known.source, digest_all("reads", told) if known.imported else ""
-        source = self.reader.source_of(name)
-        return ("" if source is None else source_digest(source)), ""
+        loaded, known = self.loaded.loaded.get(name), self._known(name)
+        if loaded is not None:
+            source = source_digest(loaded.source)
+        elif known is not None and known.imported:
+            source = known.source
+        else:
+            text = self.reader.source_of(name)
+            return (source_digest(text) if text is not None else known.source if known is not None else ""), ""
+        told = (part for o in self.reads_of_import(name) for part in (o.kind, o.name, o.digest))
+        return source, digest_all("reads", told)
 
     def other_than(self, sources: Mapping[str, tuple[str, str]]) -> str | None:
         """A module that is imported here from something else than what *sources* says, if there is one."""

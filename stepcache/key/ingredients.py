@@ -13,7 +13,7 @@ from stepcache.key.environment import interpreter, portable, shown
 from stepcache.key.files import FileDigests
 from stepcache.key.reach import Reach
 from stepcache.key.value import value_digest
-from stepcache.model import BoundResource, Ingredient, Need, Node, Observation, Setting, Value, shown_scalar
+from stepcache.model import BoundResource, Definition, Ingredient, Need, Node, Observation, Setting, Value, shown_scalar
 
 # The built-in resources that say nothing: only where the step may put something.
 FOLDERS = ("tmp_path", "checkpoint_path")
@@ -230,6 +230,11 @@ def _resource(need: Need, resources: Mapping[str, BoundResource], around: Surrou
 
 def _keyed(ingredient: Ingredient, around: Surroundings) -> Ingredient:
     return evolve(ingredient, digest=around.keyed(ingredient.digest))
+
+
+def definitions_of(node: Node, resources: Mapping[str, BoundResource]) -> list[Definition]:
+    """The definitions of a node and of the resources that it takes, its own first."""
+    return [node.definition, *(each.definition for each in resource_functions(node, resources))]
 
 
 def resource_functions(node: Node, resources: Mapping[str, BoundResource]) -> Iterator[BoundResource]:

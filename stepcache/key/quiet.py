@@ -94,8 +94,7 @@ def _borrowed(spaces: Spaces, modules: Iterable[str]) -> str:
 def _dotted(space: Space) -> set[str]:
     """The submodules that a module imports by name."""
     found: set[str] = set()
-    inside = [(i.module, i.level, i.chain[:1]) for u in space.table.units for p in u.parts for i in p.uses.imports]
-    for module, level, names in (*space.table.imports, *inside):
+    for module, level, names in space.table.imports_anywhere():
         full = space.absolute(module, level)
         parts = full.split(".")
         found.update(".".join(parts[:end]) for end in range(2, len(parts) + 1))
@@ -138,10 +137,7 @@ class _Look:
                 return f"line {unit.line}"
             if ("sys", "argv") in (chain[:2] for chain in chains):
                 return "sys.argv"
-        parts = [part.uses for part in unit.decorators]
-        parts += [unit.defaults.uses] if unit.defaults else []
-        parts += [unit.body.uses] if unit.kind in ("statement", "class") else []
-        return next(filter(None, (self._uses(space, uses, unit.bases) for uses in parts)), "")
+        return next(filter(None, (self._uses(space, part.uses, unit.bases) for part in unit.at_import)), "")
 
     def _uses(self, space: Space, uses: Uses, bases: Collection[Chain] = ()) -> str:
         if uses.assigns or any(one.feature != "getattr" for one in uses.dynamic):
@@ -236,14 +232,3 @@ def _is_fixed(value: object) -> bool:
     if is_a(value, tuple):
         return all(map(_is_fixed, value))
     return is_a(value, _FIXED)
-
-
-def mentioned(spaces: Spaces, module: str) -> Iterator[str]:
-    """The project modules that the source of *module* imports anywhere, in its functions too."""
-    yield from spaces.imports(module)
-    space = spaces.static(module)
-    for unit in space.table.units if space is not None else ():
-        for part in unit.parts:
-            for one in part.uses.imports:
-                assert space is not None
-                yield from spaces.project_modules(space.absolute(one.module, one.level), one.chain[:1])

@@ -14,7 +14,7 @@ from stepcache.key.installed import Distribution, closure_of
 from stepcache.key.introspect import unit_of
 from stepcache.key.modules import Modules
 from stepcache.key.objects import forget_values
-from stepcache.key.quiet import loud, mentioned
+from stepcache.key.quiet import loud
 from stepcache.key.restless import restless
 from stepcache.key.spaces import LoadedSource, Memo, Spaces
 from stepcache.key.vertex import Vertex
@@ -53,7 +53,6 @@ class CodeReader:
         self._walks_of: dict[tuple[object, ...], Walk] = {}
         self._reached: dict[tuple[Any, ...], tuple[Reach, object]] = {}
         self._owners: dict[str, tuple[Distribution, ...]] = {}
-        self._mentions: dict[str, tuple[str, ...]] = {}
         for name in modules:
             loaded = sys.modules.get(name)
             if isinstance(loaded, ModuleType):
@@ -89,18 +88,7 @@ class CodeReader:
 
     def needs(self, module: str) -> set[str]:
         """*module* and the project modules that it and they import anywhere, in functions too."""
-        todo, seen = [module], {module}
-        while todo:
-            for each in self._mentioned(todo.pop()):
-                if each not in seen:
-                    seen.add(each)
-                    todo.append(each)
-        return seen
-
-    def _mentioned(self, module: str) -> tuple[str, ...]:
-        if module not in self._mentions:
-            self._mentions[module] = tuple(dict.fromkeys(mentioned(self._spaces, module)))
-        return self._mentions[module]
+        return set(self._spaces.needs(module))
 
     def sources(self) -> dict[str, bytes]:
         """The sources of all modules that were looked at, by name."""

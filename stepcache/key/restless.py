@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 
 from stepcache.key.spaces import Space, Spaces
-from stepcache.key.table import Chain, Part, Unit, Uses
+from stepcache.key.table import Chain, Part, Uses
 
 # Modules that do little else, with the names in them that are harmless.
 _MODULES = {
@@ -32,7 +32,7 @@ def restless(spaces: Spaces, modules: Iterable[str]) -> str:
     """What of the kind the import of *modules* names; "" if nothing."""
     found = [space for space in map(spaces.static, modules) if space is not None]
     named = _by_name(found)
-    todo = [(space, part) for space in found for unit in space.table.units for part in _at_import(unit)]
+    todo = [(space, part) for space in found for unit in space.table.units for part in unit.at_import]
     seen: set[str] = set()
     while todo:
         space, part = todo.pop()
@@ -45,12 +45,6 @@ def restless(spaces: Spaces, modules: Iterable[str]) -> str:
                 seen.add(name)
                 todo += named.get(name, ())
     return next((space.shown for space in found if space.table.broken), "")
-
-
-def _at_import(unit: Unit) -> list[Part]:
-    """The pieces of a definition or statement that run when its module is imported."""
-    own = [unit.body] if unit.kind in ("statement", "class") else []
-    return [*own, *unit.decorators, *([unit.defaults] if unit.defaults else [])]
 
 
 def _by_name(spaces: Iterable[Space]) -> dict[str, list[tuple[Space, Part]]]:

@@ -113,6 +113,7 @@ class Rules:
         user = [os.path.join(home, name) for name in USER] + _named(USER_VARIABLES, environ)
         self._users = Folders(_real((*MACHINE, *user)))
         self.temporary = _real((*_named(TEMPORARY_VARIABLES, environ), *TEMPORARY))
+        self._temporary = Folders(self.temporary)
         patterns = [pattern.partition(":") for pattern in ignore]
         self._variables = tuple(rest for kind, _, rest in patterns if kind == "env")
         self._files = tuple(_pattern(rest, root, home) for kind, _, rest in patterns if kind == "file")
@@ -125,7 +126,7 @@ class Rules:
         """Whether the listing of the folder *path* counts."""
         if not self.file(path, by_project=by_project, named=named):
             return False
-        return by_project or named or below(path, self.root) or not Folders(self.temporary).hold(path)
+        return by_project or named or below(path, self.root) or not self._temporary.hold(path)
 
     def test(self, path: str, *, by_project: bool) -> bool:
         """Whether a test for the existence of *path* counts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -71,6 +71,7 @@ class Spaces:
         self._static: dict[str, Space | None] = {}
         self._live: dict[tuple[int, str], Space] = {}
         self._imports: dict[str, tuple[str, ...]] = {}
+        self._anywhere: dict[str, tuple[str, ...]] = {}
         self.sources: dict[str, bytes] = {}
         self._files = files
         self._collected: set[str] | None = None
@@ -165,23 +166,19 @@ class Spaces:
         known = self._imports.get(module)
         if known is None:
             space = self.static(module)
-            known = self._imports[module] = tuple(dict.fromkeys(self._imported(space))) if space else ()
+            known = tuple(dict.fromkeys(self._imported(space, space.table.imports))) if space else ()
+            self._imports[module] = known
         return known
 
-    def _imported(self, space: Space) -> list[str]:
-        found = self._there(_parents(space.name))
-        for module, level, names in space.table.imports:
-            found += self.project_modules(space.absolute(module, level), names)
-        return found
-
-    def project_modules(self, module: str, names: tuple[str, ...]) -> list[str]:
-        """The project modules among a module, its packages, and what is in it of *names*."""
-        if not module or self.modules.kind(module.split(".")[0]) not in ("project", "missing"):
-            return []
-        return self._there([*_parents(module), module, *self._inner(module, names)])
-
-    def _there(self, names: list[str]) -> list[str]:
-        return [name for name in names if self.modules.kind(name) == "project" and self.static(name) is not None]
+    def _imported(self, space: Space, imports: Iterable[tuple[str, int, tuple[str, ...]]]) -> list[str]:
+        """The project modules that *imports* in a namespace lead to, and its own packages."""
+        found = _parents(space.name)
+        for module, level, names in imports:
+            full = space.absolute(module, level)
+            if not full or self.modules.kind(full.split(".")[0]) not in ("project", "missing"):
+                continue
+            found += [*_parents(full), full, *self._inner(full, names)]
+        return [name for name in found if self.modules.kind(name) == "project" and self.static(name) is not None]
 
     def _inner(self, module: str, names: tuple[str, ...]) -> list[str]:
         """Those of *names*, taken of a module, that may be modules in it."""
@@ -193,19 +190,36 @@ class Spaces:
 
     def closure(self, module: str) -> list[str]:
         """*module* and the project modules that its import imports, directly or not, nearest first."""
-        order, seen = [module], {module}
-        for name in order:
-            for imported in self.imports(name):
-                if imported not in seen:
-                    seen.add(imported)
-                    order.append(imported)
-        return order
+        return _followed(module, self.imports)
+
+    def needs(self, module: str) -> list[str]:
+        """*module* and the project modules that it and they import anywhere, in functions too, nearest first."""
+        return _followed(module, self._imports_anywhere)
+
+    def _imports_anywhere(self, module: str) -> tuple[str, ...]:
+        known = self._anywhere.get(module)
+        if known is None:
+            space = self.static(module)
+            known = tuple(dict.fromkeys(self._imported(space, space.table.imports_anywhere()))) if space else ()
+            self._anywhere[module] = known
+        return known
 
     def is_collected(self, module: str) -> bool:
         """Was a module imported with the collected files, whatever steps have imported since?"""
         if self._collected is None:
             self._collected = {name for file in self._files for name in self.closure(file)}
         return module in self._collected
+
+
+def _followed(module: str, onwards: Callable[[str], Iterable[str]]) -> list[str]:
+    """*module* and all that *onwards* leads to from there, nearest first."""
+    order, seen = [module], {module}
+    for name in order:
+        for each in onwards(name):
+            if each not in seen:
+                seen.add(each)
+                order.append(each)
+    return order
 
 
 def _parents(module: str) -> list[str]:

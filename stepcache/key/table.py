@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import field, frozen
@@ -111,6 +112,12 @@ class Unit:
         """All its pieces."""
         return (self.body, *((self.defaults,) if self.defaults else ()), *self.decorators)
 
+    @property
+    def at_import(self) -> tuple[Part, ...]:
+        """The pieces that run when its module is imported."""
+        own = (self.body,) if self.kind in ("statement", "class") else ()
+        return (*own, *self.decorators, *((self.defaults,) if self.defaults else ()))
+
 
 @frozen
 class Binding:
@@ -168,6 +175,13 @@ class SourceTable:
             if unit.kind != "statement":
                 self._by_name.setdefault(unit.name, []).append(index)
         object.__setattr__(self, "remakes", any("remakes" in unit.body.uses.marks for unit in self.units))
+
+    def imports_anywhere(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+        """What is imported by its import, and in its functions, as `imports` has it."""
+        yield from self.imports
+        for unit in self.units:
+            for part in unit.parts:
+                yield from ((one.module, one.level, one.chain[:1]) for one in part.uses.imports)
 
     def named(self, name: str) -> list[int]:
         """The numbers of the functions, lambdas and classes of that qualified name, in source order."""
