@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from stepcache.difference import first_difference, first_differing_byte
 from stepcache.errors import ValueGone
@@ -18,6 +18,7 @@ from stepcache.execution.pool import Pool
 from stepcache.execution.work import Done, Work
 from stepcache.executors import fresh_process
 from stepcache.model import Determinism, ExitCode, Miss, Node, RunReport, Value
+from stepcache.records import frozen
 from stepcache.state import Session
 
 _SEEDS = ("1", "2")

@@ -23,10 +23,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from keyword import iskeyword
 from typing import NoReturn
 
-from attrs import field, frozen
+from attrs import field
 
 from stepcache.errors import UsageError
 from stepcache.model import Mark, Node
+from stepcache.records import frozen
 
 Argument = str | int | bool | None
 # Whether a name, with its keyword arguments, is true.

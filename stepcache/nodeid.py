@@ -3,7 +3,9 @@ go by their path, `//path/pipeline_x`."""
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import field
+
+from stepcache.records import frozen
 
 
 @frozen

@@ -9,8 +9,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
-
 from stepcache import __version__
 from stepcache.collect.again import forget_changed
 from stepcache.collect.search import append_to_path, look_anew
@@ -34,6 +32,7 @@ from stepcache.key.reach import CodeReader
 from stepcache.key.rules import Rules
 from stepcache.plugins import Plugins
 from stepcache.project import project_of
+from stepcache.records import frozen
 from stepcache.state import Call, Session
 from stepcache.store import Codecs, Packer, Refused, Scratch, Store, StoreSettings, load_seal, open_store
 from stepcache.store.seal import NoSeal

@@ -15,9 +15,9 @@ from importlib.util import cache_from_source
 from types import ModuleType
 
 import pytest
-from attrs import frozen
 
 from stepcache.collect.load import Executes
+from stepcache.records import frozen
 
 _REGISTERED = "stepcache.pytest_registered"
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from stepcache import __version__, snapshotting, stamping
 from stepcache.api import Defined
@@ -20,6 +20,7 @@ from stepcache.errors import CollectionFailed, NotCached, StepFailed, ValueGone
 from stepcache.execution.values import Variants
 from stepcache.model import ExitCode, Node, NodeReport, RunReport, Value
 from stepcache.opening import working_directory
+from stepcache.records import frozen
 from stepcache.report import json_report
 from stepcache.session import Call, Session, collect, execute, open_session, remake
 from stepcache.stamp import Asked

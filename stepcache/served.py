@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import evolve, field
 
 from stepcache.api import Skipped
 from stepcache.collect.load import Executes
@@ -30,6 +30,7 @@ from stepcache.execution.values import Held, Inputs, Product, Variants
 from stepcache.graph.family import Family
 from stepcache.graph.order import ordered
 from stepcache.model import BoundResource, Miss, Need, Node, NodeReport, Setting
+from stepcache.records import define
 from stepcache.session import Call, Session, collect, describer, open_session
 
 

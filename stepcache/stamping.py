@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
-from attrs import fields, frozen
+from attrs import fields
 
 from stepcache import __version__
 from stepcache.binding import collected_modules
@@ -16,6 +16,7 @@ from stepcache.builtin import BUILT_IN
 from stepcache.config import Options
 from stepcache.grounds import Grounds, Unsure
 from stepcache.model import ExitCode, Node, NodeReport, RunReport, skipping
+from stepcache.records import frozen
 from stepcache.report import closing
 from stepcache.report.jsonreport import json_text
 from stepcache.report.writer import Writer

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field, frozen
+from attrs import field
 
 from stepcache.api import Defined
 from stepcache.collect.collection import Collection
@@ -22,6 +22,7 @@ from stepcache.graph.scope import Scope
 from stepcache.model import Graph, Value
 from stepcache.plugins import Plugins
 from stepcache.project import Project
+from stepcache.records import define, frozen
 from stepcache.stamp import Asked
 
 if TYPE_CHECKING:

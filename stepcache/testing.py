@@ -29,9 +29,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from attrs import field, frozen
+from attrs import field
 
 from stepcache.api import Defined
+from stepcache.records import frozen
 
 if TYPE_CHECKING:
     from stepcache.snapshots import DataSnapshotExtension

@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from attrs import field, frozen
+from attrs import field
 
 from stepcache.grounds import Grounds, Unsure
 from stepcache.model import Observation
+from stepcache.records import frozen
 from stepcache.state import Session
 from stepcache.wholefile import write_whole
 

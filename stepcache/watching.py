@@ -16,10 +16,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import field
 
 from stepcache.errors import UsageError
 from stepcache.grounds import upwards
+from stepcache.records import define, frozen
 from stepcache.watched import VARIABLE, Depends, heard
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import evolve, field
 
 from stepcache.api.record import running_node
 from stepcache.binding import file_rules, offered
@@ -37,6 +37,7 @@ from stepcache.model import Definition, Value
 from stepcache.opening import session_of
 from stepcache.outcome import describer
 from stepcache.plugins import Plugins
+from stepcache.records import define
 from stepcache.state import Call, Session
 from stepcache.store import Parcel
 from stepcache.store.packing import Packing

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 
-from attrs import define, evolve, field
+from attrs import evolve, field
 
 from stepcache.collect.again import forget_changed
 from stepcache.collect.broken import assertless_problem, import_problem, parting_problem, unreadable_problem
@@ -26,6 +26,7 @@ from stepcache.collect.load import ProjectModules, has_asserts
 from stepcache.collect.search import look_anew, same_file
 from stepcache.collect.snapshot import Snapshot
 from stepcache.model import Definition, Output, Problem, Source, is_asleep
+from stepcache.records import define
 
 
 @define

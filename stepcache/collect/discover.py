@@ -6,11 +6,10 @@ import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 
-from attrs import frozen
-
 from stepcache.collect.search import spec_of
 from stepcache.errors import UsageError
 from stepcache.nodeid import split_argument
+from stepcache.records import frozen
 
 STEPCONF = "stepconf.py"
 _TESTS = ("test_*.py", "*_test.py")

@@ -9,12 +9,13 @@ from functools import lru_cache, partial
 from types import FunctionType, ModuleType
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field
 
 from stepcache import api
 from stepcache.collect.signatures import class_of, faults
 from stepcache.model import Definition, Problem, Source
 from stepcache.nodeid import goes_by_path, path_of_module
+from stepcache.records import frozen
 
 # What a `check_*` can be: other callables of that name, such as a schema, are none.
 _FUNCTIONS = (FunctionType, partial, type(lru_cache(len)))

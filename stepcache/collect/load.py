@@ -19,14 +19,13 @@ from types import ModuleType
 from typing import Any, Protocol
 from zipimport import zipimporter
 
-from attrs import define
-
 from stepcache import api, archive
 from stepcache.collect.bytecode import rebinds
 from stepcache.collect.search import append_to_path, package_name, same_file, spec_of
 from stepcache.errors import CollectionFailed
 from stepcache.model import Definition
 from stepcache.nodeid import goes_by_path, module_by_path, path_of_module
+from stepcache.records import define
 
 IsProject = Callable[[str], bool]
 WatchImport = Callable[[str], AbstractContextManager[Any]]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
-from attrs import define, field, frozen
+from attrs import field
 
 from stepcache.collect.discover import stepconf_chain
 from stepcache.collect.harvest import Level, harvest, identity
@@ -18,6 +18,7 @@ from stepcache.digest import digest_all
 from stepcache.errors import CollectionFailed
 from stepcache.key.reach import Reach
 from stepcache.model import Definition, Ingredient, Observation, become, is_asleep
+from stepcache.records import define, frozen
 
 
 class Outdated(CollectionFailed):

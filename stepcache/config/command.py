@@ -14,13 +14,14 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from attrs import fields, frozen
+from attrs import fields
 
 from stepcache.config.flags import ELSEWHERE, FLAGS, Flag
 from stepcache.config.options import Options
 from stepcache.config.plugin_options import PluginOption, flags_with
 from stepcache.config.spelling import nearest
 from stepcache.errors import UsageError
+from stepcache.records import frozen
 
 ADDOPTS = "STEPCACHE_ADDOPTS"
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from attrs import frozen
-
 from stepcache.config import values
+from stepcache.records import frozen
 
 Takes = Literal["nothing", "value", "values", "optional", "count"]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from attrs import Factory, frozen
+from attrs import Factory
+
+from stepcache.records import frozen
 
 Capture = Literal["fd", "sys", "no"]
 TracebackStyle = Literal["auto", "long", "short", "line", "native", "no"]

@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from attrs import frozen
-
 from stepcache.config.flags import FLAGS, Flag, Takes
 from stepcache.config.values import one_of, whole_number
 from stepcache.errors import UsageError
+from stepcache.records import frozen
 
 Action = Literal["store", "store_true", "store_false", "append", "count"]
 SettingType = Literal["string", "bool", "int", "float", "list", "table"]

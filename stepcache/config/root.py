@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from attrs import Factory, frozen
+from attrs import Factory
 
 from stepcache.errors import UsageError
 from stepcache.nodeid import split_argument
+from stepcache.records import frozen
 
 # In the order in which they count in one directory.
 DEDICATED = "stepcache.toml"

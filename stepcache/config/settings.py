@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from attrs import Factory, evolve, frozen
+from attrs import Factory, evolve
 
 from stepcache.config import toml, values
 from stepcache.config.plugin_options import PluginSetting
 from stepcache.config.root import Root
 from stepcache.config.spelling import did_you_mean
 from stepcache.errors import UsageError
+from stepcache.records import frozen
 
 Durability = Literal["normal", "fsync"]
 Formats = Literal["any", "safe"]

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Iterator, MutableMapping
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import evolve, field
 
 from stepcache.api import skip_reason
 from stepcache.errors import Unstorable, ValueGone
@@ -30,6 +30,7 @@ from stepcache.execution.values import Held, Inputs
 from stepcache.execution.work import LIVE, Batch, Done, Ended, Pieces, Work
 from stepcache.key.conclude import Seen
 from stepcache.model import Value
+from stepcache.records import define
 from stepcache.store.chunks import Chunk
 from stepcache.store.objects import loaded
 from stepcache.store.streams import StreamWriter

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import define, evolve, field
+from attrs import evolve, field
 
 from stepcache.api import skip_reason
 from stepcache.errors import Unstorable, ValueGone, WrongReturn
@@ -25,6 +25,7 @@ from stepcache.execution.sight import Sight, Watching
 from stepcache.execution.values import Inputs, Product
 from stepcache.execution.work import Done, Ended, Work
 from stepcache.model import Failure, Node, Observation, Output, Value, class_name
+from stepcache.records import define
 from stepcache.store.content import Content
 from stepcache.store.objects import loaded
 from stepcache.store.vault import Vault

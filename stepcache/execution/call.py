@@ -15,8 +15,6 @@ from pathlib import Path
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
 from typing import Any
 
-from attrs import frozen
-
 from stepcache.api import running_node
 from stepcache.digest import digest
 from stepcache.errors import WrongReturn
@@ -26,6 +24,7 @@ from stepcache.execution.values import Inputs
 from stepcache.execution.work import Work
 from stepcache.key.ingredients import settings_digest
 from stepcache.model import Node
+from stepcache.records import frozen
 
 
 @frozen

@@ -10,11 +10,12 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import define, field, frozen
+from attrs import field
 
 from stepcache.api import running_node
 from stepcache.execution.streams import PassedStream, Place, Stream, cut, own_places
 from stepcache.model import Output
+from stepcache.records import define, frozen
 
 if TYPE_CHECKING:
     import logging

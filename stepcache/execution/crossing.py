@@ -11,13 +11,14 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field
 
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
 from stepcache.execution.work import Done, Work
 from stepcache.key.ingredients import resource_functions
 from stepcache.model import ABSENT, Definition, Failure, Observation, Value
+from stepcache.records import define, frozen
 from stepcache.store import Parcel
 
 

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from attrs import define
-
 from stepcache.execution.capture import Capture
 from stepcache.model import Failure, Output
+from stepcache.records import define
 
 if TYPE_CHECKING:
     import pdb

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 from blake3 import blake3
 
 from stepcache.errors import NoElements, Unstorable
 from stepcache.execution.values import Held, Product
 from stepcache.execution.work import LIVE, Pieces
 from stepcache.model import Need, Node, Value
+from stepcache.records import frozen
 from stepcache.store.chunks import Chunk
 from stepcache.store.composed import MAPPED, STREAM
 from stepcache.store.mapped import Elements, Entry, elements_of

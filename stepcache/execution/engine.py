@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field
 
 from stepcache.errors import Unstorable, ValueGone
 from stepcache.execution.mapped import Mapped
@@ -33,6 +33,7 @@ from stepcache.model import (
     Value,
     skipping,
 )
+from stepcache.records import define, frozen
 from stepcache.store.objects import loaded
 from stepcache.store.vault import Vault
 

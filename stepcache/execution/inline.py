@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
-from attrs import define, field
+from attrs import field
 
 from stepcache.execution.batch import Shared, run_together, run_work
 from stepcache.execution.body import Bodies
 from stepcache.execution.work import MOST_TOGETHER, Done, Work, runs_together
 from stepcache.garbage import growing
 from stepcache.model import Node
+from stepcache.records import define
 
 
 @define

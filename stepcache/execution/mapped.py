@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-from attrs import define, field, frozen
+from attrs import field
 
 from stepcache.errors import ValueGone
 from stepcache.execution.elements import Source
@@ -14,6 +14,7 @@ from stepcache.execution.values import Held
 from stepcache.execution.work import MOST_TOGETHER, Work, runs_together
 from stepcache.key.ingredients import Recipe
 from stepcache.model import Elements, Failure, Node, Observation, Output, Reason, Value
+from stepcache.records import define, frozen
 from stepcache.store.mapped import Elements as Lineup
 from stepcache.store.mapped import Pack
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from attrs import define, evolve, field
+from attrs import evolve, field
 from blake3 import blake3
 
 from stepcache.digest import frame
@@ -23,6 +23,7 @@ from stepcache.execution.values import Held, Product
 from stepcache.execution.work import Batch, Done, Ended, Work
 from stepcache.key.decide import REASON_OF, explain, key_of
 from stepcache.model import Failure, Graph, Need, Node, Observation, Output, Reason, Trace, Value
+from stepcache.records import define
 from stepcache.store.chunks import Chunk
 from stepcache.store.content import Content
 from stepcache.store.mapped import Entry, Pack, covering, keep_pack, loaded_elements, read_pack, whole

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import define, field
+from attrs import field
 
 from stepcache.execution.inline import Inline
 from stepcache.execution.values import Held
 from stepcache.execution.work import Done, Executor, Work, runs_together
 from stepcache.key.ingredients import definitions_of
 from stepcache.model import Node, Value
+from stepcache.records import define
 
 # While asynchronous bodies run here, the other executor is looked at so often.
 _SLICE_SECONDS = 0.05

@@ -11,13 +11,14 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 
-from attrs import define, field
+from attrs import field
 
 from stepcache.errors import WorkerDied
 from stepcache.execution.channel import Message
 from stepcache.execution.work import Done, Work
 from stepcache.execution.workers import Worker, told_end
 from stepcache.model import Failure, Node
+from stepcache.records import define
 
 # Works that take less are handed out two at a time, so that a worker need not wait for its next.
 _SHORT_SECONDS = 0.005

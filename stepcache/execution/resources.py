@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 
 from stepcache.api import running_node
 from stepcache.execution.values import Inputs
 from stepcache.model import BoundResource, Observation
+from stepcache.records import define
 
 
 @define

@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from attrs import frozen
-
 from stepcache.errors import Unstorable, WrongReturn
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
 from stepcache.execution.values import Held, Product
 from stepcache.execution.work import Work
 from stepcache.model import Node, Value
+from stepcache.records import frozen
 from stepcache.store.composed import outputs
 from stepcache.store.streams import StreamWriter
 

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from errno import EISDIR
 from typing import IO, Any, Literal
 
-from attrs import define, field, frozen
+from attrs import field
 
 from stepcache.errors import ValueGone
 from stepcache.graph.saved import SavePath
 from stepcache.key.files import FileDigests, Memo
 from stepcache.model import NodeReport
+from stepcache.records import define, frozen
 
 Export = Callable[[Any, str, IO[bytes]], None]
 

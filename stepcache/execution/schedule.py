@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
-from attrs import Factory, define, evolve, field, frozen
+from attrs import Factory, evolve, field
 
 from stepcache.errors import ValueGone
 from stepcache.execution.engine import Engine
@@ -18,6 +18,7 @@ from stepcache.execution.mapped import Mapped
 from stepcache.execution.waiting import Waiting
 from stepcache.execution.work import Done, Executor, Work
 from stepcache.model import Failure, Hit, Miss, Node, NodeReport, Reason, skipping
+from stepcache.records import define, frozen
 
 _REFRESHED = (Reason("refresh"),)
 # Outcomes after which the node has a value to hand on, or has let pass what it gates.

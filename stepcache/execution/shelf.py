@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from attrs import define
-
 from stepcache.model import Ingredient, Trace, Value
+from stepcache.records import define
 from stepcache.store import Parcel, Scratch, Store
 from stepcache.store.objects import saved
 from stepcache.store.packing import relaid

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import evolve, field
 
 from stepcache.collect.harvest import Level, identity
 from stepcache.collect.load import ProjectModules
@@ -25,6 +25,7 @@ from stepcache.key.reach import CodeReader, Reach
 from stepcache.key.remembered import Remembered
 from stepcache.key.rules import Rules
 from stepcache.model import BoundResource, Node, Observation, Trace, Value
+from stepcache.records import define
 
 __all__ = ["Seen", "Sight"]
 

@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field
 
 from stepcache.config import Configuration, Options
 from stepcache.execution.crossing import Insides, pack_work, read_done
@@ -14,6 +14,7 @@ from stepcache.execution.engine import Engine
 from stepcache.execution.inline import Inline
 from stepcache.execution.work import Done, Executor, Work
 from stepcache.model import Value
+from stepcache.records import define, frozen
 
 
 @frozen

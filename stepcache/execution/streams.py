@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import IO, Any, TextIO
 
-from attrs import define, field
+from attrs import field
+
+from stepcache.records import define
 
 # More than this of one stream is cut in the middle before it is stored.
 LONGEST = 1_000_000

@@ -16,11 +16,12 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import field
 
 from stepcache.execution.call import working_directory
 from stepcache.execution.capture import Capture, Sink
 from stepcache.key.watch import paused
+from stepcache.records import define
 
 # How long those that are interrupted may take to end.
 _END_SECONDS = 1.0

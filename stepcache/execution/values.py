@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from attrs import define, frozen
-
 from stepcache.model import Need, Value
+from stepcache.records import define, frozen
 
 
 @frozen(eq=False)

@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from itertools import count
 
-from attrs import define, field
+from attrs import field
 
 from stepcache.model import Miss, Node
+from stepcache.records import define
 
 
 @define

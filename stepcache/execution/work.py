@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
-from attrs import frozen
-
 from stepcache.errors import ValueGone
 from stepcache.execution.values import Held, Product
 from stepcache.key.conclude import Seen
 from stepcache.key.ingredients import Facts
 from stepcache.model import BoundResource, Failure, Node, Observation, Output, Value
+from stepcache.records import frozen
 
 LIVE = -1
 # How many asynchronous bodies run at once: each has two files open.

@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Mapping
 from typing import IO, Any
 
-from attrs import define, field
+from attrs import field
 
 from stepcache.execution.channel import Channel
 from stepcache.execution.pulse import Pulse, pulse_file
 from stepcache.execution.streams import cut
 from stepcache.execution.work import Work
 from stepcache.model import Output
+from stepcache.records import define
 
 # Between asking a step whose time is over to end, and killing it.
 GRACE_SECONDS = 2.0

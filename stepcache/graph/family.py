@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import field
 
 from stepcache.model import BoundResource, Definition, Need, Node, ParamSet, Problem, Setting
 from stepcache.nodeid import NodeId
+from stepcache.records import define, frozen
 from stepcache.variantid import unique
 
 # The place of a choice: the base id of the parametrised step, and the number of its decorator.

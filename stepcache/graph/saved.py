@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from string import Formatter
 
-from attrs import frozen
-
 from stepcache.model import Definition, Node, Problem
+from stepcache.records import frozen
 
 _PLACES = ("variant", "key")
 _KEY = "\0"  # no path holds it

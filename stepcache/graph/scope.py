@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from attrs import frozen
-
 from stepcache.collect.harvest import Level, identity
 from stepcache.model import Definition
+from stepcache.records import frozen
 
 
 @frozen

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field
 
 from stepcache.collect.harvest import Level, identity
 from stepcache.graph.family import Family
@@ -15,6 +15,7 @@ from stepcache.graph.scope import Found, Scope
 from stepcache.graph.settings import Given
 from stepcache.graph.wire import Binder, Under
 from stepcache.model import BoundResource, Definition, Graph, Node, Problem
+from stepcache.records import define, frozen
 
 Matcher = Callable[[Node], bool]
 

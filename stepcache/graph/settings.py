@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field
 
 from stepcache.api import Dir, File
 from stepcache.errors import UsageError
 from stepcache.graph.convert import from_configuration, from_parsed, from_text, is_toml_type, type_of
 from stepcache.model import ABSENT, Definition, Parameter, ParamSet, Setting, awake, is_asleep
+from stepcache.records import frozen
 from stepcache.signature import source_of
 from stepcache.variantid import empty_choice, variant_ids
 

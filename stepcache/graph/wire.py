@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field
 
 from stepcache.collect.harvest import identity
 from stepcache.errors import UsageError
@@ -26,6 +26,7 @@ from stepcache.graph.settings import (
 )
 from stepcache.model import ABSENT, Definition, Parameter, Problem, Setting
 from stepcache.nodeid import NodeId
+from stepcache.records import define, frozen
 
 BUILTINS = ("tmp_path", "checkpoint_path", "request", "rng_seed")
 

@@ -11,13 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 
-from attrs import frozen
-
 from stepcache.digest import digest, digest_all
 from stepcache.key.installed import Distribution, normal_name
 from stepcache.key.methods import Opening
 from stepcache.key.vertex import Vertex
 from stepcache.model import Ingredient, Observation
+from stepcache.records import frozen
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # What the C library looks up in the environment for a caller: nothing tells of it but the caller's code.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from stepcache.key.callers import PROJECT
 from stepcache.key.children import Command
@@ -23,6 +23,7 @@ from stepcache.key.look import SEPARATOR, Look, find_program, literal_digest, li
 from stepcache.key.mentions import quoted
 from stepcache.key.rules import ORACLES, SERVANTS, Rules
 from stepcache.model import Observation
+from stepcache.records import frozen
 
 
 @frozen

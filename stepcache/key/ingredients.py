@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from stepcache.api import Dir, File
 from stepcache.digest import digest, digest_all
@@ -14,6 +14,7 @@ from stepcache.key.files import FileDigests
 from stepcache.key.reach import Reach
 from stepcache.key.value import value_digest
 from stepcache.model import BoundResource, Definition, Ingredient, Need, Node, Observation, Setting, Value, shown_scalar
+from stepcache.records import frozen
 
 # The built-in resources that say nothing: only where the step may put something.
 FOLDERS = ("tmp_path", "checkpoint_path")

@@ -7,10 +7,9 @@ import re
 import sys
 from collections.abc import Iterator
 
-from attrs import frozen
-
 from stepcache.digest import digest, digest_all
 from stepcache.key.files import stamp_of
+from stepcache.records import frozen
 
 _SEPARATORS = re.compile(r"[-_.]+")
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][\w.-]*)")

@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from glob import escape, iglob
 
-from attrs import Factory, evolve, frozen
+from attrs import Factory, evolve
 
 from stepcache.digest import digest_all
 from stepcache.key.environment import locate, portable
 from stepcache.key.files import ABSENT, FILE, FileDigests, kind_of, stamp_of
 from stepcache.model import Observation
+from stepcache.records import frozen
 
 # Between the parts of an observation's name, where it has several: no path and no variable's name holds it.
 SEPARATOR = "\0"

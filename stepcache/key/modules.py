@@ -8,11 +8,10 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Literal
 
-from attrs import frozen
-
 from stepcache.archive import holder
 from stepcache.key.installed import Distribution, owner, owning
 from stepcache.nodeid import goes_by_path, path_of_module
+from stepcache.records import frozen
 
 Kind = Literal["project", "package", "stdlib", "stepcache", "missing"]
 

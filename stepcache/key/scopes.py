@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from attrs import define, field
+from attrs import field
 
 from stepcache.key.table import Chain, Dynamic, Import, Uses
+from stepcache.records import define
 
 _DOLLAR = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\ud800-\udfff]")

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any, Protocol
 
-from attrs import define
-
 from stepcache import archive
 from stepcache.digest import digest
 from stepcache.key.modules import Modules
 from stepcache.key.source import SourceTable, analyse, table_name
 from stepcache.nodeid import goes_by_path
+from stepcache.records import define
 
 LoadedSource = Callable[[str], bytes | None]
 

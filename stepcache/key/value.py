@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import field
 
 from stepcache.digest import digest, digest_all
+from stepcache.records import define, frozen
 
 # Instances of types from these modules stand for something outside the process, or for its state.
 _OPAQUE_MODULES = {

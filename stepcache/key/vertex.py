@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import define, field
+from attrs import field
+
+from stepcache.records import define
 
 
 @define(eq=False)

@@ -6,12 +6,13 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 
 from stepcache.digest import digest
 from stepcache.key.nodes import root_chain
 from stepcache.key.scopes import Collector, Scope, taken_of
 from stepcache.key.table import Chain
+from stepcache.records import define
 
 _LEFT_OUT = {"ctx", "type_comment", "kind", "type_ignores", "type_params", "annotation", "returns"}
 _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}

@@ -6,9 +6,10 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from attrs import Factory, frozen
+from attrs import Factory
 
 from stepcache.model.entries import Output
+from stepcache.records import frozen
 
 
 class Absent(enum.Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from attrs import frozen
+from stepcache.records import frozen
 
 ReasonKind = Literal[
     "new", "code", "setting", "input", "file", "env", "package", "python", "version",

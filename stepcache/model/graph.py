@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from attrs import Factory, field, frozen
+from attrs import Factory, field
 
 from stepcache.model.definitions import Definition, Mark
+from stepcache.records import frozen
 
 Kind = Literal["step", "pipeline", "check"]
 

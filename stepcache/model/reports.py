@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 from typing import Literal
 
-from attrs import Factory, field, frozen
+from attrs import Factory, field
 
 from stepcache.model.definitions import Problem
 from stepcache.model.entries import Observation, Output, Reason, Value
 from stepcache.model.graph import Kind
+from stepcache.records import frozen
 
 NodeOutcome = Literal[
     "cached", "ran", "failed", "blocked", "skipped", "given", "passed", "warned", "would-run", "unknown"

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from attrs import frozen
-
+from stepcache.records import frozen
 from stepcache.report.picture import Box, Picture
 from stepcache.report.writer import columns as width_of
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from attrs import frozen
-
 from stepcache.model import ABSENT, Definition, Node, NodeReport
+from stepcache.records import frozen
 from stepcache.report import figures
 from stepcache.report.why import reason_lines
 from stepcache.report.writer import rule

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
-
 from stepcache.model import Graph, Kind, NodeOutcome
+from stepcache.records import frozen
 
 # Fill and border.
 COLORS: dict[str, tuple[str, str]] = {

@@ -9,8 +9,9 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 
-from attrs import evolve, frozen
+from attrs import evolve
 
+from stepcache.records import frozen
 from stepcache.report import figures
 from stepcache.report.writer import Writer
 

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-from attrs import frozen
-
 from stepcache.config import Options
 from stepcache.model import NodeReport, Problem, RunReport
+from stepcache.records import frozen
 from stepcache.report import closing, figures, summary
 from stepcache.report.progress import Progress
 from stepcache.report.statusline import StatusLine

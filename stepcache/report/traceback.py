@@ -8,10 +8,9 @@ import os
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType, TracebackType
 
-from attrs import frozen
-
 from stepcache.config.options import TracebackStyle
 from stepcache.model import Failure
+from stepcache.records import frozen
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _BETWEEN_ENTRIES = "_ " * 40

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from attrs import Factory, define
+from attrs import Factory
 
+from stepcache.records import define
 from stepcache.store.counters import VOLUME, count
 
 if TYPE_CHECKING:

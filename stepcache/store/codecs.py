@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import frozen
+from stepcache.records import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,8 +10,7 @@ import os
 from threading import local
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import frozen
-
+from stepcache.records import frozen
 from stepcache.store.frame import Damaged
 
 if TYPE_CHECKING:

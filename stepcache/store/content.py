@@ -5,11 +5,11 @@ from __future__ import annotations
 from binascii import a2b_base64, b2a_base64
 from typing import TYPE_CHECKING
 
-from attrs import define
 from blake3 import blake3
 
 from stepcache.digest import frame
 from stepcache.model import Value
+from stepcache.records import define
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

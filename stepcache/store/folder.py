@@ -11,7 +11,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from attrs import define, frozen
+from stepcache.records import define, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,10 +14,11 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field
 
 from stepcache.errors import ValueGone
 from stepcache.model import Observation, Output
+from stepcache.records import frozen
 from stepcache.store.chunks import Chunk
 from stepcache.store.codecs import Encoded
 from stepcache.store.composed import MAPPED, PACK, composed

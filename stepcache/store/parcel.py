@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from stepcache.model import Value
+from stepcache.records import frozen
 
 
 @frozen

@@ -11,9 +11,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from stepcache.errors import Unstorable
+from stepcache.records import frozen
 from stepcache.store.codecs import Declined, Encoded, type_name
 from stepcache.store.plain import PlainCodec
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field
 
 from stepcache.errors import Unstorable
+from stepcache.records import frozen
 from stepcache.store.arrays import ArrayCodec
 from stepcache.store.codecs import Declined, type_name
 from stepcache.store.pickles import PickleCodec

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import field, frozen
+from attrs import field
 
+from stepcache.records import frozen
 from stepcache.store.compression import Packer
 
 Trouble = Literal["damaged", "foreign", "evicted"]
