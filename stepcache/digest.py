@@ -1,4 +1,4 @@
-"""Hashing in one place: BLAKE3, tagged and length-framed, so that no two different lists share a digest."""
+"""Hashing in one place: BLAKE3, tagged and with all lengths, so that no two different lists share a digest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Part of every key: raise it when keys made from now on must not match older ones.
-FORMAT = 1
+FORMAT = 2
 
 
 def digest(tag: str, *parts: bytes | str) -> str:
@@ -19,34 +19,19 @@ def digest(tag: str, *parts: bytes | str) -> str:
 
 
 def digest_all(tag: str, parts: Iterable[bytes | str]) -> str:
-    """As `digest`, of an iterable of parts.
-
-    Each part has its length before it, and a mark that tells text from bytes.
-    """
-    parts = tuple(parts)
-    if _is_ascii(parts):  # by far the most: as many bytes as characters, so that all is encoded at once
-        texts = [piece for part in (tag, *parts) for piece in (f"s{len(part)}:", part)]
-        return blake3("".join(texts).encode()).hexdigest()  # type: ignore[arg-type]
-    framed = []
-    for part in (tag, *parts):
-        if isinstance(part, str):
-            part = part.encode("utf-8", "surrogatepass")
-            framed.append(b"s%d:" % len(part))
-        else:
-            framed.append(b"b%d:" % len(part))
-        framed.append(part)
-    return blake3(b"".join(framed)).hexdigest()
-
-
-def _is_ascii(parts: tuple[bytes | str, ...]) -> bool:
+    """As `digest`, of an iterable of parts."""
+    every = (tag, *parts)
     try:
-        return "".join(parts).isascii()  # type: ignore[arg-type]
+        text = "".join(every)  # type: ignore[arg-type]
     except TypeError:  # there are bytes among them
-        return False
+        return blake3(b"".join(map(frame, every)) + b"framed").hexdigest()
+    # All at once, with the lengths in characters behind it: to frame each part takes twice as long.
+    lengths = ",".join([str(len(part)) for part in every])
+    return blake3(f"{text}\n{lengths}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def frame(part: bytes | str) -> bytes:
-    """*part* as it is hashed by `digest`."""
+    """*part* with a mark that tells text from bytes and its length before it."""
     if isinstance(part, str):
         part = part.encode("utf-8", "surrogatepass")
         return b"s%d:" % len(part) + part

@@ -163,6 +163,7 @@ class _Packing:
         self._reader = session.sight.reader
         self._before = session.sight.snapshot or Snapshot(session.project.loaded)
         self._needs: dict[str, frozenset[str]] = {row.module: row.needs for row in self._before.levels.values()}
+        self._rows = self._before.rows()
         self._numbers: dict[Row, int] = {}
         self._definitions: list[Row] = []
 
@@ -209,7 +210,8 @@ class _Packing:
         name = identity(definition)
         if name not in self._numbers:
             self._numbers[name] = len(self._definitions)
-            self._definitions.append(pack(definition))
+            known = self._rows.get(id(definition))
+            self._definitions.append(known if known is not None else pack(definition))
         return self._numbers[name]
 
     # --- modules

@@ -105,6 +105,10 @@ class Snapshot:
             known = self._made[number] = unpack(row, partial(self.wake, (row[2][1],)))
         return known
 
+    def rows(self) -> dict[int, Row]:
+        """What the definitions were made of, by their ids."""
+        return {id(each): self.definitions[number] for number, each in self._made.items()}
+
     @property
     def sleeps(self) -> bool:
         """Is there a level whose file is not imported?"""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from itertools import chain
 
-from stepcache.digest import FORMAT, digest, digest_all
+from stepcache.digest import FORMAT, digest_all
 from stepcache.model import Decision, Hit, Ingredient, Miss, Observation, Reason, ReasonKind, Trace
 
 # What an observation that no longer holds is called in explanations; every other kind is a file's.
@@ -21,19 +21,8 @@ def key_of(ingredients: Iterable[Ingredient], code: str) -> str:
     Ingredients of kind "code" name single definitions by their files, for explanations; they are in *code* without
     those names, so that a renamed file keeps its hits.
     """
-    lines = sorted([_line(i) for i in ingredients if i.kind != "code"])
-    return digest_all(f"key {FORMAT}", [code, *lines])
-
-
-def _line(one: Ingredient) -> str:
-    if one.kind in ("python", "package"):  # those of most nodes are the same
-        return _known_line(one.kind, one.name, one.digest)
-    return digest("ingredient", one.kind, one.name, one.digest)
-
-
-@lru_cache(maxsize=1024)
-def _known_line(kind: str, name: str, content: str) -> str:
-    return digest("ingredient", kind, name, content)
+    others = sorted([(each.kind, each.name, each.digest) for each in ingredients if each.kind != "code"])
+    return digest_all(f"key {FORMAT}", [code, *chain.from_iterable(others)])
 
 
 def decide(

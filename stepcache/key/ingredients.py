@@ -201,8 +201,8 @@ def _inputs(need: Need, prefix: str, around: Surroundings) -> Iterator[Ingredien
     """The steps that a parameter takes: their names, and their values' digests."""
     name = prefix + (need.step if need.parameter == need.step else f"{need.step} as {need.parameter}")
     if need.node is not None:
-        tag = "each" if need.each else "input"
-        yield Ingredient("input", name, digest(tag, around.values[need.node].output(need.output).digest))
+        taken = around.values[need.node].output(need.output).digest
+        yield Ingredient("input", name, digest("each", taken) if need.each else taken)
     elif need.each:  # of one element: which one is not part of the recipe
         yield Ingredient("input", name, digest("each"))
     if need.variants is not None:
@@ -210,8 +210,8 @@ def _inputs(need: Need, prefix: str, around: Surroundings) -> Iterator[Ingredien
         for variant, node in need.variants:
             if node in around.values:
                 told = value_digest(params.get(variant, {}))
-                taken = around.values[node].output(need.output)
-                yield Ingredient("input", f"{name}[{variant}]", digest("input", taken.digest, told))
+                taken = around.values[node].output(need.output).digest
+                yield Ingredient("input", f"{name}[{variant}]", digest("variant", taken, told))
         yield Ingredient("input", name, digest_all("variants", [v for v, n in need.variants if n in around.values]))
 
 

@@ -95,7 +95,9 @@ class _ModuleWalk:
             digest=digest_all("file", self.syntax),
             source=source,
             units=units,
-            bindings={name: tuple(dict.fromkeys(found)) for name, found in self.bindings.items()},
+            bindings={
+                name: tuple(dict.fromkeys(found) if found[1:] else found) for name, found in self.bindings.items()
+            },
             imports=(*self.imports, *_imports_by_name(units)),
             stars=tuple(self.stars),
             assigners=_assigners(units),

@@ -69,7 +69,8 @@ class Memos:
             self._enter(stored_name, data, _LONG)
 
     def _enter(self, stored_name: bytes, data: bytes, long: int) -> None:
-        self._known[stored_name] = data
+        if len(data) <= _LONG:  # of the others, who made them holds what they are of
+            self._known[stored_name] = data
         if not self._ledger.readonly:
             self._write(stored_name, sealed(MEMO, stored_name, data, self._ledger.seal, long=long))
 
