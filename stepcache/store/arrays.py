@@ -44,8 +44,8 @@ class ArrayCodec:
         numpy = sys.modules["numpy"]
         is_array = type(value) is numpy.ndarray
         array = value if is_array else numpy.asarray(value)
-        if not is_array and type(array[()]) is not type(value):
-            raise Declined(f"a {type(value).__name__} does not come back as one")
+        if not is_array and (type(array[()]) is not type(value) or array[()].dtype != value.dtype):
+            raise Declined(f"a {type(value).__name__} does not come back as it is")
         header = ascii((is_array, describe(array.dtype), array.shape)).encode()
         start = len(header).to_bytes(4, "little") + header
         start = start.ljust(-(-len(start) // _ALIGNMENT) * _ALIGNMENT, b" ")

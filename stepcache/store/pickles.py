@@ -44,6 +44,8 @@ class PickleCodec:
 
     def encode(self, value: object) -> Encoded:
         pickler = _dumped(value)
+        if pickler.classes or not _is_of_python(type(value).__module__):
+            _try_back(value, pickler)
         parts: list[Iterable[Buffer]] = [pickler.chunks.parts]
         parts += [[buffer] for buffer in pickler.buffers]
         parts += pickler.arrays
@@ -65,15 +67,7 @@ class PickleCodec:
             sections.append(data[position : position + length])
             position += length
         buffers, arrays = sections[1 : 1 + buffer_count], sections[1 + buffer_count :]
-        unpickler = _Unpickler(sections[0], buffers, arrays)
-        # Collecting garbage while many objects are made takes two thirds of the time and finds none.
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            return unpickler.load()
-        finally:
-            if collecting:
-                gc.enable()
+        return _loaded(sections[0], buffers, arrays)
 
 
 class _Aligned:
@@ -121,6 +115,8 @@ class _Pickler(pickle.Pickler):
         self.known: dict[int, tuple[object, object]] = {}
         self.memories: dict[int, int] | None = {} if memories else None
         self.places: set[int] = set()
+        self.tensors: set[int] = set()
+        self.padded: tuple[type, ...] = ()
         self.special: dict[type, Callable[[Any], object]] = {
             str: self.text,
             bytes: self.bytes_,
@@ -129,6 +125,7 @@ class _Pickler(pickle.Pickler):
         }
         if (numpy := sys.modules.get("numpy")) is not None and hasattr(numpy, "ndarray"):
             self.special[numpy.ndarray] = self.array
+            self.padded = (numpy.bytes_, numpy.str_)
         if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "Tensor"):
             self.special[torch.Tensor] = self.tensor
         super().__init__(self.chunks, protocol=5, buffer_callback=self.buffer)
@@ -194,6 +191,7 @@ class _Pickler(pickle.Pickler):
     def section(self, data: memoryview) -> int:
         self.arrays.append((data,))
         self.array_sizes.append(len(data))
+        self.tensors.add(len(self.arrays) - 1)
         return len(self.arrays) - 1
 
     def remember(self, obj: object, stand_in: object) -> object:
@@ -202,15 +200,17 @@ class _Pickler(pickle.Pickler):
         return stand_in
 
     def reducer_override(self, obj: Any) -> Any:
+        if type(obj) in self.padded and obj[-1:] in ("\0", b"\0"):  # which numpy's own way takes for padding
+            return type(obj), (obj[:],)
         if isinstance(obj, type | FunctionType | BuiltinFunctionType):
             module = obj.__module__
-            if isinstance(module, str) and module.partition(".")[0] not in sys.stdlib_module_names:
+            if isinstance(module, str) and not _is_of_python(module):
                 self.classes.add(f"{module}:{obj.__qualname__}")
         return NotImplemented
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, data: memoryview, buffers: Sequence[memoryview], arrays: Sequence[memoryview]) -> None:
+    def __init__(self, data: Buffer, buffers: Sequence[memoryview], arrays: Sequence[memoryview]) -> None:
         super().__init__(io.BytesIO(data), buffers=buffers)
         self.arrays = arrays
         self.known: dict[int, tuple[object, object]] = {}
@@ -240,6 +240,23 @@ class _Unpickler(pickle.Unpickler):
         return made
 
 
+def _loaded(data: Buffer, buffers: Sequence[memoryview], arrays: Sequence[memoryview]) -> Any:
+    unpickler = _Unpickler(data, buffers, arrays)
+    # Collecting garbage while many objects are made takes two thirds of the time and finds none.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return unpickler.load()
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _is_of_python(module: str) -> bool:
+    """Whether a module is of the standard library."""
+    return module.partition(".")[0] in sys.stdlib_module_names
+
+
 def _dumped(value: object) -> _Pickler:
     pickler = _Pickler()
     try:
@@ -250,13 +267,45 @@ def _dumped(value: object) -> _Pickler:
             pickler.dump(value)
     except RecursionError:
         raise Unstorable(type_name(type(value)), "", "it is nested too deeply to be pickled") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         culprit, where = _offender(value, "", set())
         raise Unstorable(type_name(type(culprit)), where, _reason(error)) from error
     return pickler
 
 
-def _reason(error: Exception) -> str:
+def _try_back(value: object, pickler: _Pickler) -> None:
+    """Load what was dumped: classes may give what they do not come back from. Raises Unstorable.
+
+    Arrays are looked at where they lie, and copied only where a class wants to write to its own.
+    """
+    data, buffers = b"".join(pickler.chunks.parts), pickler.buffers
+    arrays = [_joined(part) for part in pickler.arrays]
+    # torch warns of memory that is not to be written to.
+    views = [_copy(array) if number in pickler.tensors else array.toreadonly() for number, array in enumerate(arrays)]
+    try:
+        try:
+            again = _loaded(data, [buffer.toreadonly() for buffer in buffers], views)
+        except (ValueError, TypeError, BufferError):
+            again = _loaded(data, [_copy(buffer) for buffer in buffers], [_copy(array) for array in arrays])
+    except (Exception, SystemExit) as error:
+        raise Unstorable(
+            type_name(type(value)), "", f"it does not come back from a pickle: {_reason(error)}"
+        ) from error
+    if type(again) is not type(value):
+        raise Unstorable(type_name(type(value)), "", f"it comes back from a pickle as a {type_name(type(again))}")
+
+
+def _joined(parts: Iterable[Buffer]) -> memoryview:
+    """The bytes of *parts*, those of a single one where they lie."""
+    every = [memoryview(part) for part in parts]
+    return every[0] if len(every) == 1 else memoryview(b"".join(every))
+
+
+def _copy(data: memoryview) -> memoryview:
+    return memoryview(bytearray(data))
+
+
+def _reason(error: BaseException) -> str:
     """What pickle says, in one line and without addresses."""
     text = re.sub(r" at 0x[0-9a-f]+", "", str(error)).partition("\n")[0]
     return text or type(error).__name__
@@ -272,6 +321,12 @@ def _offender(value: object, where: str, path: set[int]) -> tuple[object, str]:
 
 
 def _places(value: object) -> Iterator[tuple[str, object]]:
+    """What *value* holds, as far as its class lets itself be looked into."""
+    with suppress(Exception, SystemExit):
+        yield from _held(value)
+
+
+def _held(value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, dict):
         for key, item in value.items():
             yield f"[{key!r}]", item
@@ -289,7 +344,7 @@ def _places(value: object) -> Iterator[tuple[str, object]]:
 
 def _picklable(value: object) -> bool:
     # Whatever a class raises when it is pickled: it cannot be.
-    with suppress(Exception):
+    with suppress(Exception, SystemExit):
         _Pickler().dump(value)
         return True
     return False

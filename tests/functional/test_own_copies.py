@@ -339,6 +339,62 @@ def test_steps_that_take_it_run_each_time_and_those_behind_do_not(stepcache_proj
     assert result.outcomes["pipeline_x.py::other"] == "cached"
 
 
+@pytest.mark.parametrize("arguments", [[], ["--no-cache"], ["-n", "2"]])
+def test_a_value_that_does_not_come_back_from_its_pickle_is_handed_on_too(
+    stepcache_project: Project, arguments: list[str]
+) -> None:
+    project = stepcache_project
+    project.write(
+        "pipeline_x.py",
+        """
+        from stepcache import step
+
+        class Wrong(Exception):
+            def __init__(self, number, place):
+                super().__init__(f"{number} at {place}")
+
+        class Wrapped:
+            def __init__(self, inner):
+                self.inner = inner
+
+            def __getattr__(self, name):
+                return getattr(self.inner, name)
+
+        class Deferred:
+            def __reduce__(self):
+                return str, ("now",)
+
+        @step
+        def error():
+            return Wrong(1, "a")
+
+        @step
+        def wrapped():
+            return Wrapped([1, 1])
+
+        @step
+        def deferred():
+            return Deferred()
+
+        @step
+        def taken(error, wrapped, deferred):
+            return str(error), wrapped.count(1), type(deferred).__name__
+        """,
+    )
+    for _ in range(2):
+        result = project.run(*arguments)
+        assert result.exit_code == 0, result.stdout
+        assert set(result.outcomes.values()) == {"ran"}
+        assert result.stdout.count("its value cannot be stored (") == 3
+        for reason in (
+            "Wrong: it does not come back from a pickle: Wrong.__init__() missing 1 required positional argument",
+            "Wrapped: it does not come back from a pickle: maximum recursion depth exceeded",
+            "Deferred: it comes back from a pickle as a str",
+        ):
+            assert reason in result.stdout
+    assert stepcache.run()["taken"] == ("1 at a", 2, "Deferred")
+
+
 # --- stored values that are damaged or gone
 
 WAVE = """
@@ -434,15 +490,20 @@ def test_values_live_as_long_as_the_run(stepcache_project: Project) -> None:
     assert run["c"] == 6_024_000
 
 
-def test_a_value_that_cannot_be_read_back_fails_what_takes_it(stepcache_project: Project) -> None:
+def test_a_value_that_cannot_be_read_any_more_fails_what_takes_it(stepcache_project: Project) -> None:
     project = stepcache_project
     project.write(
         "pipeline_x.py",
         """
         from stepcache import step
 
+        times = []
+
         def refuse():
-            raise RuntimeError("never again")
+            times.append(1)
+            if len(times) % 2 == 0:  # the first time is that of the try when it is stored
+                raise RuntimeError("never again")
+            return Odd()
 
         class Odd:
             def __reduce__(self):
@@ -457,7 +518,7 @@ def test_a_value_that_cannot_be_read_back_fails_what_takes_it(stepcache_project:
             return 1
         """,
     )
-    for arguments in ([], [], ["--no-cache"]):
+    for arguments in ([], ["--no-cache"]):
         result = project.run(*arguments)
         assert result.exit_code == 1
         assert "FAILED pipeline_x.py::taken - RuntimeError: never again" in result.lines

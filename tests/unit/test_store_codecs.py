@@ -203,6 +203,16 @@ def test_numpy_scalars_come_back(scalar: Any) -> None:
     assert again.dtype == scalar.dtype
 
 
+@pytest.mark.parametrize("text", [np.str_("x\0"), np.bytes_(b"\0"), np.bytes_(b"x\0\0")], ids=repr)
+def test_texts_of_numpy_keep_the_zeros_at_their_end(text: Any) -> None:
+    for value in (text, [text]):
+        _, again = round_trip(value)
+        back = again[0] if value is not text else again
+        assert type(back) is type(text)
+        assert back[:] == text[:]
+        assert back.dtype == text.dtype
+
+
 def test_bytes_between_the_fields_of_records_do_not_count() -> None:
     kind = np.dtype({"names": ["a", "b"], "formats": ["i1", "<f8"], "offsets": [0, 8], "itemsize": 16})
     clean, dirty = np.zeros(3, kind), np.frombuffer(bytearray(b"\xff" * 48), kind)
@@ -309,6 +319,58 @@ def test_what_cannot_be_stored_is_named_with_its_place() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert lone(deep) == ("list", "", "it is nested too deeply to be pickled")
+
+
+class Odd:
+    """Looks like a dict, and cannot be looked into."""
+
+    __class__ = dict  # type: ignore[assignment]
+
+
+class Leaving:
+    def __reduce__(self) -> str:
+        raise SystemExit(3)
+
+
+class Hiding:
+    def __reduce__(self) -> str:
+        raise ValueError("not me")
+
+    def __getattribute__(self, name: str) -> object:
+        raise LookupError(name)
+
+
+class Nameless(Leaving):
+    def __repr__(self) -> str:
+        raise LookupError
+
+
+def test_whatever_a_class_does_where_it_is_looked_for_the_culprit() -> None:
+    here = __name__
+    assert lone([Odd()])[0] in (f"{here}.Odd", "list")
+    assert lone([1, Leaving()]) == (f"{here}.Leaving", "[1]", "3")
+    assert lone([Hiding()])[0] == f"{here}.Hiding"
+    assert lone({Nameless(): 1})[0] == "dict"
+
+
+class Own:
+    """Has arrays, and writes to them as it comes back."""
+
+    def __init__(self, array: Any, other: Any) -> None:
+        self.array, self.other = array, other
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.array += 1
+
+
+def test_trying_a_pickle_leaves_the_value_alone() -> None:
+    value = Own(np.arange(5), np.asfortranarray(np.ones((2, 3))))
+    _, again = round_trip(value)
+    assert value.array.tolist() == [0, 1, 2, 3, 4]
+    assert again.array.tolist() == [1, 2, 3, 4, 5]
+    assert again.other.tolist() == value.other.tolist()
+    assert again.other.flags.writeable
 
 
 class Stubborn:

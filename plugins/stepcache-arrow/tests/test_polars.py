@@ -74,6 +74,11 @@ def test_frames_without_rows_or_columns(roundtrip: Through) -> None:
     assert roundtrip(empty).schema == empty.schema
 
 
+def test_a_column_without_a_name_stays_without(roundtrip: Through) -> None:
+    frame = pl.DataFrame({"a": [1], "": ["x"]})
+    assert roundtrip(frame).columns == ["a", ""]
+
+
 def test_what_comes_back_is_writable_and_ones_own(roundtrip: Through) -> None:
     frame = pl.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
     again = roundtrip(frame)

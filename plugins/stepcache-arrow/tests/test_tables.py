@@ -110,6 +110,14 @@ def test_empty_tables_come_back(table: pa.Table, roundtrip: Through) -> None:
     assert roundtrip(table).equals(table)
 
 
+def test_a_table_without_columns_keeps_the_number_of_its_rows(roundtrip: Through) -> None:
+    table = pa.table({"a": [1, 2, 3]}, metadata={"source": "here"}).select([])
+    again = roundtrip(table)
+    assert again.num_rows == 3
+    assert again.equals(table, check_metadata=True)
+    assert roundtrip(pa.record_batch({"a": [1, 2, 3]}).select([])).num_rows == 3
+
+
 def test_chunks_do_not_count(encoded: Bytes) -> None:
     table = pa.table({"a": [1, 2, 3, None], "b": ["x", None, "y", "z"]})
     assert encoded(pa.concat_tables([table[:1], table[1:]])) == encoded(table)

@@ -27,7 +27,8 @@ def encode(value: pl.DataFrame | pl.Series) -> streams.Parts:
 
 
 def decode_frame(data: memoryview) -> pl.DataFrame:
-    return pl.DataFrame(_columns(data))
+    # By name, since a column without one would be given one.
+    return pl.DataFrame({column.name: column for column in _columns(data)})
 
 
 def decode_series(data: memoryview) -> pl.Series:
