@@ -30,9 +30,11 @@ from stepcache.state import Session
 
 _KIND = "snapshot"
 # Raise it when what is kept changes.
-_FORMAT = 1
+_FORMAT = 2
 # More ways to reach code than this are not remembered: those of other settings, of runs long ago.
 _MOST_REACHES = 100_000
+# So many definitions, or ways to reach code, are packed at once.
+_CHUNK = 500
 # Options under which a run looks at more than a snapshot tells.
 _LOOKING = ("executor", "replay", "check_determinism", "steps", "cache_clear")
 # Options that decide what is found where.
@@ -71,9 +73,8 @@ def find(session: Session, asked: Sequence[Asked]) -> Snapshot | None:
     data = store.memo(_KIND, session.snapshot_name)
     if data is None:
         return None
-    loud, files, folders, hidden, rows, common, needs, definitions, levels, reaches, names = marshal.loads(
-        zlib.decompress(data)
-    )
+    head, *lists = marshal.loads(data)
+    loud, files, folders, hidden, rows, common, needs, levels = _read(head)
     modules = {name: _facts(row) for name, *row in rows}
     if _is_imported(session, modules) or not grounds_hold(files, folders, hidden):
         return None
@@ -82,6 +83,7 @@ def find(session: Session, asked: Sequence[Asked]) -> Snapshot | None:
         return None
     needed = {module: frozenset(each) for module, each in needs}
     stale = {module for module, each in needed.items() if not changed.isdisjoint(each)}
+    definitions, reaches, names = ([each for chunk in chunks for each in _read(chunk)] for chunks in lists)
     return Snapshot(
         session.project.loaded,
         definitions,
@@ -163,9 +165,9 @@ class _Packing:
         self._reader = session.sight.reader
         self._before = session.sight.snapshot or Snapshot(session.project.loaded)
         self._needs: dict[str, frozenset[str]] = {row.module: row.needs for row in self._before.levels.values()}
-        self._rows = self._before.rows()
+        self._packed_before = self._before.packed_definitions()
         self._numbers: dict[Row, int] = {}
-        self._definitions: list[Row] = []
+        self._definitions: list[bytes] = []
 
     def data(self) -> bytes | None:
         """All of it; None where there is nothing new, or where it does not hold. Raises NotPlain, Unsure."""
@@ -184,15 +186,14 @@ class _Packing:
         packed = [pack_level(level, self._number, self._needed(level.module)) for level in levels.values()]
         reaches, names = self._packed_reaches(reached)
         common = modules.keys() - {name for needs in self._needs.values() for name in needs}
-        return _compressed(
-            (
-                loud,
-                *(self._grounds(modules) if live or not before.grounds else before.grounds),
-                [(name, *_row(facts)) for name, facts in modules.items()], sorted(common),
-                [(module, sorted(needs)) for module, needs in self._needs.items()], self._definitions,
-                [(row.file, row.path, row.module, row.own, row.checks) for row in packed], reaches, names,
-            )
+        head = (
+            loud,
+            *(self._grounds(modules) if live or not before.grounds else before.grounds),
+            [(name, *_row(facts)) for name, facts in modules.items()], sorted(common),
+            [(module, sorted(needs)) for module, needs in self._needs.items()],
+            [(row.file, row.path, row.module, row.own, row.checks) for row in packed],
         )  # fmt: skip
+        return marshal.dumps((_packed(head), *(_in_chunks(each) for each in (self._definitions, reaches, names))))
 
     def _grounds(self, modules: Mapping[str, ModuleFacts]) -> Row:
         """What it rests on besides the sources of the modules."""
@@ -210,8 +211,8 @@ class _Packing:
         name = identity(definition)
         if name not in self._numbers:
             self._numbers[name] = len(self._definitions)
-            known = self._rows.get(id(definition))
-            self._definitions.append(known if known is not None else pack(definition))
+            known = self._packed_before.get(id(definition))
+            self._definitions.append(known if known is not None else marshal.dumps(pack(definition)))
         return self._numbers[name]
 
     # --- modules
@@ -262,10 +263,10 @@ class _Packing:
                 found[name] = (reach, rests_on)
         return found
 
-    def _packed_reaches(self, reached: Mapping[Row, tuple[Reach, tuple[str, ...]]]) -> tuple[list[Row], list[Row]]:
-        """The rows of what is reached, each once, and by name which of them, and on what it rests."""
-        rows: dict[Row, int] = {}
-        packed: dict[int, Row] = {}
+    def _packed_reaches(self, reached: Mapping[Row, tuple[Reach, tuple[str, ...]]]) -> tuple[list[bytes], list[Row]]:
+        """What is reached, packed, each once; and by name which of them, and on what it rests."""
+        rows: dict[bytes, int] = {}
+        packed = self._before.packed_reaches()
         names: list[Row] = []
         for name, (reach, rests_on) in reached.items():
             if id(reach) not in packed:
@@ -279,9 +280,18 @@ class _Packing:
         return [*rows], names
 
 
-def _compressed(rows: Row) -> bytes:
+def _packed(rows: list[Any] | Row) -> bytes:
     """As bytes: not for zstd, which would have to be imported to read them, also where nothing else is to be read."""
     return zlib.compress(marshal.dumps(rows), 1)
+
+
+def _in_chunks(rows: list[Any]) -> list[bytes]:
+    """The same piece by piece: all rows at once, and as bytes beside them, would take twice the memory."""
+    return [_packed(rows[start : start + _CHUNK]) for start in range(0, len(rows), _CHUNK)]
+
+
+def _read(packed: bytes) -> Any:
+    return marshal.loads(zlib.decompress(packed))
 
 
 def _row(facts: ModuleFacts) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,14 @@ def pack(definition: Definition) -> Row:
 def unpack(row: Row, wake: Callable[[], None]) -> Definition:
     """The definition that `pack` made the row of, asleep."""
     (
-        kind, name, source, module, parameters, asynchronous, parametrize, marks, takes, enable_cache, version, expires,
-        reads, ignore, retries, timeout, codec, save_to, outputs, slots, builds, params, scope, warn, doc,
+        kind, name, (file, path, line), module, parameters, asynchronous, parametrize, marks, takes, enable_cache,
+        version, expires, reads, ignore, retries, timeout, codec, save_to, outputs, slots, builds, params, scope, warn,
+        doc,
     ) = row  # fmt: skip
+    # The names of files are those of many definitions.
+    file, path, module = map(sys.intern, (file, path, module))
     return Definition(
-        kind, name, Asleep(wake), Source(*source), module,
+        kind, name, Asleep(wake), Source(file, path, line), module,
         tuple(Parameter(each, _unpacked(default), every, None, one) for each, default, every, one in parameters),
         asynchronous,
         tuple(Parametrize(names, tuple(map(_unpacked_choice, choices))) for names, choices in parametrize),

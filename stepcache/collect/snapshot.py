@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+import marshal
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
@@ -69,10 +70,10 @@ class Snapshot:
     """
 
     project: ProjectModules
-    definitions: tuple[Row, ...] = ()
+    definitions: Sequence[bytes] = ()
     levels: Mapping[str, LevelRow] = field(factory=dict)
     modules: Mapping[str, ModuleFacts] = field(factory=dict)
-    reaches: Mapping[Row, tuple[Row, tuple[str, ...]]] = field(factory=dict)
+    reaches: Mapping[Row, tuple[bytes, tuple[str, ...]]] = field(factory=dict)
     loud: str = ""
     paths: tuple[str, ...] = ()
     """The files that it rests on, and behind a slash the folders whose names count, but for those of `sys.path`."""
@@ -101,13 +102,17 @@ class Snapshot:
     def _definition(self, number: int) -> Definition:
         known = self._made.get(number)
         if known is None:
-            row = self.definitions[number]
+            row = marshal.loads(self.definitions[number])
             known = self._made[number] = unpack(row, partial(self.wake, (row[2][1],)))
         return known
 
-    def rows(self) -> dict[int, Row]:
+    def packed_definitions(self) -> dict[int, bytes]:
         """What the definitions were made of, by their ids."""
         return {id(each): self.definitions[number] for number, each in self._made.items()}
+
+    def packed_reaches(self) -> dict[int, bytes]:
+        """What the code that was reached was made of, by its id."""
+        return {id(reach): self.reaches[name][0] for name, reach in self._read.items()}
 
     @property
     def sleeps(self) -> bool:
@@ -188,19 +193,19 @@ def pack_level(level: Level, numbers: Callable[[Definition], int], needs: frozen
     return LevelRow(level.file, level.path, level.module, own, tuple(map(numbers, level.checks)), needs)
 
 
-def pack_reach(reach: Reach) -> Row:
+def pack_reach(reach: Reach) -> bytes:
     """The code that was reached, as plain data."""
-    return (
+    return marshal.dumps((
         reach.digest,
         tuple((i.kind, i.name, i.digest, i.shown) for i in reach.ingredients),
         tuple((o.kind, o.name, o.digest, o.label) for o in reach.variables),
         reach.literals, tuple(sorted(reach.names)), reach.modules, reach.whole, reach.ambient,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
-def unpack_reach(row: Row) -> Reach:
-    """The code that `pack_reach` made the row of."""
-    digest, ingredients, variables, literals, names, modules, whole, ambient = row
+def unpack_reach(data: bytes) -> Reach:
+    """The code that `pack_reach` made the data of."""
+    digest, ingredients, variables, literals, names, modules, whole, ambient = marshal.loads(data)
     return Reach(
         digest, tuple(Ingredient(*each) for each in ingredients), tuple(Observation(*each) for each in variables),
         literals, frozenset(names), modules, whole, (), ambient,

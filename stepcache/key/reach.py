@@ -113,8 +113,9 @@ class CodeReader:
         known = self._reached.get(key)
         if known is None:
             root = self._root(walk, roots, settings)
-            # The functions and settings are kept: another object must not come to have their ids.
-            known = self._reached[key] = (reach_from(root, self._owners_of), (tuple(roots), dict(settings)))
+            # What is named by its id is kept: another object must not come to have it.
+            kept = (tuple(roots), dict(settings)) if told else tuple(roots)
+            known = self._reached[key] = (reach_from(root, self._owners_of), kept)
         return known[0]
 
     def _told(self, walk: Walk, roots: Sequence[Any], told: tuple[tuple[str, object], ...]) -> tuple[object, ...]:
