@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -31,6 +32,7 @@ def console_main() -> None:
         if not isinstance(error, BrokenPipeError):
             complain(f"ERROR: the report cannot be written: {error.strerror}\n")
             status = status or 4
+    gc.freeze()  # at exit Python would look for garbage among all that goes with the process: a tenth of its time
     sys.exit(status)
 
 
@@ -47,7 +49,10 @@ def main(args: Sequence[str | os.PathLike[str]] | None = None, plugins: Sequence
         status = told(asked) if asked is not None else None
         if status is not None:
             return status
-        from stepcache.command import command
+        from stepcache.garbage import growing
+
+        with growing():
+            from stepcache.command import command
 
         return command(arguments, tuple(plugins or ()), asked)
     except KeyboardInterrupt:
