@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 
 from attrs import Factory, evolve, field
 
-from stepcache.errors import ValueGone
+from stepcache.errors import StepcacheError, ValueGone
 from stepcache.execution.engine import Engine
 from stepcache.execution.mapped import Mapped
 from stepcache.execution.waiting import Waiting
@@ -328,7 +328,8 @@ class Schedule:
         """An input of the node could not be had: it is made again first, if it may be and has not been already."""
         node, maker = flight.node, self.engine.maker(gone, flight.node)
         if maker is None or maker.id in self.engine.graph.excluded or (node.id, maker.id) in self._tried:
-            failure = self.describe(gone.__cause__ or gone)
+            error = gone if maker is None or gone.__cause__ is None else _unloadable(maker.id, gone.__cause__)
+            failure = self.describe(error)
             self._add(self.engine.without(node, flight.miss, maker, gone, failure))
             return
         self._tried.add((node.id, maker.id))
@@ -355,3 +356,13 @@ class Schedule:
 def _is_optional(node: Node, upstream: str) -> bool:
     """Does the node take the other's value, if it does, by `All` only?"""
     return any(need.variants is not None and upstream in need.nodes for need in node.needs)
+
+
+def _unloadable(maker: str, cause: BaseException) -> StepcacheError:
+    """What is told of a value that cannot be loaded although it has just been made."""
+    error = StepcacheError(
+        f"the value of {maker} does not come back as it was stored: "
+        f"give its class a __reduce__ from which it does, or the step a codec"
+    )
+    error.__cause__ = cause
+    return error

@@ -69,8 +69,8 @@ def _shortener(start: str) -> Callable[[str], str]:
     return shorten
 
 
-def _entries(traceback: TracebackType | None) -> list[_Entry]:
-    """The frames that are the user's business; all, if none is."""
+def _entries(traceback: TracebackType | None, *, or_all: bool = True) -> list[_Entry]:
+    """The frames that are the user's business; where none is, all of them or none."""
     found: list[_Entry] = []
     every: list[_Entry] = []
     while traceback is not None:
@@ -82,7 +82,7 @@ def _entries(traceback: TracebackType | None) -> list[_Entry]:
         if not own and not frame.f_locals.get("__tracebackhide__"):
             found.append(entry)
         traceback = traceback.tb_next
-    return found or every
+    return found or (every if or_all else [])
 
 
 def _statement(traceback: TracebackType) -> tuple[int, int]:
@@ -113,14 +113,17 @@ def _chained(exception: BaseException, style: str, showlocals: bool, shorten: Ca
     """The whole chain, the first cause first."""
     lines: list[str] = []
     for current, words in reversed(list(_chain(exception))):
-        lines += _one(current, style, showlocals, shorten)
+        lines += _one(current, style, showlocals, shorten, led_to=current is not exception)
         if words:
             lines += ["", words, ""] if style != "short" else ["", words]
     return lines
 
 
-def _one(exception: BaseException, style: str, showlocals: bool, shorten: Callable[[str], str]) -> list[str]:
-    entries = _entries(exception.__traceback__)
+def _one(
+    exception: BaseException, style: str, showlocals: bool, shorten: Callable[[str], str], *, led_to: bool
+) -> list[str]:
+    """One exception of the chain; of one that *led_to* another, frames of ours say nothing."""
+    entries = _entries(exception.__traceback__, or_all=not led_to)
     raised = _raised(exception, entries)
     if not entries:
         return raised

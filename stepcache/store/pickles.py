@@ -30,6 +30,8 @@ _ALIGNMENT = 64
 _COUNTS = struct.Struct("<QQQ")
 _PLAIN = PlainCodec()
 _DEEPEST = 50
+# What is longer is not loaded to see whether it comes back: that takes as long as to store it, and its memory again.
+_MOST_TRIED = 1 << 20
 
 
 class PickleCodec:
@@ -44,8 +46,6 @@ class PickleCodec:
 
     def encode(self, value: object) -> Encoded:
         pickler = _dumped(value)
-        if pickler.classes or not _is_of_python(type(value).__module__):
-            _try_back(value, pickler)
         parts: list[Iterable[Buffer]] = [pickler.chunks.parts]
         parts += [[buffer] for buffer in pickler.buffers]
         parts += pickler.arrays
@@ -55,6 +55,8 @@ class PickleCodec:
         end = len(head)
         for size in sizes:
             end += -end % _ALIGNMENT + size
+        if end <= _MOST_TRIED and (pickler.classes or not _is_of_python(type(value).__module__)):
+            _try_back(value, pickler)
         return Encoded(_Aligned(head, parts, sizes), tuple(sorted(pickler.classes)), end)
 
     def decode(self, data: memoryview) -> object:

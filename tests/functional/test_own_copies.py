@@ -395,6 +395,35 @@ def test_a_value_that_does_not_come_back_from_its_pickle_is_handed_on_too(
     assert stepcache.run()["taken"] == ("1 at a", 2, "Deferred")
 
 
+def test_a_large_value_that_does_not_come_back_is_told_by_the_step_that_takes_it(stepcache_project: Project) -> None:
+    """What is large is not loaded to try it; nobody is shown the insides of stepcache for it."""
+    project = stepcache_project
+    project.write(
+        "pipeline_x.py",
+        """
+        from stepcache import step
+
+        class Wrong(Exception):
+            def __init__(self, number, name):
+                super().__init__(f"{number} at {name}")
+
+        @step
+        def error():
+            return [Wrong(1, "a"), {number: Wrong for number in range(300_000)}]
+
+        @step
+        def taken(error):
+            return len(error)
+        """,
+    )
+    for _ in range(2):
+        result = project.run()
+        assert result.outcomes == {"pipeline_x.py::error": "ran", "pipeline_x.py::taken": "failed"}
+        assert "E   TypeError: Wrong.__init__() missing 1 required positional argument: 'name'" in result.lines
+        assert "the value of pipeline_x.py::error does not come back as it was stored" in result.stdout
+        assert "pickles.py" not in result.stdout
+
+
 # --- stored values that are damaged or gone
 
 WAVE = """
@@ -521,7 +550,8 @@ def test_a_value_that_cannot_be_read_any_more_fails_what_takes_it(stepcache_proj
     for arguments in ([], ["--no-cache"]):
         result = project.run(*arguments)
         assert result.exit_code == 1
-        assert "FAILED pipeline_x.py::taken - RuntimeError: never again" in result.lines
+        assert "E   RuntimeError: never again" in result.lines
+        assert "the value of pipeline_x.py::odd does not come back as it was stored" in result.stdout
 
 
 def test_a_chain_of_missing_values_is_made_again(stepcache_project: Project) -> None:
