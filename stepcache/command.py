@@ -271,7 +271,8 @@ def _verify(session: Session, terminal: Terminal) -> int:
     found = store.verify()
     terminal.lines(verified_lines(found.checked, found.damaged))
     _told_warnings(session, terminal)
-    return ExitCode.FAILED if found.damaged else ExitCode.OK
+    # A cache that could not be read, or lost a part of its database, is not sound.
+    return ExitCode.FAILED if found.damaged or store.problems else ExitCode.OK
 
 
 def _collect_garbage(session: Session, terminal: Terminal) -> int:
@@ -279,12 +280,15 @@ def _collect_garbage(session: Session, terminal: Terminal) -> int:
     if store is not None:
         wanted = session.options.cache_gc
         dropped = store.gc(session.configuration.cache_max_size if wanted is True else wanted)
-        terminal.lines([dropped_line(dropped.count, dropped.stored, dropped.left)])
+        if dropped is not None:
+            terminal.lines([dropped_line(dropped.count, dropped.stored, dropped.left)])
     return _told_warnings(session, terminal)
 
 
 def _told_warnings(session: Session, terminal: Terminal) -> int:
-    terminal.lines(f"warning: {each}" for each in session.warnings)
+    """Tell what went wrong, of the cache too."""
+    problems = session.shelf.store.problems if session.shelf.store is not None else []
+    terminal.lines(f"warning: {each}" for each in [*session.warnings, *problems])
     return ExitCode.OK
 
 
@@ -311,7 +315,10 @@ def _clear(session: Session, terminal: Terminal) -> None:
     mapped = {elements_id(session.graph.nodes[i]) for i in chosen if session.graph.nodes[i].mapped}
     ids = chosen | mapped if selected else None
     cleared = store.clear(ids)
-    terminal.lines([cleared_line(cleared.count, cleared.size, cleared.stored, cleared.seconds)])
+    if cleared is not None:
+        terminal.lines([cleared_line(cleared.count, cleared.size, cleared.stored, cleared.seconds)])
+    elif options.collect_only:  # a run tells it at its end
+        _told_warnings(session, terminal)
 
 
 def _collect_only(session: Session, terminal: Terminal) -> int:

@@ -11,6 +11,8 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
+from stepcache.store.folder import lock_file
+
 if TYPE_CHECKING:
     from stepcache.store.ledger import Ledger
 
@@ -64,7 +66,7 @@ class Claim:
 def _descriptor(path: str) -> int | None:
     if path not in _descriptors:
         try:
-            _descriptors[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            _descriptors[path] = lock_file(path)
         except OSError:
             return None
     return _descriptors[path]

@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 from stepcache.store.connection import ERRORS, connect
 from stepcache.store.counters import REMOVALS
-from stepcache.store.folder import make_private, remove
+from stepcache.store.folder import lock_file, make_private, remove
 from stepcache.store.salvage import salvage
 from stepcache.store.schema import FORMAT, FORMAT_NAME, SCHEMA
 
@@ -295,9 +295,7 @@ class Database:
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         """One process at a time makes or replaces the file; where locks do not work, the last rename wins."""
-        fd = os.open(
-            f"{self._folder}/entries-{FORMAT_NAME}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
+        fd = lock_file(f"{self._folder}/entries-{FORMAT_NAME}.lock")
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX)

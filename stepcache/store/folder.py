@@ -150,6 +150,13 @@ def unnamed_file(folder: str, *, durable: bool = False) -> Iterator[NewFile]:
         sync_folder(folder)  # the name of a folder that was made for it
 
 
+def lock_file(path: str) -> int:
+    """A descriptor of the file at *path*, made if it is absent: whatever the umask, its owner alone can open it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    os.fchmod(fd, 0o600)
+    return fd
+
+
 def write_all(fd: int, data: bytes | memoryview) -> None:
     """Write all of *data*."""
     view = memoryview(data)

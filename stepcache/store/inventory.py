@@ -62,13 +62,16 @@ class Inventory:
         wanted = None if nodes is None else set(nodes)
         return {entry: trace for node, entry, _, trace in self._of_project() if wanted is None or node in wanted}
 
-    def clear(self, nodes: Collection[str] | None) -> Totals:
-        """Remove this root's entries, of *nodes* only if given; what other roots have under their keys is hidden."""
+    def clear(self, nodes: Collection[str] | None) -> Totals | None:
+        """Remove this root's entries, of *nodes* only if given; what other roots have under their keys is hidden.
+
+        What was removed; None where nothing can be, and all is hidden.
+        """
         found = self._of_nodes(nodes)
         kept = self._ledger.change(lambda connection: self._drop(connection, found))
         self._traces.hidden.update(found if kept is None else kept)
         self._traces.forget(None if nodes is None else set(nodes))
-        return _totals([trace for entry, trace in found.items() if kept is not None and entry not in kept])
+        return None if kept is None else _totals([trace for entry, trace in found.items() if entry not in kept])
 
     def _drop(self, connection: sqlite3.Connection, found: Collection[EntryName]) -> set[EntryName]:
         """Drop entries, but for those that another root's record names, and give back what stays under their keys."""

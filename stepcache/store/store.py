@@ -244,8 +244,8 @@ class Store:
         """This project's entries, of those nodes only if given, and those of them that `clear` would remove."""
         return self._inventory.totals(node_ids)
 
-    def clear(self, node_ids: Collection[str] | None = None) -> Totals:
-        """Remove this project's entries, of those nodes only if given.
+    def clear(self, node_ids: Collection[str] | None = None) -> Totals | None:
+        """Remove this project's entries, of those nodes only if given. None where the cache cannot be changed.
 
         What another project uses too stays, and is not read again by this object.
         """
@@ -253,17 +253,20 @@ class Store:
             self.checkpoints.clear()
         return self._inventory.clear(node_ids)
 
-    def gc(self, limit: int | None = None) -> Dropped:
-        """Drop what nothing refers to, and least recently used entries down to *limit* bytes."""
+    def gc(self, limit: int | None = None) -> Dropped | None:
+        """Drop what nothing refers to, and least recently used entries down to *limit* bytes.
+
+        None where the cache cannot be changed.
+        """
         return self._collect(limit, "use")
 
-    def _collect(self, limit: int | None, order: Order, spared: Collection[EntryName] = ()) -> Dropped:
+    def _collect(self, limit: int | None, order: Order, spared: Collection[EntryName] = ()) -> Dropped | None:
         ledger = self._ledger
         dropped = ledger.change(
             lambda connection: gc.collect(connection, ledger.blobs, ledger.seal, limit, order, spared)
         )
         if dropped is None:
-            return Dropped()
+            return None
         self.checkpoints.drop_old()
         ledger.change_outside("PRAGMA incremental_vacuum")
         return dropped

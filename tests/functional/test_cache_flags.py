@@ -320,6 +320,29 @@ def test_verify_names_and_drops_the_damaged(project: Project) -> None:
     assert project.run().ran == ["a"]
 
 
+@pytest.mark.parametrize("flag", ["--cache-show", "--cache-verify", "--cache-gc", "--cache-clear"])
+def test_what_looks_at_a_cache_that_cannot_be_used_says_so(project: Project, flag: str) -> None:
+    project.run()
+    (database,) = project.cache.glob("entries-*.db")
+    database.unlink()
+    database.mkdir()
+    result = project.run(flag, "--collect-only", "-q")
+    assert any(line.startswith(f"warning: the cache in {project.cache} cannot be") for line in result.lines)
+    assert "nothing to clear" not in result.stdout
+    assert "0 B left" not in result.stdout
+    assert result.exit_code == (1 if flag == "--cache-verify" else 0)
+
+
+def test_verify_tells_of_a_damaged_database(project: Project) -> None:
+    project.run()
+    (database,) = project.cache.glob("entries-*.db")
+    database.write_bytes(database.read_bytes()[:8192] + b"\xff" * 4096)
+    result = project.run("--cache-verify")
+    assert "its database was damaged" in result.stdout
+    assert result.exit_code == 1
+    assert project.run("--cache-verify").exit_code == 0
+
+
 def test_a_damaged_value_is_made_again_when_it_is_needed(project: Project) -> None:
     project.run()
     damage_longest_value(project)
@@ -352,8 +375,9 @@ def test_where_the_cache_lies(project: Project, monkeypatch: pytest.MonkeyPatch)
     assert (project.path / "home" / "stepcache" / "CACHEDIR.TAG").is_file()
 
 
-def test_the_folder_is_the_users_alone(project: Project) -> None:
-    before = os.umask(0)
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_the_folder_is_the_users_alone(project: Project, umask: int) -> None:
+    before = os.umask(umask)
     try:
         project.run()
     finally:
