@@ -183,7 +183,7 @@ class Bodies:
         """What is told of an exception of a body; a debugger looks at it first, where there is a frame to look at."""
         if isinstance(error, WrongReturn):
             return Failure(str(error), str(error), error.location, error)
-        failure = self.describe(error)
+        failure = self.describe(_as_raised(error))
         if self.debugger is not None:
             self.debugger.after(failure, output)
         return failure
@@ -288,6 +288,17 @@ class _Execution:
             done = self.bodies.failed(self.work, error, seconds)
         torn_down(self.resources)
         return done
+
+
+def _as_raised(error: BaseException) -> BaseException:
+    """What a body raised: of a StopIteration that leaves it, Python makes another error in what calls it here."""
+    last = error.__traceback__
+    if type(error) is not RuntimeError or last is None:
+        return error
+    while last.tb_next is not None:
+        last = last.tb_next
+    is_ours = last.tb_frame.f_globals.get("__name__", "").startswith("stepcache.")
+    return error.__cause__ if is_ours and isinstance(error.__cause__, StopIteration | StopAsyncIteration) else error
 
 
 def standing_of(node: Node, resources: Resources) -> tuple[Observation, ...]:

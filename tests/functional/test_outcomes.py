@@ -87,6 +87,60 @@ def test_whatever_a_step_raises_is_a_failure(project: Project, error: str) -> No
     assert names(result)["fine"] == "ran"
 
 
+STOPS = """
+    from stepcache import Each, check, step
+
+    @step
+    def plain():
+        return next(iter([]))
+
+    @step
+    def numbers():
+        return [1]
+
+    @step
+    def mapped(numbers: Each[int]):
+        return next(iter([]))
+
+    @step
+    async def beside():
+        return next(iter([]))
+
+    @step
+    def stream():
+        yield 1
+        raise StopIteration
+
+    @step
+    def other():
+        return 2
+
+    @check
+    def checked(other):
+        next(iter([]))
+
+    @step
+    def within():
+        return list(next(iter([])) for _ in range(3))
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["-n", "1"]])
+def test_a_step_may_fail_with_a_stop_iteration_too(stepcache_project: Project, arguments: list[str]) -> None:
+    stepcache_project.write("pipeline_x.py", STOPS)
+    result = stepcache_project.run(*arguments)
+    told = {line.partition("::")[2] for line in result.lines if line.startswith("FAILED")}
+    assert told == {
+        "plain - StopIteration",
+        "mapped - element 0: StopIteration",
+        "beside - StopIteration",
+        "stream - StopIteration",
+        "checked - StopIteration",
+        "within - RuntimeError: generator raised StopIteration",
+    }
+    assert "/stepcache/" not in result.stdout
+
+
 @pytest.mark.parametrize(
     ("flag", "reached"),
     [("-x", ["a", "bad"]), ("--maxfail=1", ["a", "bad"]), ("--maxfail=2", ["a", "bad", "after", "far", "worse"])],
