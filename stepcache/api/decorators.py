@@ -104,7 +104,7 @@ def step(
     takes: Mapping[str, str] | None = None,
     version: str | None = None,
     expires: timedelta | float | str | None = None,
-    reads: Collection[str | Path] = (),
+    reads: Collection[str | Path] | None = None,
     ignore: Collection[str] = (),
     retries: int | Retry = 0,
     timeout: timedelta | float | str | None = None,
@@ -121,7 +121,7 @@ def step(
         takes: which step feeds a parameter, as in `{"df": "train"}`.
         version: any text; part of the key.
         expires: a `timedelta`, or text such as "90s", "12h", "7d": how old a stored value may be.
-        reads: more files, globs, or "env:NAME" that count.
+        reads: more files, globs, or "env:NAME" that count. Given, even as `()`, it says that there is nothing else.
         ignore: parameters, "env:NAME" or "file:GLOB" that do not count.
         retries: how many more times it is tried when it fails, or `Retry(3, delay="10s", on=(OSError,))`.
         timeout: how long it may run, in seconds or as "2h"; then it is ended, or killed, and has failed.

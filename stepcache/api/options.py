@@ -24,7 +24,7 @@ class StepOptions(TypedDict, total=False):
     takes: Mapping[str, str] | None
     version: str | None
     expires: timedelta | float | str | None
-    reads: Collection[str | Path]
+    reads: Collection[str | Path] | None
     ignore: Collection[str]
     retries: int | Retry
     timeout: timedelta | float | str | None
@@ -48,6 +48,10 @@ def texts(decorator: str, option: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, (tuple, list, set, frozenset)) or not all(isinstance(v, (str, Path)) for v in value):
         raise UsageError(f"@{decorator}({option}=…) takes a list of texts, not {value!r}")
     return tuple(str(v) for v in value)
+
+
+def _reads(value: object) -> tuple[str, ...] | None:
+    return None if value is None else texts("step", "reads", value)
 
 
 def step_names(decorator: str, takes: object) -> dict[str, str]:
@@ -139,7 +143,7 @@ _STEP_OPTIONS: dict[str, Callable[[object], object]] = {
     "takes": partial(step_names, "step"),
     "version": _version,
     "expires": _expires,
-    "reads": partial(texts, "step", "reads"),
+    "reads": _reads,
     "ignore": partial(texts, "step", "ignore"),
     "retries": _retries,
     "timeout": _timeout,
@@ -155,7 +159,7 @@ _NOTHING_GIVEN = StepOptions(
     takes=None,
     version=None,
     expires=None,
-    reads=(),
+    reads=None,
     ignore=(),
     retries=0,
     timeout=None,

@@ -303,7 +303,7 @@ class Engine:
 
     def _notice(self, node: Node, notices: Collection[str], keeps: bool) -> None:
         """Tell what could not be seen, unless the author has said what there is to it, or nothing is kept."""
-        if notices and keeps and not node.definition.reads and node.definition.expires is None:
+        if notices and keeps and not node.definition.vouched_for:
             self.notices[node.id] = list(notices)
 
     def _warn_of_changed(self, node: Node, changed: Collection[str]) -> None:

@@ -204,7 +204,7 @@ class _Conclusion:
     def on_network(self, event: Event) -> None:
         self.notices.append(
             f"it uses the network ({event.path}), and what comes from there is not seen: declare `expires=` or "
-            "`enable_cache=False`, or `reads=` to say that nothing is missing"
+            "`enable_cache=False`, or `reads=()` to say that nothing is missing"
         )
 
     def on_import(self, event: Event) -> None:
@@ -397,4 +397,7 @@ def notice_of(command: Command, who: int) -> str | None:
             "what its spawned worker processes read is not seen: declare it with `reads=` (`reads=()` if they read "
             'nothing), or use the start method "fork"'
         )
-    return f"what the program it starts ({program}) reads is not seen: declare it with `reads=`"
+    return (
+        f"what the program it starts ({program}) reads is not seen: declare it with `reads=` "
+        "(`reads=()` if it reads nothing)"
+    )

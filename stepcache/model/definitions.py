@@ -95,7 +95,7 @@ class Definition:
     """A decorated function. `module` is where it was defined, `takes` which step feeds a parameter.
 
     `asynchronous` is whether calling it gives something to be awaited, `timeout` is in seconds, `slots` how much it
-    takes of what.
+    takes of what, `reads` None where the author has not said.
     """
 
     kind: Literal["step", "pipeline", "check", "resource"]
@@ -111,7 +111,7 @@ class Definition:
     enable_cache: bool = True
     version: str | None = None
     expires: float | None = None
-    reads: tuple[str, ...] = ()
+    reads: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
     retries: Retries = Retries()
     timeout: float | None = None
@@ -124,6 +124,11 @@ class Definition:
     scope: Literal["run", "node"] = "run"
     warn: bool = False
     doc: str = ""
+
+    @property
+    def vouched_for(self) -> bool:
+        """Has the author said what there is to what cannot be seen?"""
+        return self.reads is not None or self.expires is not None
 
 
 @frozen

@@ -101,6 +101,15 @@ def test_reads_that_are_added_do_not_rest_on_what_was_made_without_them(stepcach
     assert why(project) == []
 
 
+def test_reads_that_are_given_silence_the_notice_even_if_there_are_none(stepcache_project: Project) -> None:
+    project = stepcache_project
+    write(project, "@step\ndef a():\n    import subprocess\n    return subprocess.run(['/bin/true']).returncode")
+    notice = "pipeline_x.py::a: what the program it starts (true) reads is not seen: declare it with `reads=` "
+    assert notice + "(`reads=()` if it reads nothing)" in project.run().lines
+    project.edit("pipeline_x.py", "@step", "@step(reads=())")
+    assert not [line for line in project.run("--cache-refresh").lines if "is not seen" in line]
+
+
 IGNORING = """
 @step(ignore=["workers", "env:TMPX", "file:log*.txt"])
 def a(workers=3, n=1):
