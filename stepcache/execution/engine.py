@@ -109,7 +109,8 @@ class Engine:
         reads = bool(miss.key) and node.id not in self.policy.off and node.id not in self.policy.refresh
         mapped = self.mapper.mapped(node, self.products, self._values(node), keyed=bool(miss.key), reads=reads)
         self.mapped[node.id] = mapped
-        if mapped.trouble is None and mapped.gone is None and not mapped.waits and reads:
+        known = mapped.trouble is None and mapped.gone is None and not mapped.waits
+        if known and reads and not mapped.all_skipped:
             return Hit(miss.key, self._whole(node, miss, mapped))
         return Miss(miss.key, mapped.reasons) if reads and mapped.reasons else miss
 
@@ -344,7 +345,7 @@ class Engine:
 
     def _whole(self, node: Node, miss: Miss, mapped: Mapped) -> Trace:
         """The whole of a mapped node all of whose elements are known: kept, if it may be."""
-        keeps = self.keeps(node) and not mapped.changed and not mapped.skipped
+        keeps = self.keeps(node) and not mapped.changed and mapped.skips_are_known
         product = None if node.kind == "check" else self.mapper.whole(mapped, keeps)
         done = Done(
             node.id,
@@ -355,7 +356,9 @@ class Engine:
             tuple(mapped.standing),
             mapped.wrote(),
         )
-        trace = evolve(self._trace(node, done), made=mapped.oldest(time.time()), elements=len(mapped.names))
+        trace = evolve(
+            self._trace(node, done), made=mapped.oldest(time.time()), elements=sum(1 for _ in mapped.results())
+        )
         if keeps and self.shelf.store is not None:
             self.shelf.store.put(trace)
         return trace
@@ -372,7 +375,7 @@ class Engine:
         }
         if mapped.trouble is not None or mapped.failures:
             return self._failed(node, miss, mapped.trouble or mapped.failure(), **told)
-        if mapped.skipped and len(mapped.skipped) == len(set(mapped.names)):
+        if mapped.all_skipped:
             return self._row(node, "skipped", message=next(iter(mapped.skipped.values())), elements=mapped.counts)
         self._notice(node, mapped.notices, self.keeps(node))
         self._warn_of_changed(node, mapped.changed)

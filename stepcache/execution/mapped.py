@@ -146,7 +146,8 @@ class Mapped:
         """Elements have run."""
         for at, name in enumerate(pack.names):
             self.found[name] = (pack, at)
-            self._ran.add(name)
+            if at not in pack.skipped:
+                self._ran.add(name)
 
     # --- what came of it
 
@@ -178,6 +179,16 @@ class Mapped:
         """The number and the name of each element that is not skipped."""
         return zip(*self._kept(), strict=True)
 
+    @property
+    def all_skipped(self) -> bool:
+        """Are there elements, and has the body left out each of them?"""
+        return bool(self.skipped) and len(self.skipped) == len(set(self.names))
+
+    @property
+    def skips_are_known(self) -> bool:
+        """Will the next run know which elements are left out?"""
+        return all(name in self.found for name in self.skipped)
+
     def _kept(self) -> tuple[Sequence[int], Sequence[bytes]]:
         if not self.skipped:
             return range(len(self.names)), self.names
@@ -204,7 +215,7 @@ class Mapped:
 
     def _places(self) -> list[tuple[Pack, int]]:
         found = self.found
-        return [found[name] for name in self._kept()[1] if name in found]
+        return [found[name] for name in self.names if name in found]
 
     def took_in_all(self) -> float:
         """How long all elements took to make, in seconds."""

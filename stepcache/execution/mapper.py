@@ -21,6 +21,7 @@ from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
 from stepcache.execution.values import Held, Product
 from stepcache.execution.work import Batch, Done, Ended, Work
+from stepcache.key.conclude import Seen
 from stepcache.key.decide import REASON_OF, explain, key_of
 from stepcache.model import Failure, Graph, Need, Node, Observation, Output, Reason, Trace, Value
 from stepcache.records import define
@@ -162,7 +163,7 @@ class Mapper:
         for name, ended in zip(names, done.ended, strict=True):
             _note(mapped, name, ended)
         for keeps in (True, False):
-            pack = _pack(names, done, keeps)
+            pack = _pack(work.node, names, done, keeps)
             if not pack.names:
                 continue
             mapped.add(pack)
@@ -299,6 +300,8 @@ class _LookUp:
                 lapses.setdefault(name, Reason(reason))  # type: ignore[arg-type]
             else:
                 found[name] = (pack, at)
+                if at in pack.skipped:
+                    self.mapped.skipped[name] = pack.skipped[at]
 
     def _counted(self, observations: tuple[Observation, ...]) -> tuple[Observation, ...]:
         blank = Trace("", "", (), observations, None, 0.0, 0.0)
@@ -348,15 +351,17 @@ def _note(mapped: Mapped, name: bytes, ended: Ended) -> None:
         mapped.unstorable = ended.unstorable
 
 
-def _pack(names: Sequence[bytes], done: Done, keeps: bool) -> Pack:
-    """Those elements of a batch that gave something to be stored, or those whose result must not be."""
+def _pack(node: Node, names: Sequence[bytes], done: Done, keeps: bool) -> Pack:
+    """Those elements of a batch of which something is to be stored, or those whose result must not be."""
     chunks = done.product.parts if isinstance(done.product, Value) else ()
     places = ((chunk, at) for chunk in chunks for at in range(chunk.count or 0))
     now = time.time()
     rows: list[tuple[bytes, Entry, Ended]] = []
     for name, ended in zip(names, done.ended, strict=True):
         chunk, at = next(places) if ended.digest else (None, -1)
-        if ended.outcome == "ran" and ended.held is None and keeps == (not done.sights[ended.seen].changed):
+        seen = done.sights[ended.seen]
+        told = ended.outcome == "ran" or (ended.outcome == "skipped" and _skips_for_good(node, seen))
+        if told and ended.held is None and keeps == (not seen.changed):
             rows.append((name, Entry(ended.digest or _NONE, ended.classes, chunk, at), ended))
     return Pack(
         names=[name for name, _, _ in rows],
@@ -366,7 +371,13 @@ def _pack(names: Sequence[bytes], done: Done, keeps: bool) -> Pack:
         seen_of=[ended.seen for _, _, ended in rows],
         seen=[seen.observations for seen in done.sights],
         outputs={at: ended.output for at, (_, _, ended) in enumerate(rows) if ended.output != _SILENT},
+        skipped={at: ended.message for at, (_, _, ended) in enumerate(rows) if ended.outcome == "skipped"},
     )
+
+
+def _skips_for_good(node: Node, seen: Seen) -> bool:
+    """Is an element to be left out as long as nothing changes? Not where what could not be seen may be why."""
+    return node.kind != "check" and (node.definition.vouched_for or not seen.notices)
 
 
 def _remembered(holds: Callable[[Observation], bool]) -> Callable[[Observation], bool]:

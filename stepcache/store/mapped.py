@@ -134,8 +134,8 @@ class Pack:
     """Elements that were made together, each under the name of what it was made from.
 
     What each run of theirs was seen to read is one of `seen`, by its number in `seen_of`. `made` is when, in seconds
-    since the epoch. `outputs` are those of the elements that wrote something. `covers` are the digests of the packs
-    whose elements are all in this one.
+    since the epoch. `outputs` are those of the elements that wrote something. `skipped` says why those have no value
+    whose body left them out. `covers` are the digests of the packs whose elements are all in this one.
     """
 
     names: Sequence[bytes]
@@ -145,6 +145,7 @@ class Pack:
     seen_of: Sequence[int]
     seen: Sequence[tuple[Observation, ...]]
     outputs: Mapping[int, Output] = field(factory=dict)
+    skipped: Mapping[int, str] = field(factory=dict)
     covers: Sequence[str] = ()
 
 
@@ -159,6 +160,7 @@ def keep_pack(pack: Pack, vault: Vault) -> Value:
         list(pack.seen_of),
         [[(o.kind, o.name, o.digest, o.label) for o in each] for each in pack.seen],
         {number: (o.stdout, o.stderr, o.log, o.warnings) for number, o in pack.outputs.items()},
+        dict(pack.skipped),
         list(pack.covers),
     )
     part = vault.keep(_content(rows))
@@ -167,7 +169,7 @@ def keep_pack(pack: Pack, vault: Vault) -> Value:
 
 def read_pack(value: Value, vault: Vault) -> Pack:
     """The pack that was kept. Raises ValueGone."""
-    index, names, seconds, made, seen_of, seen, outputs, covers = _decoded(value.parts[0], vault)
+    index, names, seconds, made, seen_of, seen, outputs, skipped, covers = _decoded(value.parts[0], vault)
     return Pack(
         [names[at : at + _SIZE] for at in range(0, len(names), _SIZE)],
         _entries(index, value.parts[1:]),
@@ -176,6 +178,7 @@ def read_pack(value: Value, vault: Vault) -> Pack:
         seen_of,
         [tuple(Observation(*o) for o in each) for each in seen],
         {number: Output(*o) for number, o in outputs.items()},
+        skipped,
         covers,
     )
 
@@ -197,6 +200,7 @@ def covering(packs: Sequence[tuple[str, Pack]]) -> Pack:
         seen_of=[seen[pack.seen[pack.seen_of[at]]] for pack, at in rows.values()],
         seen=list(seen),
         outputs={number: pack.outputs[at] for number, (pack, at) in enumerate(rows.values()) if at in pack.outputs},
+        skipped={number: pack.skipped[at] for number, (pack, at) in enumerate(rows.values()) if at in pack.skipped},
         covers=[each for digest, pack in packs for each in (digest, *pack.covers)],
     )
 

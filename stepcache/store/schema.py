@@ -9,7 +9,7 @@ from __future__ import annotations
 from _blake2 import blake2b
 
 # Raise it when frames or documents change their form and the tables do not.
-_EDITION = 2
+_EDITION = 3
 
 SCHEMA = """
 CREATE TABLE traces(id INTEGER PRIMARY KEY, key BLOB NOT NULL, variant BLOB NOT NULL, value BLOB, parts BLOB,

@@ -401,8 +401,78 @@ def test_skipped_elements_are_left_out_and_objects_without_a_codec_are_handed_on
         run = stepcache.run()
         assert run["after"] == [11, 31]
         assert run["called"] == [1, 2, 3]
-    assert elements(run, "odd") == {"cached": 2, "ran": 0, "failed": 0, "skipped": 1}
     assert any("elements of its value cannot be stored" in each for each in run.warnings)
+
+
+SKIPPING = """
+from pathlib import Path
+from stepcache import Each, skip, step
+
+@step
+def items(count=3):
+    return list(range(count))
+
+@step(takes={"item": "items"})
+def chosen(item: Each):
+    with open("calls", "a") as file:
+        file.write(str(item))
+    if str(item) in Path("unwanted").read_text():
+        skip(f"{item} is unwanted")
+    return item * 10
+
+@step
+def total(chosen):
+    return sum(chosen)
+"""
+
+
+def test_an_element_that_is_skipped_is_kept_so(stepcache_project: Project) -> None:
+    project = stepcache_project
+    project.write("pipeline_x.py", SKIPPING)
+    project.write("unwanted", "1")
+    assert elements(stepcache.run(), "chosen") == {"cached": 0, "ran": 2, "failed": 0, "skipped": 1}
+    assert calls(project) == "012"
+    assert set(project.run().outcomes.values()) == {"cached"}
+    assert set(project.run("--plan").outcomes.values()) == {"cached"}
+    assert stepcache.load("pipeline_x.py::total") == 20
+    again = stepcache.run(params={"count": 4})
+    assert elements(again, "chosen") == {"cached": 2, "ran": 1, "failed": 0, "skipped": 1}
+    assert again["total"] == 50
+    assert calls(project) == "3"
+    project.write("unwanted", "0")
+    changed = stepcache.run(params={"count": 4})
+    assert elements(changed, "chosen") == {"cached": 0, "ran": 3, "failed": 0, "skipped": 1}
+    assert changed["total"] == 60
+    assert calls(project) == "0123"
+
+
+def test_elements_all_of_which_are_skipped_are_not_run_again(stepcache_project: Project) -> None:
+    project = stepcache_project
+    project.write("pipeline_x.py", SKIPPING)
+    project.write("unwanted", "012")
+    for called in ("012", ""):
+        run = stepcache.run()
+        assert (outcome(run, "chosen"), outcome(run, "total")) == ("skipped", "skipped")
+        assert calls(project) == called
+
+
+def test_a_skip_that_rests_on_what_cannot_be_seen_is_not_kept(stepcache_project: Project) -> None:
+    project = stepcache_project
+    project.write(
+        "pipeline_x.py",
+        SKIPPING.replace("str(item) in Path", "subprocess.run(['/bin/true']).returncode == 0 and str(item) in Path")
+        .replace("from pathlib", "import subprocess\nfrom pathlib"),
+    )  # fmt: skip
+    project.write("unwanted", "1")
+    project.run()
+    assert calls(project) == "012"
+    assert elements(stepcache.run(), "chosen") == {"cached": 2, "ran": 0, "failed": 0, "skipped": 1}
+    assert calls(project) == "1"
+    project.edit("pipeline_x.py", 'takes={"item": "items"}', 'takes={"item": "items"}, expires="1h"')
+    project.run()
+    calls(project)
+    assert set(project.run().outcomes.values()) == {"cached"}
+    assert calls(project) == ""
 
 
 @pytest.mark.parametrize(
