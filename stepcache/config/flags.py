@@ -145,6 +145,7 @@ GROUPS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
                 "a warning filter, as Python's -W (repeatable)",
                 "values",
                 metavar="FILTER",
+                convert=values.warning_filter,
             ),
             Flag(("--pdb",), "pdb", "open a debugger where a step or check fails"),
             Flag(

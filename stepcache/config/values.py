@@ -66,6 +66,15 @@ def size(text: str) -> int:
     return int(float(found[1]) * unit) if "." in found[1] else int(found[1]) * unit
 
 
+def warning_filter(text: str) -> str:
+    """A filter as `python -W` has it, whose message and module are plain text, as one where they are patterns."""
+    parts = text.split(":")
+    for number, end in ((1, ""), (3, r"\Z")):
+        if number < len(parts) and parts[number].strip():
+            parts[number] = re.escape(parts[number].strip()) + end
+    return ":".join(parts)
+
+
 def parameter(text: str) -> tuple[str, str]:
     """A setting's name, with or without its step's, and the text of its value."""
     name, found, value = text.partition("=")

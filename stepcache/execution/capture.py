@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -249,20 +250,25 @@ def _live_handler(live: LiveLog) -> logging.Handler:
 
 
 def add_warning_filter(spec: str) -> None:
-    """Add a filter as `python -W` has it: action:message:category:module:line. Raises `ValueError`."""
+    """Add a filter: action:message:category:module:line, with patterns for message and module. Raises `ValueError`."""
     parts = [part.strip() for part in spec.split(":")]
     action, message, category, module, line = (*parts, "", "", "", "")[:5]
     actions = ("default", "always", "ignore", "module", "once", "error")
     matching = [each for each in actions if action and each.startswith(action)]
     if len(parts) > 5 or len(matching) != 1:
         raise ValueError(f"{spec!r} is no warning filter: action:message:category:module:line, action one of {actions}")
-    warnings.filterwarnings(
-        matching[0],  # type: ignore[arg-type]
-        message=message,
-        category=_category(category, spec),
-        module=module,
-        lineno=int(line) if line else 0,
-    )
+    if line and not (line.isascii() and line.isdigit()):
+        raise ValueError(f"{spec!r}: the line of a warning is a number, not {line!r}")
+    try:
+        warnings.filterwarnings(
+            matching[0],  # type: ignore[arg-type]
+            message=message,
+            category=_category(category, spec),
+            module=module,
+            lineno=int(line) if line else 0,
+        )
+    except re.error as error:
+        raise ValueError(f"{spec!r}: message and module are regular expressions: {error}") from error
 
 
 def _category(name: str, spec: str) -> type[Warning]:

@@ -272,23 +272,30 @@ def test_warning_filters(stepcache_project: Project) -> None:
 
         @step
         def old():
-            warnings.warn("an old way", DeprecationWarning)
+            warnings.warn("an old way (of 3)", DeprecationWarning)
             return 1
         """,
     )
     result = project.run("-W", "error::DeprecationWarning")
-    assert (result.exit_code, result.nodes[0]["error"]) == (1, "DeprecationWarning: an old way")
-    result = project.run("-W", "ignore:an old", "-rA")
+    assert (result.exit_code, result.nodes[0]["error"]) == (1, "DeprecationWarning: an old way (of 3)")
+    result = project.run("-W", "ignore:an old way (of 3)::pipeline_x", "-rA")
     assert (result.exit_code, "an old way" in result.stdout) == (0, False)
+    assert "an old way" in project.run("-W", "ignore:.*:DeprecationWarning", "-rA", "--cache-refresh").stdout
     project.configure('filterwarnings = ["error"]\n')
     assert project.run("--cache-refresh", "-Wignore").exit_code == 0  # what is given later comes before
     assert project.run("--cache-refresh").exit_code == 1
     for wrong, said in (
         ("nonsense", "'nonsense' is no warning filter: action:message:category:module:line, action one of "),
         ("error::NoSuch", "'error::NoSuch': there is no warning category NoSuch"),
+        ("error::::x", "'error::::x': the line of a warning is a number, not 'x'"),
     ):
         result = project.run("-W", wrong)
         assert (result.exit_code, said in result.stderr) == (4, True), result.stderr
+    project.configure('filterwarnings = ["error:(of"]\n')
+    result = project.run("--cache-refresh")
+    assert (result.exit_code, result.stderr.partition("(of': ")[2]) == (
+        4, "message and module are regular expressions: missing ), unterminated subpattern at position 0\n",
+    )  # fmt: skip
 
 
 # --- options from elsewhere
