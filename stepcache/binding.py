@@ -12,7 +12,8 @@ from stepcache.collect import discover
 from stepcache.collect.collection import Collection
 from stepcache.collect.discover import Asked
 from stepcache.collect.discover import Rules as FileRules
-from stepcache.config import Configuration, did_you_mean
+from stepcache.config import Configuration, Options, did_you_mean
+from stepcache.config.flags import FLAGS
 from stepcache.errors import UsageError
 from stepcache.expression import keyword_names, parse_keywords, parse_marks
 from stepcache.graph.family import Family
@@ -35,10 +36,19 @@ def asked_files(session: Session) -> tuple[list[Asked], dict[str, OSError]]:
     configuration, options = session.configuration, session.options
     rules = file_rules(configuration, _ignored(session))
     if options.args:
-        return discover.discover(options.args, str(session.cwd), rules)
+        try:
+            return discover.discover(options.args, str(session.cwd), rules)
+        except UsageError as error:
+            raise UsageError("\n".join([str(error), *_values_apart(options)])) from error
     if configuration.pipelinepaths:
         return discover.discover(configuration.pipelinepaths, str(configuration.root), rules)
     return discover.discover((".",), str(session.cwd), rules)
+
+
+def _values_apart(options: Options) -> list[str]:
+    """What to do if an argument was meant as the value of one of the options whose value follows a `=`."""
+    bare = [f for f in FLAGS.values() if f.takes == "optional" and getattr(options, f.dest, None) is True]
+    return [f"  a value of {flag.main} follows it after `=`: {flag.main}={flag.metavar}" for flag in bare]
 
 
 def _ignored(session: Session) -> tuple[str, ...]:

@@ -7,14 +7,14 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
 from attrs import astuple
 
 from stepcache import __version__, replaying, snapshotting, stamping
-from stepcache.binding import markers
+from stepcache.binding import asked_files, markers
 from stepcache.builtin import BUILT_IN, terminal_report
 from stepcache.errors import CollectionFailed, StepcacheError, UsageError
 from stepcache.execution.mapper import elements_id
@@ -120,12 +120,8 @@ def _with_session(session: Session) -> int:
         stream: TextIO = stamping.Tee(base) if stamping.may_stamp(session) else base
         report = terminal_report(options, stream)
         terminal = report.terminal
-        if options.cache_show is not None:
-            return _show(session, terminal)
-        if options.cache_verify:
-            return _verify(session, terminal)
-        if options.cache_gc is not None:
-            return _collect_garbage(session, terminal)
+        if (instead := _instead_of_running(session)) is not None:
+            return instead(session, terminal)
         terminal.header(_facts(session))
         if options.markers:
             terminal.listing(markers_lines(markers(session)))
@@ -227,6 +223,16 @@ def _cache_told(session: Session) -> str:
 
 
 # --- what is shown instead of running -----------------------------------------------------------
+
+
+def _instead_of_running(session: Session) -> Callable[[Session, Terminal], int] | None:
+    """What is to be done with the cache, if anything is. Arguments say which project is meant."""
+    options = session.options
+    asked = {_show: options.cache_show, _verify: options.cache_verify or None, _collect_garbage: options.cache_gc}
+    found = next((each for each, value in asked.items() if value is not None), None)
+    if found is not None and options.args:
+        asked_files(session)  # for what is wrong with them
+    return found
 
 
 def _show(session: Session, terminal: Terminal) -> int:

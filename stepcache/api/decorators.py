@@ -209,7 +209,13 @@ def resource(function: Any = None, /, *, scope: Literal["run", "node"] = "run", 
         raise UsageError(f'@resource(scope=…) is "run" or "node", not {scope!r}')
 
     def decorate(target: Any) -> Resource[Any, Any]:
-        return Resource(_define("resource", target, name, scope=scope))
+        definition = _define("resource", target, name, scope=scope)
+        if definition.asynchronous:
+            raise UsageError(
+                f"@resource decorates an ordinary function, and '{definition.name}' is asynchronous: make the object "
+                "without `await` (asynchronous steps find their event loop running), or in the step"
+            )
+        return Resource(definition)
 
     return decorate if function is None else decorate(function)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import re
+import sys
 import tokenize
 from inspect import signature
 from types import TracebackType
@@ -26,18 +27,24 @@ def import_problem(path: str, shown: str, root: str, error: BaseException) -> Pr
         return Problem(shown, f"{shown}: {error}")
     if isinstance(error, SyntaxError):
         return Problem(shown, _syntax(path, shown, root, error))
-    places = _places(error.__traceback__, path, root)
+    frames = _frames(error.__traceback__)
+    places = _places(frames, path, root)
     where, line = places[-1] if places else (path, 1)
-    at = f"{portable_name(root, where, where)}:{line}"
+    at = _at(root, where, line)
     lines = []
+    way = places[:-1]
     if where != path:
-        own = next((number for file, number in reversed(places) if file == path), 1)
-        lines.append(f"{shown}:{own}: cannot be imported, because of {at}")
+        own = next((place for place in reversed(places) if place[0] == path), (path, 1))
+        way = way[way.index(own) + 1 :] if own in way else way
+        lines.append(f"{shown}:{own[1]}: cannot be imported, because of {at}")
     first = f"{at}: {_said(error, path)}"
     lines.append(f"  {first}" if lines else first)
     text = linecache.getline(where, line).strip()
     if text:
         lines.append(f"    {text}")
+    lines += _way(way, root)
+    if skip_reason(error) is None:
+        lines += _raised_in(frames, where)
     hint = _hint(error, path)
     if hint:
         lines.append(f"  {hint}")
@@ -147,14 +154,43 @@ def _encoding_fault(file: str) -> str:
     return ""
 
 
-def _places(traceback: TracebackType | None, path: str, root: str) -> list[tuple[str, int]]:
-    """The (file, line) of the frames in the file and in the project, none of them ours."""
+def _frames(traceback: TracebackType | None) -> list[tuple[str, int, str]]:
+    """The file, line and module of the frames that have a file, none of them ours."""
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
     found = []
     while traceback is not None:
-        file = traceback.tb_frame.f_code.co_filename
+        frame = traceback.tb_frame
+        file = frame.f_code.co_filename
         if os.path.isabs(file) and not file.startswith(own):
-            found.append((file, traceback.tb_lineno))
+            found.append((file, traceback.tb_lineno, str(frame.f_globals.get("__name__"))))
         traceback = traceback.tb_next
+    return found
+
+
+def _places(frames: list[tuple[str, int, str]], path: str, root: str) -> list[tuple[str, int]]:
+    """The (file, line) of the frames in the file and in the project."""
     inside = root.rstrip(os.sep) + os.sep
-    return [p for p in found if p[0] == path or (p[0].startswith(inside) and "site-packages" not in p[0])]
+    own = [f for f in frames if f[0] == path or (f[0].startswith(inside) and "site-packages" not in f[0])]
+    return [(file, line) for file, line, _ in own]
+
+
+def _way(places: list[tuple[str, int]], root: str) -> list[str]:
+    """The calls and imports that led to where it went wrong, each with its line."""
+    if not places:
+        return []
+    distinct = dict.fromkeys(places)  # an endless recursion comes by the same ones again and again
+    return ["  reached from", *(f"    {_at(root, *each)}: {linecache.getline(*each).strip()}" for each in distinct)]
+
+
+def _raised_in(frames: list[tuple[str, int, str]], where: str) -> list[str]:
+    """The place in installed code that raised it, if that did."""
+    if not frames:
+        return []
+    file, line, module = frames[-1]
+    if file == where or module.partition(".")[0] in sys.stdlib_module_names:
+        return []
+    return [f"  raised in {file}:{line}"]
+
+
+def _at(root: str, file: str, line: int) -> str:
+    return f"{portable_name(root, file, file)}:{line}"

@@ -83,7 +83,29 @@ IMPORTS = [
         {"pipeline_x.py": "\nimport broken_helper\n", "broken_helper.py": "def f():\n    1/0\n\nf()\n"},
         [
             "pipeline_x.py:3: cannot be imported, because of broken_helper.py:2\n"
-            "  broken_helper.py:2: cannot be imported: ZeroDivisionError: division by zero\n    1/0"
+            "  broken_helper.py:2: cannot be imported: ZeroDivisionError: division by zero\n    1/0\n"
+            "  reached from\n    broken_helper.py:4: f()"
+        ],
+    ),
+    Broken(
+        "import that calls what raises",
+        x(
+            "def read(path):\n    return open(path)\n\ndef load(n):\n    return load(n - 1) if n else read('no')\n\nload(9)\n"
+        ),
+        [
+            "pipeline_x.py:2: cannot be imported: FileNotFoundError: [Errno 2] No such file or directory: 'no'\n"
+            "    return open(path)\n"
+            "  reached from\n"
+            "    pipeline_x.py:7: load(9)\n"
+            "    pipeline_x.py:5: return load(n - 1) if n else read('no')"
+        ],
+    ),
+    Broken(
+        "asynchronous resource",
+        x("import stepcache\n\n@stepcache.resource\nasync def client():\n    yield 1\n"),
+        [
+            "pipeline_x.py:3: @resource decorates an ordinary function, and 'client' is asynchronous: make the object "
+            "without `await` (asynchronous steps find their event loop running), or in the step\n    @stepcache.resource"
         ],
     ),
     Broken(
@@ -515,6 +537,20 @@ def table(text: str) -> str:
 USAGE = [
     usage("file not found", "file or directory not found: pipeline_no.py", "pipeline_no.py"),
     usage(
+        "a value apart from its option",
+        "file or directory not found: 1GiB\n  a value of --cache-gc follows it after `=`: --cache-gc=SIZE",
+        "--cache-gc",
+        "1GiB",
+    ),
+    usage(
+        "a value apart from its option in a run",
+        "file or directory not found: model\n  a value of --cache-refresh follows it after `=`: "
+        "--cache-refresh=EXPRESSION",
+        "--cache-refresh",
+        "model",
+    ),
+    usage("a file that is not there to be verified", "file or directory not found: no", "--cache-verify", "no"),
+    usage(
         "a data file",
         "pyproject.toml is no Python file: give a pipeline file, a directory or a node id",
         "pyproject.toml",
@@ -826,3 +862,17 @@ def test_from_python_the_errors_are_in_the_run_or_raised(stepcache_project: Proj
     with pytest.raises(stepcache.UsageError) as wrong:
         stepcache.run("pipeline_no.py")
     assert str(wrong.value) == "file or directory not found: pipeline_no.py"
+
+
+def test_installed_code_that_raises_while_it_is_imported_is_told_by_its_place(
+    stepcache_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = stepcache_project.path.parent / "site-packages"
+    library.mkdir()
+    (library / "old_library_x.py").write_text("raise ImportError('it needs another one')\n")
+    monkeypatch.syspath_prepend(library)
+    stepcache_project.write("pipeline_x.py", "import old_library_x\n")
+    assert stepcache_project.run().errors == [
+        "pipeline_x.py:1: cannot be imported: ImportError: it needs another one\n    import old_library_x\n"
+        f"  raised in {library}/old_library_x.py:1"
+    ]
