@@ -100,12 +100,14 @@ def _help(call: Call) -> int:
     if options.version:
         _say(f"stepcache {__version__}")
         return ExitCode.OK
-    from stepcache.config import PluginOption
+    from stepcache.config import PluginOption, PluginSetting
     from stepcache.config.help_text import help_text
     from stepcache.report.writer import terminal_width
 
-    offered = [each for own in plugins.hook.stepcache_options() for each in own if isinstance(each, PluginOption)]
-    _say(help_text(offered, terminal_width(os.environ)).rstrip("\n"))
+    offered = [each for own in plugins.hook.stepcache_options() for each in own]
+    added = [each for each in offered if isinstance(each, PluginOption)]
+    keys = [each for each in offered if isinstance(each, PluginSetting)]
+    _say(help_text(added, keys, terminal_width(os.environ)).rstrip("\n"))
     return ExitCode.OK
 
 
@@ -126,8 +128,8 @@ def _with_session(session: Session) -> int:
         if options.markers:
             terminal.listing(markers_lines(markers(session)))
             return ExitCode.OK
-        terminal.collecting()
-        _collect(session)
+        with terminal.collecting():
+            _collect(session)
         if options.steps:
             return _steps(session, terminal)
         if options.cache_clear:

@@ -9,7 +9,7 @@ import pytest
 
 from stepcache import hookspecs
 from stepcache.api.options import StepOptions
-from stepcache.config import Configuration
+from stepcache.config import Configuration, help_text
 from stepcache.config.flags import FLAGS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -29,6 +29,7 @@ def test_every_key_of_the_configuration_is_explained() -> None:
     keys = {field.name for field in Configuration.__attrs_attrs__} - ours | {"profile.NAME.params"}  # type: ignore[attr-defined]
     table = page("configuration.md").partition("## Settings")[0]
     assert set(re.findall(r"^\| `([a-z_.A-Z]+)` \|", table, re.MULTILINE)) == keys
+    assert set(help_text.KEYS) == keys
 
 
 def test_every_hook_is_explained() -> None:

@@ -233,6 +233,13 @@ class TestPluginOptions:
         assert "\ncloud:\n  --region=REGION           where to run\n" in help_text([self.REGION])
 
 
+def test_help_names_the_keys_of_the_configuration():
+    text = help_text((), [PluginSetting("region_file", help="a file with the regions")])
+    told = text.partition("[tool.stepcache] in pyproject.toml, or stepcache.toml:\n")[2].partition("\n\n")[0]
+    assert told.splitlines()[0] == "  minversion                the oldest stepcache that the project works with"
+    assert told.splitlines()[-1] == "  region_file               a file with the regions"
+
+
 def test_help_names_every_option():
     text = help_text()
 
