@@ -29,10 +29,10 @@ if TYPE_CHECKING:
         step,
     )
     from stepcache.asking import run
-    from stepcache.calling import Run
     from stepcache.cli import main
     from stepcache.errors import CollectionFailed, NotCached, StepcacheError, StepFailed, UsageError
     from stepcache.hookspecs import hookimpl
+    from stepcache.results import Run
     from stepcache.runs import load
 
 _HOMES = {
@@ -41,10 +41,10 @@ _HOMES = {
         "pipeline", "resource", "skip", "step",
     ),
     "stepcache.asking": ("run",),
-    "stepcache.calling": ("Run",),
     "stepcache.cli": ("main",),
     "stepcache.errors": ("CollectionFailed", "NotCached", "StepFailed", "StepcacheError", "UsageError"),
     "stepcache.hookspecs": ("hookimpl",),
+    "stepcache.results": ("Run",),
     "stepcache.runs": ("load",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

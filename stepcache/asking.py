@@ -6,7 +6,8 @@ import marshal
 import os
 from copy import deepcopy
 
-from stepcache.calling import Run, cache_arguments, executor_arguments, named
+from stepcache.calling import cache_arguments, executor_arguments, named
+from stepcache.results import Run
 from stepcache.stamp import ask
 
 TYPE_CHECKING = False
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
-    from stepcache.calling import Results
+    from stepcache.results import Results
     from stepcache.stamp import Asked
 
 

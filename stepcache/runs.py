@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import shlex
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,13 +16,15 @@ from attrs import evolve
 
 from stepcache import __version__, snapshotting, stamping
 from stepcache.api import Defined
-from stepcache.calling import Run, cache_arguments, executor_arguments, named
+from stepcache.calling import cache_arguments, executor_arguments, named
 from stepcache.errors import CollectionFailed, NotCached, StepFailed, ValueGone
 from stepcache.execution.values import Variants
 from stepcache.model import ExitCode, Node, NodeReport, RunReport, Value
 from stepcache.opening import working_directory
 from stepcache.records import frozen
 from stepcache.report import json_report
+from stepcache.report.traceback import after_ours
+from stepcache.results import Run
 from stepcache.session import Call, Session, collect, execute, open_session, remake
 from stepcache.stamp import Asked
 from stepcache.store import Stream
@@ -147,7 +150,7 @@ class Results:
             raise CollectionFailed("\n".join(p.message for p in self._report.problems))
         for row in self._report.nodes:
             if row.outcome == "failed" and row.failure is not None:
-                raise _failed(row) from row.failure.exception
+                raise _failed(row) from _from_the_body(row.failure.exception)
 
 
 @frozen
@@ -176,6 +179,13 @@ class _Remaking:
 
     def decoded(self, codec_name: str, data: memoryview, digest: str) -> object:
         return self._vault.decoded(codec_name, data, digest)
+
+
+def _from_the_body(error: BaseException | None) -> BaseException | None:
+    """*error* with a traceback that begins in the user's code."""
+    if error is None:
+        return None
+    return error.with_traceback(after_ours(error.__traceback__))
 
 
 def _failed(row: NodeReport) -> StepFailed:
@@ -223,7 +233,7 @@ def _ran(call: Call) -> Results:
         report = execute(session)
         prepared = stamping.prepare(session, report)
         session.plugins.hook.stepcache_run_finished(report=report, options=session.options)
-        if report.stopped == "KeyboardInterrupt":
+        if report.stopped.startswith("KeyboardInterrupt"):
             raise KeyboardInterrupt
         results = keep(Results(session, report))
         if prepared is not None:
@@ -316,7 +326,8 @@ def _stored(session: Session, row: NodeReport, asked: str) -> Any:
             return session.shelf.load(row.value.output(output if output in row.value.names else None))
         except ValueGone:
             pass  # as good as never stored
-    raise NotCached(f"{asked}: no value is stored for it with these settings; `stepcache {asked}` makes it")
+    made_by = f"stepcache {shlex.quote(asked)}"
+    raise NotCached(f"{asked}: no value is stored for it with these settings; `{made_by}` makes it")
 
 
 def _variants(nodes: Sequence[Node], value: Callable[[str], Any]) -> Variants:

@@ -192,7 +192,8 @@ def execute(session: Session) -> RunReport:
                 record(session, schedule.rows)
     except KeyboardInterrupt:
         interrupted = True
-        schedule.stopped = "KeyboardInterrupt"  # it may have come when all rows were there
+        if not schedule.stopped.startswith("KeyboardInterrupt"):  # it came when all rows were there
+            schedule.stopped = "KeyboardInterrupt"
     if session.saves is not None and not interrupted:
         _save_lost(session, session.saves)
     session.warnings.extend([*engine.warnings, *executor.warnings, *engine.wrong_ends])

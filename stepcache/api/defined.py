@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar
 from stepcache.api.record import running_node
 from stepcache.api.skipping import StepcacheWarning
 from stepcache.model import Definition
+from stepcache.results import Run
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,17 +104,3 @@ class Resource(Defined[P, R]):
 
 class Check(Defined[P, R]):
     """A function that asserts on step values."""
-
-
-class Run(Protocol):
-    """What a run from Python gives back."""
-
-    exit_code: int
-
-    def __getitem__(self, name: str) -> Any: ...
-    @property
-    def nodes(self) -> list[dict[str, Any]]: ...
-    @property
-    def errors(self) -> list[dict[str, Any]]: ...
-    def why(self, name: str) -> list[str]: ...
-    def table(self, name: str) -> list[dict[str, Any]]: ...

@@ -98,8 +98,9 @@ class Schedule:
         self._open = {node.id for node in every}
         try:
             self._go(iter(every))
-        except KeyboardInterrupt:
-            self.stopped = "KeyboardInterrupt"
+        except KeyboardInterrupt as error:
+            place = self.describe(error).location
+            self.stopped = f"KeyboardInterrupt at {place}" if place else "KeyboardInterrupt"
             for done in self.executor.interrupt():
                 self._land(done)
             for flight in self._flights.values():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from html import escape
 
 from stepcache.model import NodeReport, RunReport
 from stepcache.report import figures
+from stepcache.results import counts
 
 MOST = 200
 """How many rows are shown; those of nodes that failed come before others where there are more."""
@@ -27,12 +26,6 @@ def html_table(report: RunReport) -> str:
     parts += [f"<pre>{escape(row.failure.text.rstrip())}</pre>" for row in rows if row.failure is not None]
     parts += [f"<p>warning: {escape(text)}</p>" for text in report.warnings]
     return "\n".join(parts)
-
-
-def counts(outcomes: Iterable[str]) -> str:
-    """`2 ran, 1 passed`."""
-    found = Counter(outcomes)
-    return ", ".join(f"{count} {word}" for word, count in found.items()) or "nothing ran"
 
 
 def _shown(report: RunReport) -> list[NodeReport]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
 from stepcache.config import Options
@@ -85,11 +86,19 @@ class Terminal:
             ]
         )
 
-    def collecting(self) -> None:
-        """Say that files are being collected, where someone sees it."""
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Say that files are being collected, where someone sees it. What goes wrong is told on a line of its own."""
         if self.on_terminal and self.options.verbosity >= 0:
             self.writer.write("collecting ... ", "bold")
             self.writer.flush()
+        try:
+            yield
+        except BaseException:
+            if self.writer.column:
+                self.writer.line("")
+                self.writer.flush()
+            raise
 
     def collected(self, nodes: int, deselected: int = 0, problems: Sequence[Problem] = ()) -> None:
         """How many nodes there are, counting the deselected."""

@@ -48,7 +48,8 @@ def failure_text(
     shorten = _shortener(os.getcwd() if start is None else start)
     entries = _entries(exception.__traceback__)
     summary = _summary(exception, entries)
-    location = f"{shorten(entries[-1].code.co_filename)}:{entries[-1].first}" if entries else ""
+    last = entries[-1].code.co_filename if entries else _PACKAGE
+    location = "" if last.startswith(_PACKAGE) else f"{shorten(last)}:{entries[-1].first}"
     if style == "no":
         text = ""
     elif style == "line":
@@ -58,6 +59,14 @@ def failure_text(
     else:
         text = "\n".join(_chained(exception, style, showlocals, shorten))
     return Failure(summary, text, location, exception)
+
+
+def after_ours(traceback: TracebackType | None) -> TracebackType | None:
+    """*traceback* without the frames of stepcache that it begins with; all of it, if there are no others."""
+    rest = traceback
+    while rest is not None and rest.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        rest = rest.tb_next
+    return rest or traceback
 
 
 def _shortener(start: str) -> Callable[[str], str]:

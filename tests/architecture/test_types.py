@@ -56,7 +56,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from stepcache import All, Each, File, check, mark, parametrize, pipeline, resource, run, step
+from stepcache import All, Each, File, Run, check, mark, parametrize, pipeline, resource, run, step
 
 
 @step
@@ -107,8 +107,9 @@ def flights_report(best: float, delays: list[float]) -> dict[str, float]:
 
 def by_hand(scores: Mapping[str, float]) -> float:
     values: list[float] = delays([1.0], min_count=1)
-    finished = flights_report.run(params={"min_count": 3})
-    print(finished.exit_code, finished["best"], finished.why("best"), finished.table("model"), run("pipeline_x.py"))
+    finished: Run = flights_report.run(params={"min_count": 3})
+    both: list[Run] = [finished, run("pipeline_x.py")]
+    print(finished.exit_code, finished["best"], finished.why("best"), finished.table("model"), both[1].warnings)
     return best(scores) + sum(values) + rounded(1.25)
 """
 

@@ -246,6 +246,9 @@ def test_a_failure_is_told_and_raised_only_where_asked(project: Project) -> None
     assert str(wrong.value) == "pipeline_x.py::bad failed: ValueError: it is bad"
     assert type(wrong.value.__cause__) is ValueError
     assert wrong.value.__cause__.args == ("it is bad",)
+    begin = wrong.value.__cause__.__traceback__
+    assert begin is not None
+    assert begin.tb_frame.f_code.co_name == "bad"  # nothing of ours stands before the body
 
 
 def test_a_failed_check_is_raised_too(project: Project) -> None:
@@ -483,6 +486,8 @@ def test_load_gives_what_is_stored_and_runs_nothing(project: Project) -> None:
     assert dict(stepcache.load("pipeline_x.py::model")) == {"3": 9, "5": 15}
     with pytest.raises(NotCached):
         stepcache.load("pipeline_x.py::best", params={"seed": 9})
+    with pytest.raises(NotCached, match=r"`stepcache 'pipeline_x.py::model\[3\]'` makes it"):
+        stepcache.load("pipeline_x.py::model[3]", params={"seed": 9})
     project.run("-P", "seed=9")
     assert stepcache.load("pipeline_x.py::best", params={"seed": 9}) == 24
 

@@ -11,6 +11,7 @@ import pytest
 from attrs import evolve
 
 from stepcache.config import parse_command
+from stepcache.errors import UsageError
 from stepcache.model import (
     Definition,
     Failure,
@@ -132,9 +133,17 @@ class TestCollected:
     def line(self, *arguments, args: str = "", stream: io.StringIO | None = None) -> str:
         stream = stream or io.StringIO()
         terminal = Terminal(parse_command(args.split(), {}), stream, environ={"NO_COLOR": "1"}, width=60)
-        terminal.collecting()
+        with terminal.collecting():
+            pass
         terminal.collected(*arguments)
         return stream.getvalue()
+
+    def test_what_goes_wrong_is_told_on_a_line_of_its_own(self):
+        stream = Screen()
+        terminal = Terminal(parse_command([], {}), stream, environ={"NO_COLOR": "1"}, width=60)
+        with pytest.raises(UsageError), terminal.collecting():
+            raise UsageError("no")
+        assert stream.getvalue() == "collecting ... \n"
 
     def test_each_form(self):
         assert self.line(1) == "collected 1 node\n"
