@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from attrs import field
 
-from stepcache.errors import Unstorable
+from stepcache.errors import Unstorable, UsageError
 from stepcache.records import frozen
 from stepcache.store.arrays import ArrayCodec
-from stepcache.store.codecs import Declined, type_name
+from stepcache.store.codecs import Declined, Encoded, type_name
 from stepcache.store.pickles import PickleCodec
 from stepcache.store.plain import PlainCodec, offender
 from stepcache.store.tensors import TensorCodec
@@ -17,7 +17,9 @@ from stepcache.store.tensors import TensorCodec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stepcache.store.codecs import Codec, Encoded
+    from stepcache.store.codecs import Codec
+
+_WANTED = ("name", "safe", "types", "takes", "encode", "decode")
 
 
 def builtin_codecs() -> tuple[Codec, ...]:
@@ -43,7 +45,12 @@ class Codecs:
         return codecs
 
     def add(self, codec: Codec) -> None:
-        """Register *codec*, in place of an earlier one of its name."""
+        """Register *codec*, in place of an earlier one of its name. Raises UsageError where it is none."""
+        missing = [each for each in _WANTED if not hasattr(codec, each)]
+        if missing:
+            raise UsageError(f"the codec {type_name(type(codec))} has no {missing[0]!r}")
+        if isinstance(codec.types, str):
+            raise UsageError(f"`types` of the codec {type_name(type(codec))} is a tuple of names, not {codec.types!r}")
         earlier = self._by_name.get(codec.name)
         for asked in self._by_type.values():
             if earlier in asked:
@@ -73,10 +80,10 @@ class Codecs:
         if name is not None:
             return self._encode_by(name, value, formats)
         for codec in self._asked(type(value)):
-            if (formats == "safe" and not codec.safe) or not codec.takes(value):
+            if formats == "safe" and not codec.safe:
                 continue
             try:
-                return codec, codec.encode(value)
+                return codec, _encoded(codec, value)
             except Declined:
                 continue
         if formats == "safe":
@@ -102,9 +109,25 @@ class Codecs:
             raise Unstorable(kind, "", f"there is no codec {name!r}")
         if formats == "safe" and not codec.safe:
             raise Unstorable(kind, "", f'codec {name!r} can run code when it decodes, which formats = "safe" refuses')
-        if codec.takes(value):
-            try:
-                return codec, codec.encode(value)
-            except Declined as error:
-                raise Unstorable(kind, "", f"codec {name!r} does not take it: {error}") from error
-        raise Unstorable(kind, "", f"codec {name!r} does not take it")
+        try:
+            return codec, _encoded(codec, value)
+        except Declined as error:
+            why = f": {error}" if str(error) else ""
+            raise Unstorable(kind, "", f"codec {name!r} does not take it{why}") from error
+
+
+def _encoded(codec: Codec, value: object) -> Encoded:
+    """What *codec* makes of *value*. Raises Declined, and Unstorable where it fails: plugins have theirs."""
+    try:
+        if not codec.takes(value):
+            raise Declined
+        encoded: object = codec.encode(value)
+    except (Declined, Unstorable):
+        raise
+    except Exception as error:
+        told = f"codec {codec.name!r} fails: {type(error).__name__}: {error}"
+        raise Unstorable(type_name(type(value)), "", told) from error
+    if not isinstance(encoded, Encoded):
+        told = f"codec {codec.name!r} gives {type_name(type(encoded))} where an Encoded is wanted"
+        raise Unstorable(type_name(type(value)), "", told)
+    return encoded
