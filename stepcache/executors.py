@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -44,11 +45,14 @@ def open_executor(
 def _site(session: Session, inline: Inline) -> Site:
     assert session.engine is not None
     options = session.options
-
-    def logged(node: str, line: str) -> None:
-        session.plugins.hook.stepcache_node_logged(node=node, line=line)
-
+    logged = partial(tell_logged, session)
     return Site(options.workers, options.capture != "no", session.engine, inline, lambda: hello_of(session), logged)
+
+
+def tell_logged(session: Session, node: str, line: str) -> None:
+    """Tell plugins what a node has logged."""
+    tell = session.plugins.telling("stepcache_node_logged", str(session.configuration.root))
+    tell(session.graph.nodes[node].file if node in session.graph.nodes else "")(node=node, line=line)
 
 
 def fresh_process(session: Session, environment: Mapping[str, str]) -> Pool:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from functools import cache
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -74,6 +75,8 @@ class Plugins:
         self.blocked = frozenset(blocked)
         self.names: list[str] = []
         self._distributions: dict[str, str] = {}
+        self._homes: dict[object, str] = {}
+        """The folders of the stepconf.py files."""
 
     @property
     def hook(self) -> Any:
@@ -98,6 +101,25 @@ class Plugins:
             if callable(getattr(module, hook, None)):
                 raise UsageError(f"{path}: {hook} is not asked here: {why}")
         self.add(module, path)
+        self._homes[module] = os.path.dirname(os.path.abspath(path))
+
+    def telling(self, hook: str, root: str) -> Callable[[str], Callable[..., None]]:
+        """For a node's file, what calls a hook that tells of the node.
+
+        A stepconf.py is told of the nodes of its folder and of those below.
+        """
+        caller = getattr(self._manager.hook, hook)
+        local = {impl.plugin: self._homes[impl.plugin] for impl in caller.get_hookimpls() if impl.plugin in self._homes}
+        every = teller(caller)
+        if not local:
+            return lambda file: every
+
+        @cache
+        def in_folder(folder: str) -> Callable[..., None]:
+            away = [plugin for plugin, home in local.items() if not f"{folder}{os.sep}".startswith(f"{home}{os.sep}")]
+            return self._manager.subset_hook_caller(hook, away)
+
+        return lambda file: in_folder(os.path.dirname(os.path.join(root, file)))
 
     def hooks(self) -> Iterator[tuple[str, set[str]]]:
         """Each plugin's name, with the names of the hooks that it has."""

@@ -26,12 +26,11 @@ from stepcache.execution.capture import Capture, LiveLog, Mode, add_warning_filt
 from stepcache.execution.debugging import Debugger
 from stepcache.execution.engine import Engine
 from stepcache.execution.schedule import Limits, Schedule
-from stepcache.executors import open_executor
+from stepcache.executors import open_executor, tell_logged
 from stepcache.garbage import growing, grown
 from stepcache.model import ExitCode, NodeReport, Output, RunReport
 from stepcache.opening import open_session
 from stepcache.outcome import describer, exit_code_of, record, report_of
-from stepcache.plugins import teller
 from stepcache.saving import save, saves_of
 from stepcache.snapshotting import find
 from stepcache.stamping import only_registering
@@ -163,13 +162,15 @@ def execute(session: Session) -> RunReport:
     here = options.pdb or options.replay is not None  # where there is somebody who looks into it
     executor = open_executor(session, capture, debugger if options.pdb else None, here=here)
 
-    tell_started, tell_finished = map(teller, (hook.stepcache_node_started, hook.stepcache_node_finished))
+    telling = partial(session.plugins.telling, root=str(session.configuration.root))
+    tell_started, tell_finished = telling("stepcache_node_started"), telling("stepcache_node_finished")
+    tell_progressed = telling("stepcache_node_progressed")
     if session.sight.snapshot is not None:
         session.sight.snapshot.caught = partial(_caught, partial(_printed, session, capture))
 
     def finished(row: NodeReport) -> None:
         save(session, row)
-        tell_finished(report=row)
+        tell_finished(row.file)(report=row)
         if debugger.left:
             schedule.stopped = "quit in the debugger"
 
@@ -178,9 +179,9 @@ def execute(session: Session) -> RunReport:
         executor,
         Limits(options.maxfail, options.plan, options.fail_on_miss, dict(options.slots)),
         describer(session),
-        started=lambda node: tell_started(node=node, expected=engine.expected.get(node.id)),
+        started=lambda node: tell_started(node.file)(node=node, expected=engine.expected.get(node.id)),
         finished=finished,
-        progressed=lambda node, done, total: hook.stepcache_node_progressed(node=node, done=done, total=total),
+        progressed=lambda node, done, total: tell_progressed(node.file)(node=node, done=done, total=total),
     )
     interrupted = False
     try:
@@ -217,7 +218,7 @@ def _live_log(session: Session) -> LiveLog | None:
     level = session.options.log_cli_level
     if level is None:
         return None
-    return LiveLog(level, lambda node, line: session.plugins.hook.stepcache_node_logged(node=node, line=line))
+    return LiveLog(level, partial(tell_logged, session))
 
 
 def _refuse_wrong_filters(filters: Sequence[str]) -> None:

@@ -113,6 +113,47 @@ def test_by_a_stepconf(project: Project) -> None:
     assert (project.path / "told.txt").read_text() == "cached"
 
 
+def test_a_stepconf_is_told_of_the_nodes_of_its_folder_and_below(project: Project) -> None:
+    told = """
+    from pathlib import Path
+    from stepcache import hookimpl
+
+    def note(hook, node):
+        with open(Path(__file__).parent / "told.txt", "a") as file:
+            file.write(f"{hook} {node}\\n")
+
+    @hookimpl
+    def stepcache_node_started(node):
+        note("started", node.id)
+
+    @hookimpl
+    def stepcache_node_finished(report):
+        note("finished", report.id)
+
+    @hookimpl
+    def stepcache_node_logged(node):
+        note("logged", node)
+    """
+    logs = """
+    import logging
+    from stepcache import step
+
+    @step
+    def {name}():
+        logging.error("{name}")
+    """
+    project.write("sub/stepconf.py", told)
+    project.write("pipeline_x.py", logs.format(name="above"))
+    project.write("sub/pipeline_y.py", logs.format(name="beside"))
+    project.write("sub/deep/pipeline_z.py", logs.format(name="below"))
+    project.write("subs/pipeline_w.py", logs.format(name="elsewhere"))
+    project.run("--log-cli-level=error")
+    nodes = ("sub/deep/pipeline_z.py::below", "sub/pipeline_y.py::beside")
+    assert sorted((project.path / "sub" / "told.txt").read_text().splitlines()) == sorted(
+        f"{hook} {node}" for hook in ("started", "finished", "logged") for node in nodes
+    )
+
+
 def test_marks_and_codecs_of_a_stepconf_count(project: Project) -> None:
     project.write("stepconf.py", "from stepcache import hookimpl\n" + CODEC + MARKS)
     project.write("pipeline_x.py", LOCKED.replace("@step\n    def lock", "@mark.gpu\n    @step\n    def lock"))
@@ -250,6 +291,38 @@ def test_codecs(project: Project) -> None:
     # Without it, what it stored cannot be read, and is made again when it is needed.
     project.edit("pipeline_x.py", "type(lock).__name__", "type(lock).__qualname__")
     assert project.run().outcomes["pipeline_x.py::taken"] == "ran"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('Encoded((b"lock",))', "1 / 0", "codec 'lock' fails: ZeroDivisionError: division by zero"),
+        ('Encoded((b"lock",))', "b''", "codec 'lock' gives bytes where an Encoded is wanted"),
+        ("return True", "raise KeyError(1)", "codec 'lock' fails: KeyError: 1"),
+    ],
+)
+def test_a_codec_that_fails_is_named_and_fails_nothing(project: Project, old: str, new: str, said: str) -> None:
+    plugin(project, "my_plugin_codec", CODEC.replace(old, new))
+    project.write("pipeline_x.py", LOCKED)
+    result = project.run("-p", "my_plugin_codec")
+    assert result.exit_code == 0
+    assert any(f"its value cannot be stored (_thread.lock: {said})" in line for line in result.lines)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("takes(", "take(", "the codec my_plugin_codec.LockCodec has no 'takes'"),
+        (
+            '("_thread.lock",)', '("_thread.lock")',
+            "`types` of the codec my_plugin_codec.LockCodec is a tuple of names, not '_thread.lock'",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_no_codec_is_refused(project: Project, old: str, new: str, said: str) -> None:
+    plugin(project, "my_plugin_codec", CODEC.replace(old, new))
+    result = project.run("-p", "my_plugin_codec")
+    assert (result.exit_code, result.stderr) == (4, f"ERROR: {said}\n")
 
 
 def test_steps(project: Project) -> None:
