@@ -82,7 +82,7 @@ def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) 
         parts += (normal_name(one.name), one.version, one.build)
     modules = {vertex.module for vertex in order if vertex.module}
     return Reach(
-        digest=digest("code", "".join(parts), ",".join(map(str, map(len, parts)))),
+        digest=digest_all("code", parts),
         ingredients=(*_code_ingredients(order, contents), *map(_package_ingredient, distributions)),
         variables=tuple(variables),
         literals=tuple(texts),
