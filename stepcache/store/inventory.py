@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stepcache.errors import ValueGone
 from stepcache.store.frame import Damaged, Foreign
@@ -11,7 +11,7 @@ from stepcache.store.settings import EntryRow, Totals, VerifyReport
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from stepcache.model import Trace, Value
     from stepcache.store.batch import EntryName
@@ -102,7 +102,8 @@ class Inventory:
         """Read and check every entry of this key; drop those that are damaged."""
         self._ledger.commit()
         self._ledger.suspect()
-        checked, damaged = 0, {}
+        checked = 0
+        damaged: dict[EntryName, tuple[bytes, str]] = {}
         states: dict[str, bool] = {}
         for key, variant, stored, ingredients in self._ledger.rows(
             "SELECT key, variant, frame, ingredients FROM traces"
@@ -113,14 +114,13 @@ class Inventory:
             except Foreign:
                 continue
             except Damaged:
-                damaged[entry] = self._node_of(entry)
+                damaged[entry] = (stored, self._node_of(entry))
             else:
                 if trace.value is not None and not self._is_whole(trace, states):
-                    damaged[entry] = trace.node
+                    damaged[entry] = (stored, trace.node)
             checked += 1
-        if damaged and not self._ledger.readonly:
-            self._ledger.change(lambda connection: self._drop_damaged(connection, damaged))
-        return VerifyReport(checked, tuple(sorted(set(damaged.values()))))
+        nodes = self._drop_damaged(damaged) if damaged else set()
+        return VerifyReport(checked, tuple(sorted(nodes)))
 
     def _is_whole(self, trace: Trace, states: dict[str, bool]) -> bool:
         assert trace.value is not None
@@ -142,8 +142,20 @@ class Inventory:
             return str(node, "utf-8", "replace")
         return f"key {entry[0].hex()[:12]}"
 
-    def _drop_damaged(self, connection: sqlite3.Connection, entries: dict[EntryName, Any]) -> None:
-        drop_entries(connection, self._ledger.blobs, entries, None)
+    def _drop_damaged(self, damaged: Mapping[EntryName, tuple[bytes, str]]) -> set[str]:
+        """Drop damaged entries, each with its row and its node, and give their nodes.
+
+        Those that another process has dropped, or made anew, since they were read are none.
+        """
+        select = "SELECT frame FROM traces WHERE key = ? AND variant = ?"
+
+        def drop(connection: sqlite3.Connection) -> set[str]:
+            same = [e for e, (row, _) in damaged.items() if connection.execute(select, e).fetchone() == (row,)]
+            drop_entries(connection, self._ledger.blobs, same, None)
+            return {damaged[entry][1] for entry in same}
+
+        dropped = None if self._ledger.readonly else self._ledger.change(drop)
+        return {node for _, node in damaged.values()} if dropped is None else dropped
 
 
 def _totals(traces: Sequence[Trace]) -> Totals:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from stepcache.store.blobs import Blobs
+
 Child = Callable[[Callable[[], object]], int]
 KEY = f"{1:064x}"
 
@@ -182,6 +184,27 @@ def test_the_folder_is_cleared_and_collected_and_deleted_meanwhile(cache: Any) -
     children = [started(run), started(clear), started(run)]
     assert [ended(child) for child in children] == [0, 0, 0]
     cache.check(*range(9))
+
+
+@pytest.mark.parametrize("made_anew", [False, True])
+def test_what_is_dropped_while_all_is_verified_is_not_damaged(
+    cache: Any, monkeypatch: pytest.MonkeyPatch, made_anew: bool
+) -> None:
+    cache.fill(*range(9))
+    read = Blobs.read
+
+    def meanwhile(self: Blobs, name: bytes, digest: bytes) -> memoryview:
+        monkeypatch.undo()
+        cache.open().gc(0)
+        try:
+            return read(self, name, digest)
+        finally:
+            if made_anew:
+                cache.fill(*range(9))
+
+    monkeypatch.setattr(Blobs, "read", meanwhile)
+    assert cache.open().verify().damaged == ()
+    assert cache.check(*range(9)) == ["hit" if made_anew else "ran"] * 9
 
 
 def test_several_find_the_database_damaged_at_once(cache: Any) -> None:
