@@ -283,6 +283,7 @@ class _Pass:
             with self.bodies.sight.paused():
                 content = self.writer.add(result, built_in.tmp)
         except Unstorable as error:
+            built_in.outlive(self.bodies.shelf.scratch.take_over)
             return Ended("ran", seconds, output=output, held=Held(result), unstorable=str(error))
         return Ended("ran", seconds, output=output, digest=content.digest_bytes, classes=content.classes)
 

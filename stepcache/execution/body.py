@@ -251,6 +251,7 @@ class _Execution:
                 product = stored(result, node, work.keeps and not seen.changed, built_in.tmp, bodies.shelf)
             except Unstorable as error:
                 product, unstorable = held(result, node), str(error)
+                built_in.outlive(bodies.shelf.scratch.take_over)
             except WrongReturn as error:
                 failure = bodies.told(error, output)
                 return Done(work.id, "failed", seconds=seconds, output=output, failure=failure)

@@ -77,6 +77,12 @@ class BuiltIns:
         if self._checkpoint is not None:
             shutil.rmtree(self._checkpoint, ignore_errors=True)
 
+    def outlive(self, take_over: Callable[[Path], None]) -> None:
+        """The value is handed on as it is, and may name the step's folder: somebody else removes that."""
+        if self.tmp is not None:
+            self._own.remove(self.tmp)
+            take_over(self.tmp)
+
     def close(self) -> None:
         """Remove the temporary folders."""
         for folder in self._own:

@@ -125,11 +125,17 @@ def _unshape(shape: Any, folder: Path) -> Any:
 
 
 def _add(name: str, tmp: Path, entries: dict[str, _Entry], where: str) -> None:
-    """Enter the file or folder and the folders above it."""
-    above = os.path.dirname(name)
-    if name != "." and above:
-        _enter(above, os.lstat(tmp / above), tmp, entries, where)
+    """Enter the file or folder and the folders above it; of one behind a link, the link and what it leads to."""
     status = os.lstat(tmp / name)
+    parts = name.split("/")
+    for count in range(1, len(parts)):
+        above = "/".join(parts[:count])
+        its_status = os.lstat(tmp / above)
+        _enter(above, its_status, tmp, entries, where)
+        if stat.S_ISLNK(its_status.st_mode):
+            place = os.path.join(os.path.dirname(above), os.readlink(tmp / above), *parts[count:])
+            _add(os.path.normpath(place), tmp, entries, where)
+            return
     _enter(name, status, tmp, entries, where)
     if stat.S_ISDIR(status.st_mode):
         for found in sorted(os.listdir(tmp / name)):
@@ -141,13 +147,11 @@ def _enter(name: str, status: os.stat_result, tmp: Path, entries: dict[str, _Ent
     if stat.S_ISREG(status.st_mode):
         entries[name] = _Entry(name, "file", mode, status.st_size)
     elif stat.S_ISDIR(status.st_mode):
-        above = os.path.dirname(name)
-        if above and above not in entries:
-            _enter(above, os.lstat(tmp / above), tmp, entries, where)
         entries[name] = _Entry(name, "dir", mode)
     elif stat.S_ISLNK(status.st_mode):
         target = os.readlink(tmp / name)
-        if not _stays_inside(name, target):
+        # Behind another link, `..` leads elsewhere than it reads.
+        if not (_stays_inside(name, target) and Path(os.path.realpath(tmp / name)).is_relative_to(tmp.resolve())):
             raise Unstorable("Path", where, f"{name} is a link to {target}, outside of what is stored")
         entries[name] = _Entry(name, "link", 0, 0, target)
     else:
@@ -177,16 +181,18 @@ class _Tree:
 
     def _content(self, entry: _Entry) -> Iterator[bytes]:
         left = entry.size
-        fd = os.open(self.tmp / entry.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            while left:
-                piece = os.read(fd, min(left, _CHUNK))
-                if not piece:
-                    raise Unstorable("Path", "", f"{entry.name} changed while it was being stored")
-                left -= len(piece)
-                yield piece
-        finally:
-            os.close(fd)
+            fd = os.open(self.tmp / entry.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                while left and (piece := os.read(fd, min(left, _CHUNK))):
+                    left -= len(piece)
+                    yield piece
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise Unstorable("Path", "", f"{entry.name} cannot be read: {error.strerror}") from error
+        if left:
+            raise Unstorable("Path", "", f"{entry.name} changed while it was being stored")
 
 
 def _safe(name: str) -> str:

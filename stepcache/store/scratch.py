@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Smaller values stay in memory, and cross between processes as they are.
 SMALL = 1 << 16
+# Where the owner of a process's files is told by its id: somebody else.
+_ANOTHER = -1
 
 
 class Scratch:
@@ -41,6 +43,7 @@ class Scratch:
         self._given = 0
         self._lends = False
         self._folders: list[str] = []
+        self._taken_over: list[str] = []
         self._paths = PathCodec(self._path_folder)
 
     def content(self, value: object, codec: str | None = None, tmp: Path | None = None) -> Content:
@@ -145,7 +148,7 @@ class Scratch:
 
     def live_in(self, folder: str) -> None:
         """Keep all files below *folder*, which somebody else removes."""
-        self._folder, self._owner = folder, -1
+        self._folder, self._owner = folder, _ANOTHER
         self._folders.append(folder)
 
     def fresh_folder(self) -> Path:
@@ -164,6 +167,17 @@ class Scratch:
     def folders(self) -> tuple[str, ...]:
         """The folders made so far, in which values and the files of returned paths lie."""
         return tuple(self._folders)
+
+    def take_over(self, folder: Path) -> None:
+        """Remove a folder of a step's when this object is closed: its value, which is handed on, may name it.
+
+        It is handed on by the process that removes what lies here, and by no other.
+        """
+        if self._owner == _ANOTHER:
+            _remove(str(folder), os.getpid())
+            return
+        with self._lock:
+            self._taken_over.append(str(folder))
 
     def lend(self) -> None:
         """Let the paths of values loaded from now on outlive this object: their files stay until the process ends."""
@@ -184,8 +198,10 @@ class Scratch:
         """Remove all that was kept. A forked child leaves its parent's files alone."""
         with self._lock:
             self._held.clear()
-            folder, self._folder = self._folder, None
-        if folder is not None:
+            folders, self._taken_over = self._taken_over, []
+            folders += [] if self._folder is None else [self._folder]
+            self._folder = None
+        for folder in folders:
             _remove(folder, self._owner)
 
     def _put(self, content: Content) -> bytes | str:

@@ -153,6 +153,56 @@ def test_a_returned_path_that_is_not_there(stepcache_project: Project) -> None:
     )
 
 
+@pytest.mark.parametrize("arguments", [[], ["-n", "1"], ["--no-cache"]])
+def test_files_of_a_value_that_cannot_be_stored_are_there_as_long_as_the_run(
+    stepcache_project: Project, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = stepcache_project
+    temporary = project.path.parent / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    project.write(
+        "pipeline_x.py",
+        """
+        from stepcache import Each, step
+
+        class Model:
+            pass
+
+        @step
+        def made(tmp_path):
+            (tmp_path / "a").write_text("a")
+            return {"path": tmp_path / "a", "model": Model()}
+
+        @step
+        def taken(made):
+            return made["path"].read_text()
+
+        @step
+        def numbers():
+            return [1, 2]
+
+        @step
+        def each(numbers: Each[int], tmp_path):
+            (tmp_path / "a").write_text(str(numbers))
+            return {"path": tmp_path / "a", "model": Model()}
+
+        @step
+        def all_taken(each):
+            return [one["path"].read_text() for one in each]
+        """,
+    )
+    result = project.run(*arguments)
+    assert result.exit_code == 0, result.stdout
+    assert set(result.outcomes.values()) == {"ran"}
+    assert "it holds paths, and it holds a " in result.stdout
+    assert list(temporary.iterdir()) == []
+    run = stepcache.run()
+    assert (run["taken"], run["all_taken"]) == ("a", ["1", "2"])
+    assert run["made"]["path"].read_text() == "a"
+
+
 def test_a_path_elsewhere_is_a_plain_value(stepcache_project: Project) -> None:
     project = stepcache_project
     project.write(

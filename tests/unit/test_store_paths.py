@@ -115,6 +115,35 @@ def test_a_link_out_of_the_tree_is_refused(scratch: Scratch, tmp: Path, target: 
     assert str(caught.value) == (f"Path at ['x'][0]: out/link is a link to {target}, outside of what is stored")
 
 
+def test_a_path_behind_a_link_comes_back_with_what_the_link_leads_to(scratch: Scratch, tmp: Path) -> None:
+    (tmp / "runs" / "7" / "made").mkdir(parents=True)
+    (tmp / "runs" / "7" / "made" / "model").write_text("weights")
+    (tmp / "latest").symlink_to("runs/7")
+    (tmp / "runs" / "7" / "out").symlink_to("../7/made")
+    value = scratch.save(tmp / "latest" / "out" / "model", tmp=tmp)
+    again = scratch.load(value)
+    assert isinstance(again, Path)
+    assert again.read_text() == "weights"
+    assert again.parts[-3:] == ("latest", "out", "model")
+    assert again.parents[1].is_symlink()
+
+
+def test_a_link_that_leads_out_by_way_of_another_is_refused(scratch: Scratch, tmp: Path) -> None:
+    (tmp / "d").mkdir()
+    (tmp / "d" / "up").symlink_to("..")
+    (tmp / "l").symlink_to("d/up/../x")
+    with pytest.raises(Unstorable, match="outside of what is stored"):
+        scratch.save(tmp, tmp=tmp)
+
+
+def test_a_file_that_cannot_be_read_is_no_fault_of_the_cache(scratch: Scratch, tmp: Path) -> None:
+    (tmp / "file").write_bytes(b"x" * 100_000)
+    content = scratch.content(tmp / "file", None, tmp)
+    (tmp / "file").unlink()
+    with pytest.raises(Unstorable, match="file cannot be read: No such file or directory"):
+        scratch.keep(content)
+
+
 def test_what_is_no_file_is_refused(scratch: Scratch, tmp: Path) -> None:
     os.mkfifo(tmp / "fifo")
     with pytest.raises(Unstorable, match="fifo is neither a file nor a folder nor a link"):
