@@ -154,6 +154,9 @@ class Served:
             error = row.failure.exception if row.failure is not None else None
             if error is None:
                 raise StepFailed(f"{row.id} failed: {row.error}")
+            note = f"{row.id}: {row.error}"
+            if self.session.graph.nodes[row.id].mapped and note not in getattr(error, "__notes__", ()):
+                error.add_note(note)  # what was raised does not say in which element
             raise error
 
     # --- resources

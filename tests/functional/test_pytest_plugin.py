@@ -138,6 +138,33 @@ def test_variants_are_choices_of_the_test_and_one_choice_along_all_ways(tests: p
     run(tests, "tests", "-k", "2").assert_outcomes(passed=1, deselected=1)
 
 
+def test_the_element_that_failed_is_named(tests: pytest.Pytester) -> None:
+    write(
+        tests,
+        "pipelines/pipeline_y.py",
+        """
+        from stepcache import Each, step
+
+        @step
+        def divisors():
+            return {"a": 1, "b": 0}
+
+        @step(takes={"n": "divisors"})
+        def quotient(n: Each):
+            return 1 / n
+
+        def check_divisor(divisors: Each):
+            assert divisors
+        """,
+    )
+    write(tests, "tests/test_x.py", "def test_a(quotient): ...\ndef test_b(quotient): ...\n")
+    result = tests.runpytest("tests", "pipelines/pipeline_y.py")
+    result.assert_outcomes(errors=2, failed=1)
+    told = "E       pipelines/pipeline_y.py::quotient: element b: ZeroDivisionError: division by zero"
+    assert result.outlines.count(told) == 2
+    assert any("check_divisor: element b: assert 0" in line for line in result.outlines)
+
+
 def test_pytest_s_own_fixtures_stay(tests: pytest.Pytester) -> None:
     write(tests, "pipelines/pipeline_y.py", "from stepcache import step\n@step\ndef tmp_path():\n    return 1\n")
     write(tests, "tests/test_x.py", "def test_a(tmp_path): assert tmp_path.is_dir()\n")
