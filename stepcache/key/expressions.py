@@ -23,6 +23,8 @@ _ANY_NAME = {"eval", "exec", "globals", "compile"}
 _QUERIES = {"query", "eval", "sql", "execute"}
 # Functions whose further arguments name attributes.
 _NAMING = {"getattr": 1, "hasattr": 1, "setattr": 1, "delattr": 1, "attrgetter": 0, "methodcaller": 0}
+# Methods of texts that take the attributes that the text names.
+_FORMATTING = {"format", "format_map", "vformat"}
 _IMPORTS = {"import_module", "__import__", "run_module"}
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
@@ -32,6 +34,7 @@ def write_name(walker: Walker, node: ast.Name) -> None:
         walker.refer((node.id,))
         if node.id in _MARKS:
             walker.collector.marks.add(_MARKS[node.id])
+        _note_handed_on(walker, node, node.id)
     else:
         walker.bind(node.id)
     walker.out.append(f"(Name {node.id})")
@@ -41,6 +44,7 @@ def write_attribute(walker: Walker, node: ast.Attribute) -> None:
     if node.attr in _MARKS:
         walker.collector.marks.add(_MARKS[node.attr])
     walker.collector.names.add(node.attr)
+    _note_handed_on(walker, node, node.attr)
     if not isinstance(node.ctx, ast.Load):
         walker.effect(node)
     chain = chain_of(node)
@@ -49,6 +53,12 @@ def write_attribute(walker: Walker, node: ast.Attribute) -> None:
         return
     walker.refer(chain)
     walker.out.append(f"(Chain {'.'.join(chain)})")
+
+
+def _note_handed_on(walker: Walker, node: ast.expr, name: str) -> None:
+    """`map(getattr, …)`: whoever calls it names attributes."""
+    if name in _NAMING and node is not walker.callee:
+        walker.collector.marks.add("attributes")
 
 
 def write_subscript(walker: Walker, node: ast.Subscript) -> None:
@@ -109,6 +119,9 @@ def write_call(walker: Walker, node: ast.Call) -> None:
     last = chain[-1] if chain else getattr(node.func, "attr", "")
     if last in _NAMING and not all(isinstance(a, ast.Constant) for a in node.args[_NAMING[last] :][:1]):
         walker.collector.marks.add("attributes")
+    if last in _FORMATTING and isinstance(node.func, ast.Attribute) and not isinstance(node.func.value, ast.Constant):
+        walker.collector.marks.add("attributes")  # of a text that is made at run time
+    walker.callee = node.func
     if chain is not None and len(chain) == 1 and (last in _ANY_NAME or (last == "vars" and not node.args)):
         walker.collector.dynamic.append((walker.scope, Dynamic("names", node.lineno, last)))
         walker.collector.marks.add("attributes")

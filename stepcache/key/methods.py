@@ -1,8 +1,8 @@
 """Which methods of the reached classes count: those that reached code names.
 
-Nobody calls a method without naming it: by an attribute, or by a text for `getattr` and its like. Where code names
-attributes at run time, where installed distributions are at work (they call what they are handed by names of their
-own), or where a class extends one that is not the project's, all methods count.
+Nobody calls a method without naming it: by an attribute, or by a text for `getattr` and its like; what the standard
+library calls by names of its own is listed here. Where code names attributes at run time, where installed distributions
+are at work (they call what they are handed), or where a class extends one that is not the project's, all methods count.
 """
 
 from __future__ import annotations
@@ -15,70 +15,27 @@ from stepcache.key.vertex import Vertex
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 # Bases whose methods call none of those that a class adds.
-_QUIET_BASES = {
-    "builtin:object", "stdlib:abc.ABC", "stdlib:typing.Generic", "stdlib:typing.Protocol", "stdlib:typing.NamedTuple",
-}  # fmt: skip
+_PROTOCOL = "stdlib:typing.Protocol"
+_QUIET_BASES = {"builtin:object", "stdlib:abc.ABC", "stdlib:typing.Generic", _PROTOCOL, "stdlib:typing.NamedTuple"}
 
-# What the standard library calls on objects that it is handed: files, mappings, locks, contexts, queues.
+# What the standard library calls on objects that it is handed: files, mappings, locks, contexts, queues, numbers;
+# aggregates of SQLite, targets of XML parsers, finders and loaders of modules.
 _CALLED_BY_LIBRARY = frozenset(
-    [
-        "acquire",
-        "add",
-        "append",
-        "cancel",
-        "close",
-        "default",
-        "decode",
-        "discard",
-        "emit",
-        "encode",
-        "extend",
-        "fileno",
-        "filter",
-        "flush",
-        "format",
-        "get",
-        "getvalue",
-        "handle",
-        "insert",
-        "isatty",
-        "items",
-        "keys",
-        "notify",
-        "pop",
-        "popitem",
-        "put",
-        "read",
-        "readable",
-        "readall",
-        "readinto",
-        "readline",
-        "readlines",
-        "release",
-        "remove",
-        "reset",
-        "result",
-        "run",
-        "seek",
-        "seekable",
-        "send",
-        "setdefault",
-        "shutdown",
-        "start",
-        "tell",
-        "throw",
-        "truncate",
-        "update",
-        "utcoffset",
-        "dst",
-        "tzname",
-        "values",
-        "wait",
-        "writable",
-        "write",
-        "writelines",
-    ]
-)
+    {
+        "acquire", "add", "append", "cancel", "close", "default", "decode", "discard", "emit", "encode",
+        "extend", "fileno", "filter", "flush", "format", "get", "getvalue", "handle", "insert", "isatty",
+        "items", "keys", "notify", "pop", "popitem", "put", "read", "readable", "readall", "readinto",
+        "readline", "readlines", "release", "remove", "reset", "result", "run", "seek", "seekable", "send",
+        "setdefault", "shutdown", "start", "tell", "throw", "truncate", "update", "utcoffset", "dst", "tzname",
+        "values", "wait", "writable", "write", "writelines", "aclose", "asend", "athrow", "getbuffer", "peek",
+        "read1", "submit", "as_integer_ratio", "denominator", "numerator", "step", "finalize", "value",
+        "inverse", "end", "data", "comment", "pi", "doctype", "start_ns", "end_ns", "setDocumentLocator",
+        "startDocument", "endDocument", "startPrefixMapping", "endPrefixMapping", "startElement", "endElement",
+        "startElementNS", "endElementNS", "characters", "ignorableWhitespace", "processingInstruction",
+        "skippedEntity", "error", "fatalError", "warning", "find_spec", "create_module", "exec_module",
+        "get_code", "get_data", "get_filename", "get_source", "is_package",
+    }
+)  # fmt: skip
 
 
 class Opening:
@@ -105,6 +62,8 @@ class Opening:
         if not self._all and (vertex.packages or vertex.marks & {"attributes", "subclasses"}):
             self._all = True
             self._name(list(self._waiting))
+        if any(target.content == _PROTOCOL for targets in vertex.bases for target in targets):
+            self._name([name for name, _, _ in vertex.guarded])  # by `isinstance`
         for name, _, target in vertex.guarded:
             if self._counts(vertex, name):
                 self._todo.append(target)

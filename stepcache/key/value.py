@@ -29,6 +29,8 @@ _OPAQUE_MODULES = {
     "_io", "io", "tempfile", "queue", "_queue", "select", "selectors", "mmap", "contextlib", "_abc",
     "importlib", "_frozen_importlib", "_frozen_importlib_external", "zipimport", "pkgutil",
 }  # fmt: skip
+# What types that have a name of their own (`NewType`, `TypeVar`, `type X = …`) stand for.
+_NAMED_TYPES = ("__supertype__", "__bound__", "__constraints__", "__default__", "__value__")
 _MOST_PARTS = 300_000
 _MOST_STRINGS = 5_000
 
@@ -169,10 +171,19 @@ class ValueWriter:
         if special is not None:
             return special(self, value)
         if str(kind.__module__) in ("typing", "types") and hasattr(value, "__args__"):
-            return digest("generic", repr(getattr(value, "__origin__", kind)), self.write(tuple(value.__args__)))
+            told = (getattr(value, "__origin__", kind), *value.__args__, *getattr(value, "__metadata__", ()))
+            return self._sequence("generic", told)
         if kind.__module__ == "typing":
-            return digest("typing", repr(value))
+            return self._typing(value)
         return self._instance(value, kind)
+
+    def _typing(self, value: object) -> str:
+        """A special form, or a type that was given a name: by that name and what it stands for."""
+        try:
+            held = [getattr(value, name, None) for name in _NAMED_TYPES]
+        except Exception:  # noqa: BLE001 - Python evaluates some of them only now
+            return self.opaque(value)
+        return digest("typing", repr(value), *map(self.write, held))
 
     def _sequence(self, tag: str, items: Iterable[object]) -> str:
         return digest_all(tag, [self.write(item) for item in items])
@@ -240,29 +251,33 @@ class ValueWriter:
         if enum is not None and issubclass(kind, enum.Enum):
             return digest("enum", self._class(kind), str(value.name), self.write(value._value_))
         try:
-            registered = copyreg.dispatch_table.get(kind)
-            reduced = registered(value) if registered is not None else value.__reduce_ex__(4)
-            if isinstance(reduced, str):
-                self._modules[kind.__module__] = None
-                return digest("global", self._class(kind), reduced)
-            made, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-            listed = list(items) if items is not None else None
-            mapped = list(pairs) if pairs is not None else None
+            reduced = _reduced(value, kind)
         except RecursionError:
             raise
         except Exception:  # noqa: BLE001 - an object may raise anything when asked how to copy it
             return self.opaque(value)
         self._kept.append(reduced)
+        if isinstance(reduced, str):
+            self._modules[kind.__module__] = None
+            return digest("global", self._class(kind), reduced, self._state(object.__getstate__(value)))
+        parts = self._copied(*reduced)
+        if self.is_code(kind) and _says_itself(kind):
+            # It is there as it is: what it leaves out when it is copied counts as well.
+            parts.append(self._state(object.__getstate__(value)))
+        return digest("object", self._class(kind), *parts)
+
+    def _copied(self, made: Any, arguments: Any, state: object, items: Any, pairs: Any) -> list[str]:
+        """What a copy of an object is made of."""
         if made in (copyreg.__newobj__, copyreg.__newobj_ex__, copyreg._reconstructor):  # type: ignore[attr-defined]
             parts = ["instance", *map(self.write, arguments)]
         else:
             parts = ["made", self.write(made), *map(self.write, arguments)]
         parts.append(self._state(state))
-        if listed is not None:
-            parts.append(self._sequence("items", listed))
-        if mapped is not None:
-            parts.append(self._mapping("pairs", mapped, ordered=self.ordered))
-        return digest("object", self._class(kind), *parts)
+        if items is not None:
+            parts.append(self._sequence("items", items))
+        if pairs is not None:
+            parts.append(self._mapping("pairs", pairs, ordered=self.ordered))
+        return parts
 
     def _state(self, state: object) -> str:
         """The state that a reduction gives; the order of attributes does not count."""
@@ -278,6 +293,22 @@ class ValueWriter:
         import numpy
 
         return digest("array", repr(value.dtype.descr), repr(value.shape), numpy.ascontiguousarray(value).tobytes())
+
+
+def _reduced(value: Any, kind: type) -> Any:
+    """How an object says that it is copied: by the name of a global, or by five things, iterators made lists."""
+    registered = copyreg.dispatch_table.get(kind)
+    reduced = registered(value) if registered is not None else value.__reduce_ex__(4)
+    if isinstance(reduced, str):
+        return reduced
+    made, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    return made, arguments, state, None if items is None else list(items), None if pairs is None else list(pairs)
+
+
+def _says_itself(kind: type) -> bool:
+    """Do the instances of a class not just copy what they hold?"""
+    names = ("__reduce_ex__", "__reduce__", "__getstate__")
+    return kind in copyreg.dispatch_table or any(getattr(kind, name) is not getattr(object, name) for name in names)
 
 
 def type_name(kind: Any) -> str:

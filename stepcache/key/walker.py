@@ -79,6 +79,8 @@ class Walker:
         self.collector = Collector()
         self.out: list[str] = []
         self.notes: list[RawUnit] = []
+        self.callee: ast.expr | None = None
+        """What is called in the call that is being written."""
         self.on_bind = on_bind
         self.on_import = on_import
 

@@ -777,6 +777,36 @@ row("class made by type()", body("return T().f()", "def f(self):\n    return 1\n
 row("dataclass by make_dataclass", body("return T().n", "from dataclasses import field, make_dataclass\n\nT = make_dataclass('T', [('n', int, field(default=1))])\n"), "default=1", "default=2", BOTH)
 row("total_ordering", body("return T() > T()", "from functools import total_ordering\n\n@total_ordering\nclass T:\n    def __lt__(self, other):\n        return True\n\n    def __eq__(self, other):\n        return False\n"), "return True", "return 0", BOTH)
 
+# --- names that only run time tells -----------------------------------------------------------------------
+
+SIZED = {"own.py": "class T:\n    @property\n    def size(self):\n        return 1\n", "in.txt": "size"}
+for name, code in {
+    "getattr handed on": "return list(map(getattr, [T()], open('in.txt').read().split()))",
+    "getattr by another name": "get = getattr\nreturn get(T(), open('in.txt').read())",
+    "a template that is read": "return ('{0.' + open('in.txt').read() + '}').format(T())",
+    "a template that is read and given a mapping": "return ('{t.' + open('in.txt').read() + '}').format_map({'t': T()})",
+}.items():
+    row(f"attribute named by {name}", {PIPE: body(code, "from own import T\n"), **SIZED}, "return 1", "return 2", BOTH, file="own.py")
+row("aggregate of SQLite", body("import sqlite3\ndb = sqlite3.connect(':memory:')\ndb.create_aggregate('total_of', 1, T)\nreturn db.execute('select total_of(1)').fetchall()",
+    "class T:\n    n = 0\n\n    def step(self, n):\n        self.n += n\n\n    def finalize(self):\n        return self.n + 1\n"), "self.n + 1", "self.n + 2", BOTH)
+row("target of an XML parser", body("from xml.etree.ElementTree import XMLParser\nparser = XMLParser(target=T())\nparser.feed('<a>x</a>')\nreturn parser.close()",
+    "class T:\n    out = ''\n\n    def data(self, text):\n        self.out += text * 2\n\n    def close(self):\n        return self.out\n"), "text * 2", "text * 3", BOTH)
+row("method that a protocol asks for", body("return isinstance(T(), Sized)", "from typing import Protocol, runtime_checkable\n\n@runtime_checkable\nclass Sized(Protocol):\n    def size(self):\n        ...\n\n"
+    "class T:\n    def size(self):\n        return 1\n"), "T:\n    def size", "T:\n    def extent", BOTH)
+
+# --- what the values of variables hold --------------------------------------------------------------------
+
+for name, code, old, new, asked in (
+    ("metadata of an annotated type", "from typing import Annotated\n\nX = Annotated[int, 1]\n", "int, 1", "int, 2", "X.__metadata__"),
+    ("what a new type stands for", "from typing import NewType\n\nX = NewType('X', int)\n", "int)", "float)", "X.__supertype__.__name__"),
+    ("bound of a type variable", "from typing import TypeVar\n\nX = TypeVar('X', bound=int)\n", "=int", "=float", "X.__bound__.__name__"),
+    ("class of the project, with a type given", "from typing import Generic, TypeVar\n\nN = TypeVar('N')\n\nclass Box(Generic[N]):\n    def f(self):\n        return 1\n\nX = Box[int]\n", "return 1", "return 2", "X().f()"),
+    ("what is left out when it is copied", "class T:\n    def __init__(self, n):\n        self.n = n\n\n    def __reduce__(self):\n        return 'X'\n\nX = T(1)\n", "(1)", "(2)", "X.n"),
+    ("what its state leaves out", "class T:\n    def __init__(self, n):\n        self.n = n\n\n    def __getstate__(self):\n        return {}\n\nX = T(1)\n", "(1)", "(2)", "X.n"),
+    ("attribute of a date", "from datetime import date\n\nclass Day(date):\n    pass\n\nX = Day(2026, 1, 1)\nX.n = 1\n", ".n = 1", ".n = 2", "X.n"),
+):
+    row(name, {PIPE: body(f"return {asked}", "from own import X\n"), "own.py": code}, old, new, BOTH, file="own.py")
+
 # --- more ways to read ----------------------------------------------------------------------------------
 
 for name, code in {
@@ -850,6 +880,8 @@ PYDANTIC = "from pydantic import BaseModel, Field, computed_field, field_validat
 row("pydantic default", body("return M().n", PYDANTIC + "class M(BaseModel):\n    n: int = 1\n"), "= 1", "= 2", BOTH, needs="pydantic")
 row("pydantic type", body("return M(n='1').n", PYDANTIC + "class M(BaseModel):\n    n: int\n"), "n: int", "n: str", BOTH, needs="pydantic")
 row("pydantic validator", body("return M(n=1).n", PYDANTIC + "class M(BaseModel):\n    n: int\n\n    @field_validator('n')\n    @classmethod\n    def more(cls, n):\n        return n + 1\n"), "n + 1", "n + 2", BOTH, needs="pydantic")
+row("pydantic type of another module", {PIPE: body("try:\n    return M(n=1).n\nexcept ValueError:\n    return 'no'", "from pydantic import BaseModel\nfrom kinds import Size\n\nclass M(BaseModel):\n    n: Size\n"),
+    "kinds.py": "from typing import Annotated\nfrom pydantic import Field\n\nSize = Annotated[int, Field(gt=0)]\n"}, "gt=0", "gt=5", BOTH, file="kinds.py", needs="pydantic")
 row("pydantic constraint", body("try:\n    return M(n=1).n\nexcept ValueError:\n    return 'no'", PYDANTIC + "class M(BaseModel):\n    n: int = Field(gt=0)\n"), "gt=0", "gt=5", BOTH, needs="pydantic")
 row("pydantic default factory", body("return M().n", PYDANTIC + "def one():\n    return 1\n\nclass M(BaseModel):\n    n: int = Field(default_factory=one)\n"), "return 1", "return 2", BOTH, needs="pydantic")
 row("pydantic computed field", body("return M().model_dump()", PYDANTIC + "class M(BaseModel):\n    @computed_field\n    @property\n    def n(self) -> int:\n        return 1\n"), "return 1", "return 2", BOTH, needs="pydantic")
