@@ -87,6 +87,7 @@ def hello_of(session: Session) -> Hello:
         homes={level.file: level.path for level in session.collection.levels.values()},
         plugins=tuple(name for name in session.plugins.names if _by_name(session, name)),
         blocked=tuple(session.plugins.blocked),
+        variables=session.project.loaded.given.changes(),
     )
 
 

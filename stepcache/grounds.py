@@ -319,6 +319,7 @@ _LOOKS: dict[str, Callable[[Grounds, str], None]] = {
     "sqlite": Grounds._database,
     "link": Grounds._link,
     "env": Grounds._variable_of_environment,
+    "given": Grounds._variable_of_environment,
     "variable": Grounds._module_variable,
     "literal": Grounds._literal,
     "program": Grounds._program,

@@ -131,7 +131,8 @@ def session_of(
     project = project_of(configuration.root, configuration.norecursedirs)
     files = FileDigests(Memory(store) if store is not None else None, hidden=(str(folder),))
     reader = CodeReader(project.modules, Memory(store) if store is not None else None, project.loaded.source_of)
-    look = Look(str(configuration.root), str(cwd), files, environ, keyed, syntax=reader.syntax)
+    given = project.loaded.given
+    look = Look(str(configuration.root), str(cwd), files, environ, keyed, syntax=reader.syntax, given=given)
     rules = Rules(str(configuration.root), environ=environ, cache=(str(folder),), ignore=configuration.observe_ignore)
     project.prepare(look, rules)
     sight = Sight(

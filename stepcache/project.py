@@ -40,7 +40,9 @@ class Project:
         with self.observer.watch_import(name) as watch:
             yield
         if self._look is not None and self._rules is not None:
-            seen = watch.conclude(self._look, self._rules)
+            with self.observer.paused():
+                self.loaded.given.note(name, watch.variables_set())
+            seen = watch.conclude(self._look, self._rules, of_import=True)
             self.import_reads[name] = seen.observations
             self.import_notices[name] = seen.notices
 

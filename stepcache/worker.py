@@ -10,8 +10,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,6 +33,7 @@ from stepcache.execution.shelf import Shelf
 from stepcache.execution.site import Hello
 from stepcache.execution.work import Done
 from stepcache.key.conclude import Seen
+from stepcache.key.environment import put_variable
 from stepcache.model import Definition, Value
 from stepcache.opening import session_of
 from stepcache.outcome import describer
@@ -121,6 +122,7 @@ class Worker:
         tell: Callable[[str, str], object] = lambda node, line: None,
     ) -> None:
         self._pulse = pulse
+        self._variables = hello.variables
         sys.argv[:] = hello.argv
         os.chdir(hello.cwd)
         plugins = Plugins(hello.blocked)
@@ -148,7 +150,7 @@ class Worker:
         """Run the work that *packed* is, of a node bound in the file *home*."""
         sight = self.session.sight
         try:
-            with sight.loaded.importing():
+            with self._as_given(), sight.loaded.importing():
                 self._definitions.load_home(home)
                 data = read_work(packed)
         except KeyboardInterrupt:
@@ -164,6 +166,20 @@ class Worker:
             for digest in (*self._shelf.packed, *(parcel.value.digest for parcel in data.parcels)):
                 self._shelf.scratch.drop(digest)
             self._shelf.packed.clear()
+
+    @contextmanager
+    def _as_given(self) -> Iterator[None]:
+        """Imports find the variables as those of the run did; bodies find what all imports of the run have set."""
+        given = self.session.project.loaded.given
+        for name, (was, _) in self._variables.items():
+            if name not in given.changes():
+                put_variable(name, was)
+        try:
+            yield
+        finally:
+            for name, (_, became) in self._variables.items():
+                if name not in given.changes():
+                    put_variable(name, became)
 
     def _refused(self, work_id: str, why: str) -> bytes:
         return pack_done(DoneData(Done(work_id, "refused", message=why)))

@@ -23,6 +23,7 @@ from stepcache import api, archive
 from stepcache.collect.bytecode import rebinds
 from stepcache.collect.search import append_to_path, package_name, same_file, spec_of
 from stepcache.errors import CollectionFailed
+from stepcache.key.environment import Given
 from stepcache.model import Definition
 from stepcache.nodeid import goes_by_path, module_by_path, path_of_module
 from stepcache.records import define
@@ -201,6 +202,7 @@ class ProjectModules:
         """The modules that imports asked for and that were not there, each after the module whose import it was."""
         self.entries: dict[str, tuple[str, ...]] = {}
         """What modules put into `sys.path` while they were imported."""
+        self.given = Given()
         self.lent: dict[tuple[str, ...], None] = {}
         """What `sys.path` was in bodies that have changed it."""
         self._finder = Finder(self)
@@ -332,6 +334,7 @@ class ProjectModules:
     def forget(self, name: str) -> None:
         """Drop a module, so that the next import runs it again."""
         module = sys.modules.pop(name, None)
+        self.given.forget(name)
         self.loaded.pop(name, None)
         self.specs.pop(name, None)
         self.missing = {pair: None for pair in self.missing if pair[0] != name}

@@ -15,6 +15,7 @@ from stepcache.collect.load import ProjectModules
 from stepcache.collect.packed import Row, is_plain
 from stepcache.collect.snapshot import ModuleFacts, Snapshot, source_digest
 from stepcache.digest import digest_all
+from stepcache.key.environment import put_variable
 from stepcache.key.files import FileDigests
 from stepcache.key.ingredients import Facts, Recipe, Surroundings, definitions_of, facts_of, recipe
 from stepcache.key.libraries import is_library
@@ -233,7 +234,9 @@ class Sight:
 
     def _look(self, made: Recipe | None) -> Look:
         variables = {o.name: o.digest for o in made.variables} if made is not None else {}
-        return Look(self.root, self.cwd, self.files, os.environ, self.keyed, variables, self.reader.syntax)
+        return Look(
+            self.root, self.cwd, self.files, os.environ, self.keyed, variables, self.reader.syntax, self.loaded.given
+        )
 
     def holds(self, made: Recipe) -> Callable[[Observation], bool]:
         """Does an observation hold today?"""
@@ -272,7 +275,7 @@ class Sight:
         look, rules = self._look(None), self._rules_of(node.definition.ignore)
 
         def counts(each: Observation) -> bool:
-            if each.kind == "env":
+            if each.kind in ("env", "given"):
                 return rules.variable(each.name)
             is_path = each.kind in ("file", "dir", "sqlite", "exists", "size", "link")
             return not (is_path and rules.ignored(look.locate(each.name.partition(SEPARATOR)[0])))
@@ -399,7 +402,4 @@ class _Watched:
             self._sight.loaded.lent[tuple(sys.path)] = None
             sys.path[:] = self._path
         for name, value in self._watch.variables_before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+            put_variable(name, value)

@@ -22,7 +22,8 @@ class Hello:
     """What another process has to know before it can run works of this run.
 
     `folder` is where its files that do not outlive the run go; `homes` are the paths of the files in which nodes are
-    bound, by their portable names; `plugins` are the modules of plugins, by name.
+    bound, by their portable names; `plugins` are the modules of plugins, by name. `variables` are those of the
+    environment that imports have set, with what they were before and what they are.
     """
 
     argv: tuple[str, ...]
@@ -33,6 +34,7 @@ class Hello:
     homes: Mapping[str, str]
     plugins: tuple[str, ...]
     blocked: tuple[str, ...]
+    variables: Mapping[str, tuple[str | None, str | None]]
 
 
 @define

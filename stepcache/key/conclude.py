@@ -58,6 +58,8 @@ class Context:
     libraries: tuple[str, ...] = ()
     is_project: Callable[[str], bool] = lambda _: True
     closure: Callable[[Iterable[str]], set[str]] = set
+    of_import: bool = False
+    """Was the import of a module watched?"""
 
 
 def conclude(events: list[Event], look: Look, rules: Rules, context: Context) -> Seen:
@@ -325,7 +327,10 @@ class _Conclusion:
         for event in self.lookups:
             at = self.set.get(event.path)
             if (at is None or event.at < at) and (event.asked not in sweeps or event.path in self.context.env_names):
-                self._variable(event.path, event.what)
+                if self.context.of_import:
+                    self._variable(event.path, self.look.given.get(event.path), "given")
+                else:
+                    self._variable(event.path, event.what)
         for name in self.context.ambient:
             if name not in self.set:
                 self._variable(name, self.look.environ.get(name))
@@ -341,10 +346,10 @@ class _Conclusion:
                 counts[event.asked] = counts.get(event.asked, 0) + 1
         return {code for code, count in counts.items() if count * 2 > len(self.look.environ)}
 
-    def _variable(self, name: str, value: str | None) -> None:
+    def _variable(self, name: str, value: str | None, kind: str = "env") -> None:
         if self.rules.variable(name):
             content = self.look.secret(name, value)
-            self.observations.setdefault(("env", name), Observation("env", name, content, name))
+            self.observations.setdefault((kind, name), Observation(kind, name, content, name))
 
     def literal_files(self) -> None:
         for text, folder in dict.fromkeys(self._texts()):

@@ -10,10 +10,13 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from attrs import field
 
 from stepcache.digest import digest
 from stepcache.model import Ingredient
+from stepcache.records import define
 
 CWD = "cwd:"
 ROOT = "root:"
@@ -85,3 +88,48 @@ def shown(name: str) -> str:
     if name.startswith(ROOT):
         return name[len(ROOT) :] or "."
     return name
+
+
+@define(eq=False)
+class Given:
+    """The variables of the environment as they were given to the process: before imports of the project set them.
+
+    What an import looks up counts by that: it is what the same import looks up in another process, whatever it and
+    others make of it.
+    """
+
+    _set: dict[str, tuple[str | None, str | None]] = field(factory=dict)
+    """What variables were before the first import that set them, and what they are since the last."""
+    _by: dict[str, set[str]] = field(factory=dict)
+    """The modules whose imports have set a variable."""
+
+    def note(self, module: str, changed: Mapping[str, str | None]) -> None:
+        """The import of *module* has set or removed variables, which were *changed* before."""
+        for name, was in changed.items():
+            first, last = self._set.get(name, (was, was))
+            self._set[name] = (first if was in (first, last) else was, os.environ.get(name))
+            self._by.setdefault(name, set()).add(module)
+
+    def get(self, name: str) -> str | None:
+        """What was given; what somebody else has made of a variable since is given, too."""
+        now = os.environ.get(name)
+        first, last = self._set.get(name, (now, now))
+        return first if now == last else now
+
+    def changes(self) -> dict[str, tuple[str | None, str | None]]:
+        """What variables were that imports have set, and what they are now."""
+        return {name: (self.get(name), os.environ.get(name)) for name in self._set}
+
+    def forget(self, module: str) -> None:
+        """A module is to be imported again: it finds what was given."""
+        for name in [name for name, modules in self._by.items() if module in modules]:
+            put_variable(name, self.get(name))
+            del self._set[name], self._by[name]
+
+
+def put_variable(name: str, value: str | None) -> None:
+    """Set a variable of the environment, or remove it."""
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value

@@ -26,7 +26,7 @@ class Event(NamedTuple):
     test       (the kind of observation, its digest)
     sqlite     the database's digest before it was opened, or None if there was nothing
     env        the variable's value, or None; `path` is its name, `asked` the code that looked it up
-    set        None: the step set the variable `path`
+    set        what the variable `path` was before it was set or removed, or None
     environ    None: the whole environment was read; `path` says by whose code
     child      (executable, words, the variables it was given or None, the directory it starts in)
     before-child  the file that a child's command names: its digest before the child was started

@@ -9,7 +9,7 @@ from glob import escape, iglob
 from attrs import Factory, evolve
 
 from stepcache.digest import digest_all
-from stepcache.key.environment import locate, portable
+from stepcache.key.environment import Given, locate, portable
 from stepcache.key.files import ABSENT, FILE, FileDigests, kind_of, stamp_of
 from stepcache.model import Observation
 from stepcache.records import frozen
@@ -27,7 +27,7 @@ class Look:
 
     `root` and `cwd` are absolute. `keyed` is the keyed digest of a secret. `variables` holds today's digests of
     module variables by their numbers in the code graph. `syntax` gives the digest of a source file without what does
-    not count in it.
+    not count in it. `given` are the variables of the environment before imports set them.
     """
 
     root: str
@@ -37,6 +37,7 @@ class Look:
     keyed: Callable[[str], str]
     variables: Mapping[str, str] = Factory(dict)
     syntax: Callable[[str], str] | None = None
+    given: Given = Factory(Given)
 
     def locate(self, name: str) -> str:
         return locate(name, self.root, self.cwd)
@@ -98,6 +99,7 @@ _READERS: dict[str, Callable[[str, Look], str]] = {
     "size": lambda name, look: look.files.size(look.locate(name)),
     "link": lambda name, look: look.files.link(look.locate(name)),
     "env": lambda name, look: look.secret(name, look.environ.get(name)),
+    "given": lambda name, look: look.secret(name, look.given.get(name)),
     "variable": lambda name, look: look.variables.get(name, ABSENT),
     "literal": _literal,
     "program": _program,

@@ -21,7 +21,8 @@
 
     `observe_ignore` and a step's `ignore` ("env:GLOB", "file:GLOB") take out more.
 
-"Project code asked" means that the nearest caller outside the standard library is project code.
+"Project code asked" means that the nearest caller outside the standard library is project code. What an import looks
+up in the environment counts as it was before imports set it.
 """
 
 from __future__ import annotations

@@ -337,11 +337,12 @@ class Watch:
     def variable_set(self, name: object, frame: FrameType) -> None:
         """A variable of the environment is about to be set or removed."""
         name = os.fsdecode(name)  # type: ignore[arg-type]
+        was = os.environ.get(name)
         if self._callers.looked_up(frame) == PROJECT:
-            self.variables_before.setdefault(name, os.environ.get(name))
+            self.variables_before.setdefault(name, was)
         for watch in (self, *self.around):
             if watch._first("set", name, PROJECT):
-                watch._note("set", name)
+                watch._note("set", name, what=was)
 
     def child(self, executable: object, argv: object, cwd: object, env: object, frame: FrameType) -> None:
         """A child process that is another program is about to be started."""
@@ -409,6 +410,10 @@ class Watch:
         """Whether nothing was noted so far, by forked children neither."""
         return not self._events and self._sink is None
 
+    def variables_set(self) -> dict[str, str | None]:
+        """The variables that were set or removed, by whomever, with what they were before."""
+        return {event.path: event.what for event in reversed(self._events) if event.kind == "set"}
+
     def renew(self) -> None:
         """What runs from now on is another run: only a watch that is quiet may go on."""
         self.started = time.time_ns()
@@ -435,13 +440,14 @@ class Watch:
         libraries: Iterable[str] = (),
         is_project: Callable[[str], bool] = lambda _: True,
         closure: Callable[[Iterable[str]], set[str]] = set,
+        of_import: bool = False,
     ) -> Seen:
         """What the watch saw, as observations, after its end.
 
         *literals* are texts of the reached code, each with the folder of its file, *env_names* those that may name
         variables, *reached* the modules with code in the key, *whole* those that are in it as a whole, *ambient* the
         variables that the C library looks up for it, *libraries* files that it may have loaded. *is_project* tells
-        project files, *closure* which project modules the import of some imports.
+        project files, *closure* which project modules the import of some imports, *of_import* that one was watched.
         """
         context = Context(
             started=self.started,
@@ -455,6 +461,7 @@ class Watch:
             libraries=tuple(libraries),
             is_project=is_project,
             closure=closure,
+            of_import=of_import,
         )
         with paused():
             return conclude(self._events, look, rules, context)

@@ -847,6 +847,19 @@ for name, code in {
     ROWS.append(Row(f"variable read by {name}", {PIPE: body(code)}, (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
 ROWS.append(Row("variable read by an import", {PIPE: body("return own.SIZE", "import own\n"), "own.py": "import os\n\nSIZE = os.environ.get('ZZ_SIZE')\n"},
     (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
+for number, (name, code) in enumerate({
+    "sets by default": "os.environ.setdefault('{0}', '1')",
+    "sets where it is missing": "if not os.environ.get('{0}'):\n    os.environ['{0}'] = '1'",
+    "adds to": "os.environ['{0}'] = '1' + os.environ.get('{0}', '')",
+    "makes something of": "os.environ['{0}'] = str(len(os.environ.pop('{0}', '1')))",
+}.items()):
+    for given in ("given", "not given"):
+        variable = f"ZZ_{number}_{given.upper().replace(' ', '_')}"
+        own = {PIPE: CALLED, "own.py": f"import os\n\n{code.format(variable)}\n"}
+        env = {variable: "3"} if given == "given" else {}
+        row(f"variable that an import {name}, {given}", own, "'1'", "'2'", (*BOTH, "aside"), file="own.py", env=env)
+        if env:
+            ROWS.append(Row(f"variable that an import {name}, given another value", own, (), (*BOTH, "aside"), env, {variable: "44"}))
 row("script that a child runs", {PIPE: body("import subprocess, sys\nreturn subprocess.run([sys.executable, 'tool.py'], capture_output=True, text=True).stdout"), "tool.py": "print(1)\n"}, "print(1)", "print(2)", BOTH, file="tool.py", why=("file: tool.py",))
 
 # Two steps of one process ask one helper, which remembers what it has read: each has read it.

@@ -56,6 +56,26 @@ def test_results_of_workers_are_hits_inline_and_the_other_way_round(stepcache_pr
     assert set(stepcache_project.run("-n", "auto").outcomes.values()) == {"cached"}
 
 
+def test_imports_in_workers_find_the_environment_as_those_of_the_run_did(
+    stepcache_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they make of it is the same, and workers are not refused for having read something else."""
+    monkeypatch.setenv("ZZ_WORKER", "b")
+    stepcache_project.write(
+        "pipeline_x.py",
+        "import os\nfrom stepcache import step\nos.environ['ZZ_WORKER'] = 'a' + os.environ['ZZ_WORKER']\n"
+        "os.environ.setdefault('ZZ_WORKER_ONLY', '1')\n@step\ndef one():\n    return os.getpid(), os.environ['ZZ_WORKER']\n",
+    )
+    stepcache_project.write(
+        "pipeline_y.py",
+        "import os\nfrom stepcache import step\n@step\ndef two():\n    return os.getpid(), os.environ['ZZ_WORKER_ONLY']\n",
+    )
+    run = stepcache.run(workers=2)
+    assert [run["one"][1], run["two"][1]] == ["ab", "1"]
+    assert os.getpid() not in (run["one"][0], run["two"][0])
+    assert set(stepcache_project.run().outcomes.values()) == {"cached"}
+
+
 def test_no_process_is_started_when_all_are_hits(stepcache_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     stepcache_project.write("pipeline_x.py", FAN)
     stepcache_project.run()
