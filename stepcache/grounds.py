@@ -320,6 +320,8 @@ _LOOKS: dict[str, Callable[[Grounds, str], None]] = {
     "link": Grounds._link,
     "env": Grounds._variable_of_environment,
     "given": Grounds._variable_of_environment,
+    "env beginning": Grounds._variable_of_environment,
+    "environment": Grounds._variable_of_environment,
     "variable": Grounds._module_variable,
     "literal": Grounds._literal,
     "program": Grounds._program,

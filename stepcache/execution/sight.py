@@ -19,7 +19,7 @@ from stepcache.key.environment import put_variable
 from stepcache.key.files import FileDigests
 from stepcache.key.ingredients import Facts, Recipe, Surroundings, definitions_of, facts_of, recipe
 from stepcache.key.libraries import is_library
-from stepcache.key.look import SEPARATOR, Look, declared, named, now
+from stepcache.key.look import SEPARATOR, Look, declared, named, named_variables, now
 from stepcache.key.modules import Modules
 from stepcache.key.observe import Observer, Seen, Watch
 from stepcache.key.reach import CodeReader, Reach
@@ -204,7 +204,8 @@ class Sight:
         else:
             text = self.reader.source_of(name)
             return (source_digest(text) if text is not None else known.source if known is not None else ""), ""
-        told = (part for o in self.reads_of_import(name) for part in (o.kind, o.name, o.digest))
+        reads = [o for o in self.reads_of_import(name) if o.kind != "environment"]  # of which each process has its own
+        told = (part for o in reads for part in (o.kind, o.name, o.digest))
         return source, digest_all("reads", told)
 
     def other_than(self, sources: Mapping[str, tuple[str, str]]) -> str | None:
@@ -218,7 +219,8 @@ class Sight:
 
     def world(self) -> str:
         """The digest of what the values of module variables are made from: all project sources that were loaded when
-        collection ended, the project's compiled modules, and the distributions that these import."""
+        collection ended, the project's compiled modules, and the distributions that these import; and the environment,
+        where an import has read all of it."""
         if self._world is None:
             loaded = {name: each for name, each in self.loaded.loaded.items() if name in self.imported}
             asleep = self.snapshot.modules if self.snapshot is not None else {}
@@ -227,8 +229,15 @@ class Sight:
             packages = {each for facts in asleep.values() if facts.imported for each in facts.packages}
             packages |= self.reader.packages(name for name in loaded if name not in asleep)
             compiled = sorted(self.files.content(path) for path in self.modules.compiled())
-            self._world = digest_all("world", [*sorted(sources.values()), *compiled, *self.reader.installed(packages)])
+            told = [*sorted(sources.values()), *compiled, *self.reader.installed(packages)]
+            if any(map(self._reads_environment, sources)):
+                told.append(self._look(None).environment())
+            self._world = digest_all("world", told)
         return self._world
+
+    def _reads_environment(self, module: str) -> bool:
+        """Did the import of a module read the whole environment?"""
+        return any(each.kind == "environment" for each in self.reads_of_import(module))
 
     # --- reads
 
@@ -275,8 +284,8 @@ class Sight:
         look, rules = self._look(None), self._rules_of(node.definition.ignore)
 
         def counts(each: Observation) -> bool:
-            if each.kind in ("env", "given"):
-                return rules.variable(each.name)
+            if each.kind in ("env", "given", "env beginning"):
+                return rules.variable(each.name.partition(SEPARATOR)[0])
             is_path = each.kind in ("file", "dir", "sqlite", "exists", "size", "link")
             return not (is_path and rules.ignored(look.locate(each.name.partition(SEPARATOR)[0])))
 
@@ -357,7 +366,9 @@ class Sight:
         """What counts besides what was seen: module variables, what their modules read when imported, `reads`."""
         yield from made.variables
         for name in made.modules:
-            yield from self.reads_of_import(name)
+            yield from (each for each in self.reads_of_import(name) if each.kind != "environment")
+        if any(map(self._reads_environment, made.modules)):
+            yield from named_variables(self.facts(made).names, self._look(None))
         if node.definition.reads:
             yield from declared(node.definition.reads, os.path.dirname(node.definition.source.path), self._look(made))
 

@@ -19,7 +19,7 @@ from stepcache.key.environment import Folders, below, portable, shown
 from stepcache.key.events import Event
 from stepcache.key.files import ABSENT, FILE, FOLDER, kind_of, names_digest, stamp_of
 from stepcache.key.libraries import outdated
-from stepcache.key.look import SEPARATOR, Look, find_program, literal_digest, literal_files
+from stepcache.key.look import SEPARATOR, Look, find_program, literal_digest, literal_files, named_variables
 from stepcache.key.mentions import quoted
 from stepcache.key.rules import ORACLES, SERVANTS, Rules
 from stepcache.model import Observation
@@ -334,9 +334,19 @@ class _Conclusion:
         for name in self.context.ambient:
             if name not in self.set:
                 self._variable(name, self.look.environ.get(name))
-        if self.whole:
-            for name in sorted(self.context.env_names - self.set.keys()):
-                self._variable(name, self.look.environ.get(name))
+        if self.whole and self.context.of_import:
+            self.observations["environment", ""] = Observation("environment", "", self.look.environment())
+        elif self.whole:
+            texts = (
+                value for value in self.context.settings.values() if isinstance(value, str) and value.isidentifier()
+            )
+            found = named_variables({*self.context.env_names, *texts}, self.look, self._counts)
+            for each in found:
+                self.observations.setdefault((each.kind, each.name), each)
+
+    def _counts(self, name: str) -> bool:
+        """Does a variable count that the step has not set?"""
+        return name not in self.set and self.rules.variable(name)
 
     def _sweeps(self) -> set[str]:
         """The files whose code asked for the names of all variables and then looked nearly all of them up."""

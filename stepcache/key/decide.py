@@ -10,7 +10,13 @@ from stepcache.digest import FORMAT, digest_all
 from stepcache.model import Decision, Hit, Ingredient, Miss, Observation, Reason, ReasonKind, Trace
 
 # What an observation that no longer holds is called in explanations; every other kind is a file's.
-REASON_OF: dict[str, ReasonKind] = {"env": "env", "given": "env", "variable": "code", "module": "code"}
+REASON_OF: dict[str, ReasonKind] = {
+    "env": "env",
+    "given": "env",
+    "env beginning": "env",
+    "variable": "code",
+    "module": "code",
+}
 
 _NEW = (Reason("new"),)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from glob import escape, iglob
 
 from attrs import Factory, evolve
@@ -13,6 +13,7 @@ from stepcache.key.environment import Given, locate, portable
 from stepcache.key.files import ABSENT, FILE, FileDigests, kind_of, stamp_of
 from stepcache.model import Observation
 from stepcache.records import frozen
+from stepcache.stamp import SHELL
 
 # Between the parts of an observation's name, where it has several: no path and no variable's name holds it.
 SEPARATOR = "\0"
@@ -54,6 +55,21 @@ class Look:
     def secret(self, name: str, value: str | None) -> str:
         """The digest of an environment variable's value, which nobody without the sealing key can guess at."""
         return ABSENT if value is None else self.keyed(f"env{SEPARATOR}{name}{SEPARATOR}{value}")
+
+    def beginning(self, name: str) -> str:
+        """The digest of the variables that begin so, in either case; what is left out stands after the beginning."""
+        beginning, *out = name.split(SEPARATOR)
+        found = sorted(each for each in self.environ if _begins(each, beginning) and each not in out)
+        return digest_all("beginning", [self.secret(each, self.environ[each]) for each in found])
+
+    def environment(self) -> str:
+        """The digest of all variables as they were given to the process, but for what differs between shells."""
+        given = ((name, self.given.get(name)) for name in sorted({*self.environ, *self.given.changes()} - SHELL))
+        return digest_all("environment", [self.secret(name, value) for name, value in given if value is not None])
+
+
+def _begins(variable: str, text: str) -> bool:
+    return variable.upper().startswith(text.upper())
 
 
 def now(observation: Observation, look: Look) -> str:
@@ -100,6 +116,8 @@ _READERS: dict[str, Callable[[str, Look], str]] = {
     "link": lambda name, look: look.files.link(look.locate(name)),
     "env": lambda name, look: look.secret(name, look.environ.get(name)),
     "given": lambda name, look: look.secret(name, look.given.get(name)),
+    "env beginning": lambda name, look: look.beginning(name),
+    "environment": lambda _, look: look.environment(),
     "variable": lambda name, look: look.variables.get(name, ABSENT),
     "literal": _literal,
     "program": _program,
@@ -133,6 +151,23 @@ def find_program(word: str, search: str | None) -> str | None:
         if os.access(path, os.X_OK) and not os.path.isdir(path):
             return path
     return None
+
+
+def named_variables(
+    names: Iterable[str], look: Look, counts: Callable[[str], bool] = lambda _: True
+) -> Iterator[Observation]:
+    """What code that reads the whole environment takes of it: the variables that it names, and those that begin so.
+
+    *counts* says which variables do.
+    """
+    for name in sorted(names):
+        if not counts(name):
+            continue
+        yield Observation("env", name, look.secret(name, look.environ.get(name)), name)
+        if name.endswith("_") and not name.startswith("_"):
+            out = sorted(each for each in look.environ if _begins(each, name) and not counts(each))
+            told = SEPARATOR.join([name, *out])
+            yield Observation("env beginning", told, look.beginning(told), f"{name}*")
 
 
 def declared(reads: tuple[str, ...], folder: str, look: Look) -> tuple[Observation, ...]:

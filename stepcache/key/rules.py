@@ -6,7 +6,8 @@
     a folder's listing                              anyone listed it                A B C D; E F by installed code
     an existence test, a file's size, a link        project code asked              A B C D; the root and above it
     an environment variable                         project code asked              G
-    the whole environment                           anyone read it                  all but names in reached code
+    the whole environment                           anyone read it                  all but names in reached code, and
+                                                                                    what begins with one (`APP_`)
     a file named by a literal or a setting          it exists                       A C; what the step wrote
     a child's executable and the files it names     anyone started it               A C; this interpreter
 

@@ -847,6 +847,14 @@ for name, code in {
     ROWS.append(Row(f"variable read by {name}", {PIPE: body(code)}, (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
 ROWS.append(Row("variable read by an import", {PIPE: body("return own.SIZE", "import own\n"), "own.py": "import os\n\nSIZE = os.environ.get('ZZ_SIZE')\n"},
     (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
+BEGUN = "{k: v for k, v in os.environ.items() if k.startswith('ZZ_BEGUN_')}"
+for where, own in (("a body", {PIPE: body(f"import os\nreturn {BEGUN}")}),
+                   ("an import", {PIPE: body("return CONF", "from own import CONF\n"), "own.py": f"import os\n\nCONF = {BEGUN}\n"}),
+                   ("an import in a body", {PIPE: body("from own import CONF\nreturn CONF"), "own.py": f"import os\n\nCONF = {BEGUN}\n"})):
+    for what, env, new, told in (("that changes", {"ZZ_BEGUN_A": "1"}, {"ZZ_BEGUN_A": "2"}, ("env: ZZ_BEGUN_A",)), ("that comes", {}, {"ZZ_BEGUN_B": "1"}, ())):
+        why = ("code: own.py::CONF", *told) if where == "an import" else ("env: ZZ_BEGUN_*",)
+        ROWS.append(Row(f"variable {what}, read by its beginning in {where}", own, (), BOTH, env, new, alone=where.endswith("in a body"), why=why))
+    ROWS.append(Row(f"another variable than those read by their beginning in {where}", own, (), NONE, {"ZZ_BEGUN_A": "1"}, {"OTHER": "2"}))
 for number, (name, code) in enumerate({
     "sets by default": "os.environ.setdefault('{0}', '1')",
     "sets where it is missing": "if not os.environ.get('{0}'):\n    os.environ['{0}'] = '1'",
