@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from contextlib import contextmanager
 from threading import local
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,7 +48,8 @@ class Packer:
         """*data* packed, or None where it is to stay as it is."""
         if self.policy == "never":
             return None
-        packed: bytes = _packer(self.level).compress(data)
+        with _memory_told():
+            packed: bytes = _packer(self.level).compress(data)
         return packed if len(packed) <= (_WORTH if self.policy == "adaptive" else 1) * len(data) else None
 
     def threads(self, parts: Iterable[Buffer], size: int) -> int | None:
@@ -66,11 +68,27 @@ class Packer:
 
     def stream(self, pieces: Iterable[memoryview], size: int, threads: int = 0) -> Iterator[bytes]:
         """The packed bytes of *pieces*, *size* bytes in all, as they come."""
-        packer = (_threaded_packer(self.level, threads) if threads else _packer(self.level)).compressobj(size=size)
+        with _memory_told():
+            packer = (_threaded_packer(self.level, threads) if threads else _packer(self.level)).compressobj(size=size)
         for piece in pieces:
-            if packed := packer.compress(piece):
+            with _memory_told():
+                packed = packer.compress(piece)
+            if packed:
                 yield packed
-        yield packer.flush()
+        with _memory_told():
+            packed = packer.flush()
+        yield packed
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Packing fails for want of memory alone, and zstd has an error of its own for that."""
+    import zstandard
+
+    try:
+        yield
+    except zstandard.ZstdError as error:
+        raise MemoryError(str(error)) from error
 
 
 def _threaded_packer(level: int, threads: int) -> Any:

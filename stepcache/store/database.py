@@ -43,6 +43,7 @@ _DAMAGE = {
 }
 # Errors of a disk that may let a file be read all the same.
 _DISK = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL}
+_ROOM = 64 << 20
 _MOVED = sqlite3.SQLITE_READONLY_DBMOVED
 
 
@@ -141,6 +142,8 @@ class Database:
         if code == _MOVED:
             self.close()
             return True
+        if isinstance(error, MemoryError) and _is_memory_short():
+            return False
         damaged = not isinstance(error, sqlite3.Error) or (code is not None and code & 0xFF in _DAMAGE)
         if code is not None and code & 0xFF == sqlite3.SQLITE_READONLY and not self._fixed:
             # A damaged header can say that the file is of a later version, to be read only.
@@ -330,6 +333,15 @@ def _is_there(path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _is_memory_short() -> bool:
+    """Whether there is less than any sound row takes: then a want of memory says nothing of the file."""
+    try:
+        bytearray(_ROOM)
+    except MemoryError:
+        return True
+    return False
 
 
 def _has_wal(connection: sqlite3.Connection) -> bool:

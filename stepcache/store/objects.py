@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stepcache.errors import Unstorable
+from stepcache.store.codecs import type_name
 from stepcache.store.composed import MAPPED, OUTPUTS
 from stepcache.store.mapped import loaded_whole
 from stepcache.store.streams import Stream, stream_of
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
 
 def saved(value: object, codec: str | None, tmp: Path | None, vault: Vault) -> Value:
     """Keep any value in *vault*. Raises Unstorable."""
-    if isinstance(value, Stream):
-        return stream_of(value, codec, tmp, vault)
-    return vault.keep(vault.content(value, codec, tmp))
+    try:
+        if isinstance(value, Stream):
+            return stream_of(value, codec, tmp, vault)
+        return vault.keep(vault.content(value, codec, tmp))
+    except MemoryError as error:
+        raise Unstorable(type_name(type(value)), "", "there is not enough memory to store it") from error
 
 
 def loaded(value: Value, vault: Vault) -> Any:

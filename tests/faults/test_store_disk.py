@@ -168,6 +168,32 @@ def test_a_database_that_says_the_disk_is_full(cache: Any, monkeypatch: pytest.M
     ]
 
 
+def test_a_lack_of_memory_is_no_damage(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.fill(*STEPS)
+    real = connection.connect
+    short = True
+
+    class Hungry(sqlite3.Connection):
+        def execute(self, *arguments: Any) -> sqlite3.Cursor:
+            if short:
+                raise MemoryError
+            return super().execute(*arguments)
+
+    def connect(path: str, **keywords: Any) -> sqlite3.Connection:
+        made = sqlite3.connect(path, isolation_level=None, factory=Hungry, **keywords)
+        made.text_factory = bytes
+        return made
+
+    monkeypatch.setattr(database, "connect", connect)
+    monkeypatch.setattr(database, "_is_memory_short", lambda: short)
+    outcomes, problems = ask_all(cache, *STEPS)
+    assert outcomes == ["ran"] * 3
+    assert all("out of memory" in problem for problem in problems)
+    monkeypatch.setattr(database, "connect", real)
+    assert [path.name.split(".")[1] for path in cache.folder.glob("entries-*.db")] == ["0"]
+    assert cache.check(*STEPS) == ["hit"] * 3
+
+
 def test_a_file_system_without_shared_memory(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "_has_wal", lambda _: False)
     cache.fill(*STEPS)

@@ -16,6 +16,7 @@ import sys
 import threading
 import uuid
 import zoneinfo
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,7 +25,7 @@ import pandas as pd
 import pytest
 
 from stepcache.errors import Unstorable
-from stepcache.store import Codecs, Declined, Encoded
+from stepcache.store import Codecs, Declined, Encoded, Scratch
 from stepcache.store.content import measured
 
 CODECS = Codecs.builtin()
@@ -371,6 +372,33 @@ def test_trying_a_pickle_leaves_the_value_alone() -> None:
     assert again.array.tolist() == [1, 2, 3, 4, 5]
     assert again.other.tolist() == value.other.tolist()
     assert again.other.flags.writeable
+
+
+class Vast:
+    """A codec whose bytes there is no memory for."""
+
+    name, safe, types = "vast", True, ("builtins.str",)
+
+    def takes(self, value: object) -> bool:
+        return True
+
+    def encode(self, value: object) -> Encoded:
+        def parts() -> Iterator[bytes]:
+            raise MemoryError
+            yield b""
+
+        return Encoded(parts(), size=10_000)
+
+    def decode(self, data: memoryview) -> object:
+        return ""
+
+
+def test_what_there_is_no_memory_for_cannot_be_stored() -> None:
+    codecs = Codecs.builtin()
+    codecs.add(Vast())
+    scratch = Scratch(codecs)
+    with pytest.raises(Unstorable, match="str: there is not enough memory to store it"):
+        scratch.save("x")
 
 
 class Stubborn:

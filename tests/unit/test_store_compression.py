@@ -109,3 +109,18 @@ def test_the_policy_decides_without_a_sample(policy: str, packs_noise: bool, pac
 def test_the_level_decides_how_small() -> None:
     words = WORDS[:80_000]
     assert len(Packer(level=19).pack(words) or words) < len(ADAPTIVE.pack(words) or words)
+
+
+def test_a_lack_of_memory_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def compress(self, _: bytes) -> bytes:
+            raise zstandard.ZstdError("Allocation error : not enough memory")
+
+        def compressobj(self, size: int) -> Full:
+            return self
+
+    monkeypatch.setattr("stepcache.store.compression._packer", lambda _: Full())
+    with pytest.raises(MemoryError):
+        Packer().pack(b"x" * 5000)
+    with pytest.raises(MemoryError):
+        list(Packer().stream(iter([memoryview(b"x")]), 1))
