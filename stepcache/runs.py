@@ -72,7 +72,7 @@ class Results:
         product = engine.products.get(node_id)
         if product is None:
             row = next(row for row in self._report.nodes if row.id == node_id)
-            raise KeyError(f"{node_id} has no value: it is {row.outcome}")
+            raise KeyError(f"{node_id} has no value: {_why_none(row)}")
         try:
             return lent(engine.value(node_id, output, _Remaking(self, node_id)), self)
         except ValueGone:  # it was made again, and came out differently
@@ -179,6 +179,13 @@ class _Remaking:
 
     def decoded(self, codec_name: str, data: memoryview, digest: str) -> object:
         return self._vault.decoded(codec_name, data, digest)
+
+
+def _why_none(row: NodeReport) -> str:
+    if row.outcome == "blocked":
+        return f"it is {row.message}"
+    told = row.error or row.message
+    return f"it is {row.outcome}: {told}" if told else f"it is {row.outcome}"
 
 
 def _from_the_body(error: BaseException | None) -> BaseException | None:

@@ -237,10 +237,10 @@ def test_a_failure_is_told_and_raised_only_where_asked(project: Project) -> None
     assert outcomes(run) == {"fine": "ran", "bad": "failed", "whole": "blocked"}
     assert run.nodes[1]["error"] == "ValueError: it is bad"
     assert run["fine"] == 1
-    for name, outcome in (("bad", "failed"), ("whole", "blocked")):
+    for name, why in (("bad", "failed: ValueError: it is bad"), ("whole", "blocked by pipeline_x.py::bad")):
         with pytest.raises(KeyError) as missing:
             run[name]
-        assert missing.value.args == (f"pipeline_x.py::{name} has no value: it is {outcome}",)
+        assert missing.value.args == (f"pipeline_x.py::{name} has no value: it is {why}",)
     with pytest.raises(StepFailed) as wrong:
         stepcache.run(check=True)
     assert str(wrong.value) == "pipeline_x.py::bad failed: ValueError: it is bad"
