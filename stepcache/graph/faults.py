@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from types import FunctionType
 
 from stepcache.graph.family import Edge
 from stepcache.graph.scope import Scope
 from stepcache.model import Definition, Parameter, Problem
+from stepcache.signature import innermost
 
 
 def circle(definitions: list[Definition]) -> Problem:
@@ -81,6 +83,14 @@ def not_mapped(taker: Definition, edges: Iterable[Edge]) -> Iterator[Problem]:
         )
 
 
+def _line_of_plain_function(definition: Definition, name: str) -> int | None:
+    """Where a function of that name stands in the file of the definition, if it is nothing more than a function."""
+    found = getattr(innermost(definition.function), "__globals__", {}).get(name)
+    if isinstance(found, FunctionType) and found.__code__.co_filename == definition.source.path:
+        return found.__code__.co_firstlineno
+    return None
+
+
 def missing(definition: Definition, parameter: Parameter, name: str, scope: Scope) -> Problem:
     """No step or setting of that name is found; a parameter without a name stands for one of `builds`."""
     source = definition.source
@@ -101,6 +111,8 @@ def missing(definition: Definition, parameter: Parameter, name: str, scope: Scop
         lines.append(f"  {found.definition.source}: '{name}' is a pipeline, whose value no step can ask for")
     elif found is not None:
         lines.append(f"  {found.definition.source}: '{name}' is a {found.definition.kind}, which cannot be built")
+    elif line := _line_of_plain_function(definition, name):
+        lines.append(f"  {source.file}:{line}: '{name}' is a plain function: @step in front of it makes it a step")
     elif near:
         lines.append(f"  did you mean '{near[0]}' ({names[near[0]].source})?")
     elif name == definition.name:

@@ -101,6 +101,17 @@ IMPORTS = [
         ],
     ),
     Broken(
+        "a function that is no step",
+        x(
+            "import stepcache\n\ndef rows():\n    return [1]\n\n@stepcache.step\ndef total(rows):\n    return sum(rows)\n"
+        ),
+        [
+            "pipeline_x.py:6: step 'total' wants 'rows', and nothing provides it\n    def total(rows)\n"
+            "  pipeline_x.py:3: 'rows' is a plain function: @step in front of it makes it a step\n"
+            "  `stepcache --steps` lists what can be asked for"
+        ],
+    ),
+    Broken(
         "asynchronous resource",
         x("import stepcache\n\n@stepcache.resource\nasync def client():\n    yield 1\n"),
         [
