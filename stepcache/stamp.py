@@ -129,7 +129,7 @@ def ask(kind: str, arguments: Sequence[str], params: Mapping[str, object], *more
     """What is asked for; None where it holds objects of which nothing can be told."""
     try:
         return Asked(kind, arguments, _plain(params), *more)
-    except (TypeError, OSError, RecursionError):
+    except (TypeError, ValueError, OSError, RecursionError):  # an int of thousands of digits has no text
         return None
 
 

@@ -146,11 +146,16 @@ def _versions(was: object, now: object) -> str:
     return f"{was} installed anew" if was == now else f"{was} -> {now}"
 
 
+_SHOWN_BITS = 4096
+
+
 def shown_scalar(value: object) -> str | None:
-    """The JSON text of a value that explanations may show: a number, a boolean or None."""
-    if value is None or type(value) in (bool, int, float):
-        return json.dumps(value)
-    return None
+    """The JSON text of a value that explanations may show: a number, a boolean or None.
+
+    Python makes no text of an int of thousands of digits, which nobody would read.
+    """
+    is_short = type(value) is int and value.bit_length() <= _SHOWN_BITS
+    return json.dumps(value) if is_short or value is None or type(value) in (bool, float) else None
 
 
 @frozen

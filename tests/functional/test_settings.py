@@ -272,6 +272,16 @@ def test_values_from_python_are_never_converted(stepcache_project: Project) -> N
 # --- files and directories --------------------------------------------------------------------
 
 
+def test_a_number_of_thousands_of_digits_is_a_setting_as_any_other(stepcache_project: Project) -> None:
+    pipeline(stepcache_project, "@step\ndef work(n=10**5000, m=2):\n    return n % 7 + m\n")
+    first = stepcache_project.run("--why")
+    assert first.outcomes == {"pipeline_x.py::work": "ran"}
+    assert stepcache_project.run("-P", "m=3", "--why").reasons == {"pipeline_x.py::work": ["setting: m 2 -> 3"]}
+    stepcache_project.edit("pipeline_x.py", "10**5000", "10**5001")
+    assert stepcache_project.run("--why").outcomes == {"pipeline_x.py::work": "ran"}
+    assert stepcache.run(params={"n": 10**6000})["work"] == 10**6000 % 7 + 2
+
+
 def test_paths_are_relative_to_where_they_are_written(
     stepcache_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
