@@ -42,7 +42,7 @@ class Project:
         if self._look is not None and self._rules is not None:
             with self.observer.paused():
                 self.loaded.given.note(name, watch.variables_set())
-            seen = watch.conclude(self._look, self._rules, of_import=True)
+            seen = watch.conclude(self._look, self._rules)
             self.import_reads[name] = seen.observations
             self.import_notices[name] = seen.notices
 

@@ -220,7 +220,7 @@ class Sight:
     def world(self) -> str:
         """The digest of what the values of module variables are made from: all project sources that were loaded when
         collection ended, the project's compiled modules, and the distributions that these import; and the environment,
-        where an import has read all of it."""
+        where an import has read all of it or had a library look something up."""
         if self._world is None:
             loaded = {name: each for name, each in self.loaded.loaded.items() if name in self.imported}
             asleep = self.snapshot.modules if self.snapshot is not None else {}
@@ -230,14 +230,14 @@ class Sight:
             packages |= self.reader.packages(name for name in loaded if name not in asleep)
             compiled = sorted(self.files.content(path) for path in self.modules.compiled())
             told = [*sorted(sources.values()), *compiled, *self.reader.installed(packages)]
-            if any(map(self._reads_environment, sources)):
-                told.append(self._look(None).environment())
+            look = self._look(None)
+            told += sorted(now(each, look) for each in self._environment_of_imports(sources))
             self._world = digest_all("world", told)
         return self._world
 
-    def _reads_environment(self, module: str) -> bool:
-        """Did the import of a module read the whole environment?"""
-        return any(each.kind == "environment" for each in self.reads_of_import(module))
+    def _environment_of_imports(self, modules: Iterable[str]) -> set[Observation]:
+        """What imports of modules have read of the environment as a whole, or had libraries look up."""
+        return {each for name in modules for each in self.reads_of_import(name) if each.kind == "environment"}
 
     # --- reads
 
@@ -367,7 +367,7 @@ class Sight:
         yield from made.variables
         for name in made.modules:
             yield from (each for each in self.reads_of_import(name) if each.kind != "environment")
-        if any(map(self._reads_environment, made.modules)):
+        if any(not each.name for each in self._environment_of_imports(made.modules)):
             yield from named_variables(self.facts(made).names, self._look(None))
         if node.definition.reads:
             yield from declared(node.definition.reads, os.path.dirname(node.definition.source.path), self._look(made))

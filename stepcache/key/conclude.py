@@ -323,26 +323,35 @@ class _Conclusion:
         return own - there
 
     def environment(self) -> None:
-        sweeps = self._sweeps()
-        for event in self.lookups:
-            at = self.set.get(event.path)
-            if (at is None or event.at < at) and (event.asked not in sweeps or event.path in self.context.env_names):
-                if self.context.of_import:
-                    self._variable(event.path, self.look.given.get(event.path), "given")
-                else:
-                    self._variable(event.path, event.what)
         for name in self.context.ambient:
             if name not in self.set:
                 self._variable(name, self.look.environ.get(name))
-        if self.whole and self.context.of_import:
-            self.observations["environment", ""] = Observation("environment", "", self.look.environment())
-        elif self.whole:
-            texts = (
-                value for value in self.context.settings.values() if isinstance(value, str) and value.isidentifier()
-            )
-            found = named_variables({*self.context.env_names, *texts}, self.look, self._counts)
-            for each in found:
+        sweeps = self._sweeps()
+        asked = [
+            event
+            for event in self.lookups
+            if event.at < self.set.get(event.path, event.at + 1)
+            and (event.asked not in sweeps or event.path in self.context.env_names)
+        ]
+        if self.context.of_import:
+            self._environment_of_import(asked)
+            return
+        for event in asked:
+            self._variable(event.path, event.what)
+        if self.whole:
+            texts = [each for each in self.context.settings.values() if isinstance(each, str) and each.isidentifier()]
+            for each in named_variables({*self.context.env_names, *texts}, self.look, self._counts):
                 self.observations.setdefault((each.kind, each.name), each)
+
+    def _environment_of_import(self, asked: list[Event]) -> None:
+        """What project code looks up counts by itself; what libraries do decides what may become of variables."""
+        for event in asked:
+            if event.who == PROJECT:
+                self._variable(event.path, self.look.given.get(event.path), "given")
+        names = sorted({event.path for event in asked if event.who != PROJECT and self.rules.variable(event.path)})
+        if self.whole or names:
+            name = "" if self.whole else SEPARATOR.join(names)
+            self.observations["environment", name] = Observation("environment", name, self.look.environment(name))
 
     def _counts(self, name: str) -> bool:
         """Does a variable count that the step has not set?"""

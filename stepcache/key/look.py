@@ -62,9 +62,10 @@ class Look:
         found = sorted(each for each in self.environ if _begins(each, beginning) and each not in out)
         return digest_all("beginning", [self.secret(each, self.environ[each]) for each in found])
 
-    def environment(self) -> str:
-        """The digest of all variables as they were given to the process, but for what differs between shells."""
-        given = ((name, self.given.get(name)) for name in sorted({*self.environ, *self.given.changes()} - SHELL))
+    def environment(self, names: str = "") -> str:
+        """The digest of variables as they were given to the process; of all but what differs between shells."""
+        asked = names.split(SEPARATOR) if names else sorted({*self.environ, *self.given.changes()} - SHELL)
+        given = ((name, self.given.get(name)) for name in asked)
         return digest_all("environment", [self.secret(name, value) for name, value in given if value is not None])
 
 
@@ -117,7 +118,7 @@ _READERS: dict[str, Callable[[str, Look], str]] = {
     "env": lambda name, look: look.secret(name, look.environ.get(name)),
     "given": lambda name, look: look.secret(name, look.given.get(name)),
     "env beginning": lambda name, look: look.beginning(name),
-    "environment": lambda _, look: look.environment(),
+    "environment": lambda names, look: look.environment(names),
     "variable": lambda name, look: look.variables.get(name, ABSENT),
     "literal": _literal,
     "program": _program,

@@ -50,6 +50,7 @@ class Observer:
         the module.
         """
         watch = Watch(self._callers, self._files)
+        watch.of_import = True
         watch.around = listen.listening()
         stated, by_library = self._callers.importer(sys._getframe())
         for_whom = [importer for each in watch.around for importer in each.imported_for]

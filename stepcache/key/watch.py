@@ -84,6 +84,8 @@ class Watch:
         """Where a module's import is watched: the steps that import it without an import statement."""
         self.around: tuple[Watch, ...] = ()
         """Where a module's import is watched: those that it happens in."""
+        self.of_import = False
+        """Is a module's import watched?"""
         self._callers = callers
         self._files = files
         self._events: list[Event] = []
@@ -324,8 +326,9 @@ class Watch:
     def looked_up(self, name: str, value: str | None, frame: FrameType) -> None:
         """A variable of the environment was looked up."""
         who = self._callers.looked_up(frame)
-        if who == PROJECT and self._first("env", name, who):
-            self.known_names.add(name)
+        if (who == PROJECT or (who and self.of_import)) and self._first("env", name, who):
+            if who == PROJECT:
+                self.known_names.add(name)
             self._note("env", name, frame.f_code.co_filename, who, value)
 
     def environment_read(self, frame: FrameType) -> None:
@@ -440,14 +443,13 @@ class Watch:
         libraries: Iterable[str] = (),
         is_project: Callable[[str], bool] = lambda _: True,
         closure: Callable[[Iterable[str]], set[str]] = set,
-        of_import: bool = False,
     ) -> Seen:
         """What the watch saw, as observations, after its end.
 
         *literals* are texts of the reached code, each with the folder of its file, *env_names* those that may name
         variables, *reached* the modules with code in the key, *whole* those that are in it as a whole, *ambient* the
         variables that the C library looks up for it, *libraries* files that it may have loaded. *is_project* tells
-        project files, *closure* which project modules the import of some imports, *of_import* that one was watched.
+        project files, *closure* which project modules the import of some imports.
         """
         context = Context(
             started=self.started,
@@ -461,7 +463,7 @@ class Watch:
             libraries=tuple(libraries),
             is_project=is_project,
             closure=closure,
-            of_import=of_import,
+            of_import=self.of_import,
         )
         with paused():
             return conclude(self._events, look, rules, context)

@@ -855,6 +855,8 @@ for where, own in (("a body", {PIPE: body(f"import os\nreturn {BEGUN}")}),
         why = ("code: own.py::CONF", *told) if where == "an import" else ("env: ZZ_BEGUN_*",)
         ROWS.append(Row(f"variable {what}, read by its beginning in {where}", own, (), BOTH, env, new, alone=where.endswith("in a body"), why=why))
     ROWS.append(Row(f"another variable than those read by their beginning in {where}", own, (), NONE, {"ZZ_BEGUN_A": "1"}, {"OTHER": "2"}))
+ROWS.append(Row("variable that a library looks up for an import", {PIPE: body("return DATA", "from own import DATA\n"), "own.py": "from platformdirs import user_data_dir\n\nDATA = user_data_dir('x')\n"},
+    (), BOTH, {"XDG_DATA_HOME": "/a"}, {"XDG_DATA_HOME": "/b"}, why=("code: own.py::DATA",)))
 for number, (name, code) in enumerate({
     "sets by default": "os.environ.setdefault('{0}', '1')",
     "sets where it is missing": "if not os.environ.get('{0}'):\n    os.environ['{0}'] = '1'",
