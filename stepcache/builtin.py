@@ -87,6 +87,10 @@ class TerminalReport:
         self.terminal.collected(self._total + graph.deselected - len(graph.excluded), graph.deselected, problems)
 
     @hookimpl
+    def stepcache_node_waits(self, node: Node) -> None:
+        self.terminal.waits(node.id)
+
+    @hookimpl
     def stepcache_node_started(self, node: Node, expected: float | None) -> None:
         self.terminal.started(node.id, expected)
 

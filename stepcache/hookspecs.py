@@ -76,6 +76,11 @@ def stepcache_collected(graph: Graph, problems: tuple[Problem, ...], options: Op
 
 
 @hookspec
+def stepcache_node_waits(node: Node) -> None:
+    """Tell: another run computes a node, and is waited for; the node is a hit then, or started."""
+
+
+@hookspec
 def stepcache_node_started(node: Node, expected: float | None) -> None:
     """Tell: the body of a node is about to run, and took *expected* seconds last time; not called for hits."""
 

@@ -164,7 +164,7 @@ def execute(session: Session) -> RunReport:
 
     telling = partial(session.plugins.telling, root=str(session.configuration.root))
     tell_started, tell_finished = telling("stepcache_node_started"), telling("stepcache_node_finished")
-    tell_progressed = telling("stepcache_node_progressed")
+    tell_progressed, tell_waits = telling("stepcache_node_progressed"), telling("stepcache_node_waits")
     if session.sight.snapshot is not None:
         session.sight.snapshot.caught = partial(_caught, partial(_printed, session, capture))
 
@@ -180,6 +180,7 @@ def execute(session: Session) -> RunReport:
         Limits(options.maxfail, options.plan, options.fail_on_miss, dict(options.slots)),
         describer(session),
         started=lambda node: tell_started(node.file)(node=node, expected=engine.expected.get(node.id)),
+        waits=lambda node: tell_waits(node.file)(node=node),
         finished=finished,
         progressed=lambda node, done, total: tell_progressed(node.file)(node=node, done=done, total=total),
     )

@@ -69,6 +69,8 @@ class Schedule:
     limits: Limits
     describe: Callable[[BaseException], Failure]
     started: Callable[[Node], None] = lambda node: None
+    waits: Callable[[Node], None] = lambda node: None
+    """Told of a node that another run computes, before that is waited for."""
     finished: Callable[[NodeReport], None] = lambda row: None
     progressed: Callable[[Node, int, int], None] = lambda node, done, total: None
     """Told of so many elements of a mapped node that are done, of so many in all."""
@@ -269,7 +271,7 @@ class Schedule:
             if miss.key in self._keys:
                 self._parked.setdefault(self._keys[miss.key], []).append(node)
                 return
-            claim = store.claim(miss.key)
+            claim = store.claim(miss.key, lambda: self.waits(node))
             mine = claim.__enter__()
             if not mine or self.engine.shelf.traces(miss.key, ()):  # another run may have computed it meanwhile
                 found = self.engine.decide(node)

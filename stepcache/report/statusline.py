@@ -25,12 +25,16 @@ _lines: weakref.WeakSet[StatusLine] = weakref.WeakSet()
 
 @frozen
 class Running:
-    """A node that runs: since when, how long it took last time, and how many of how many elements are done."""
+    """A node that runs: since when, how long it took last time, and how many of how many elements are done.
+
+    `elsewhere` is whether it is another run that computes it, which is waited for.
+    """
 
     node: str
     since: float
     expected: float | None = None
     elements: tuple[int, int] | None = None
+    elsewhere: bool = False
 
 
 class StatusLine:
@@ -55,6 +59,12 @@ class StatusLine:
         """*node* runs from now on; it took *expected* seconds last time."""
         with self._writer.lock:
             self._running[node] = Running(node, self._clock(), expected)
+        self.start_thread()
+
+    def waits(self, node: str) -> None:
+        """Another run computes *node*, and is waited for."""
+        with self._writer.lock:
+            self._running[node] = Running(node, self._clock(), elsewhere=True)
         self.start_thread()
 
     def progressed(self, node: str, done: int, total: int) -> None:
@@ -138,13 +148,21 @@ def status_text(running: Iterable[Running], now: float) -> str:
 
 def long_text(running: Running, now: float) -> str:
     """The line that tells, where no one watches a terminal, that a node still runs."""
+    if running.elsewhere:
+        return f"{running.node} has waited {_passed(running, now)} for another run that computes it"
     last = f"; it took {figures.time(running.expected)} last time" if running.expected is not None else ""
-    return f"{running.node} has been running for {figures.time(now - running.since)}{_elements(running)}{last}"
+    return f"{running.node} has been running for {_passed(running, now)}{_elements(running)}{last}"
 
 
 def _running(running: Running, now: float) -> str:
+    if running.elsewhere:
+        return f"{running.node} {_passed(running, now)} (another run computes it)"
     last = f" ({figures.time(running.expected)} last time)" if running.expected is not None else ""
-    return f"{running.node} {figures.time(now - running.since)}{_elements(running)}{last}"
+    return f"{running.node} {_passed(running, now)}{_elements(running)}{last}"
+
+
+def _passed(running: Running, now: float) -> str:
+    return figures.time(now - running.since)
 
 
 def _elements(running: Running) -> str:

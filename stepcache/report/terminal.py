@@ -117,6 +117,12 @@ class Terminal:
         self.writer.line(line, *(("bold",) if self.on_terminal else ()))
         self.writer.flush()
 
+    def waits(self, node: str) -> None:
+        """Another run computes a node, and is waited for."""
+        self._progress.tell_hits()
+        self.writer.flush()
+        self.status.waits(node)
+
     def started(self, node: str, expected: float | None = None) -> None:
         """A node is about to run (no hit is told here); it took *expected* seconds last time."""
         self._progress.tell_hits()

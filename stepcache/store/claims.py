@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from stepcache.store.folder import lock_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stepcache.store.ledger import Ledger
 
 # One descriptor a file and process, never closed: closing any one would drop every claim of the process on that file.
@@ -27,10 +29,12 @@ class Claim:
     It is not where another did, which has been waited for. A claim is let go when the result is written.
     """
 
-    __slots__ = ("_held", "_ledger", "_place")
+    __slots__ = ("_held", "_ledger", "_place", "_waits")
 
-    def __init__(self, ledger: Ledger, key: bytes) -> None:
+    def __init__(self, ledger: Ledger, key: bytes, waits: Callable[[], object] = lambda: None) -> None:
         self._ledger = ledger
+        self._waits = waits
+        """Called before another process is waited for."""
         self._place = int.from_bytes(key[:7])
         self._held: tuple[str, int, int] | None = None
 
@@ -45,6 +49,7 @@ class Claim:
         if not _locked(fd, place):
             # Others may wait for what we have. The lock is let go at once, for the caller is to look again.
             ledger.commit()
+            self._waits()
             return not _waited(fd, place)
         _claimed.add(held)
         self._held = held

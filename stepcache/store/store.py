@@ -26,7 +26,7 @@ from stepcache.store.values import Values
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Literal
@@ -284,9 +284,12 @@ class Store:
 
     # --- running
 
-    def claim(self, key: str) -> AbstractContextManager[bool]:
-        """True if the computation of *key* is ours now, False after another process's was waited for: look again."""
-        return Claim(self._ledger, self._traces.looked_at_again(key))
+    def claim(self, key: str, waits: Callable[[], object] = lambda: None) -> AbstractContextManager[bool]:
+        """True if the computation of *key* is ours now, False after another process's was waited for: look again.
+
+        *waits* is called before it is waited for.
+        """
+        return Claim(self._ledger, self._traces.looked_at_again(key), waits)
 
     def flush(self) -> None:
         """Write all that waits to be written."""

@@ -244,6 +244,32 @@ def test_of_two_runs_one_computes_and_the_other_takes_the_result(runs: Runs, arg
     assert len(runs.executing(1)) == 1
 
 
+def test_who_waits_says_so(runs: Runs) -> None:
+    told = runs.project.path.parent / "told"
+    runs.project.write(
+        "stepconf.py",
+        f"""
+        from pathlib import Path
+        from stepcache import hookimpl
+
+        @hookimpl
+        def stepcache_node_waits(node):
+            Path({str(told)!r}).write_text(node.id)
+        """,
+    )
+    first = runs.start()
+    runs.executing(1)
+    assert not told.exists()
+    second = runs.start()
+    deadline = time.monotonic() + 60
+    while not told.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert told.read_text() == "pipeline_x.py::slow"
+    runs.go.touch()
+    assert "1 ran" in first.communicate()[0]
+    assert "1 cached" in second.communicate()[0]
+
+
 def test_who_waits_for_a_run_that_is_killed_computes_itself(runs: Runs) -> None:
     both = {process.pid: process for process in (runs.start(), runs.start())}
     (owner,) = runs.executing(1)

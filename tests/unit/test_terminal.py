@@ -513,6 +513,9 @@ class TestStatusLine:
             status_text([mapped], 100.0) == "running: a.py::c 12.0s, 1,200 of 10,000 elements done (5m 10s last time)"
         )
         assert status_text(running[:1], 100.0) == ""
+        waiting = Running("a.py::c", 88.0, elsewhere=True)
+        assert status_text([waiting], 100.0) == "running: a.py::c 12.0s (another run computes it)"
+        assert long_text(waiting, 149.0) == "a.py::c has waited 1m 01s for another run that computes it"
 
     def test_it_is_drawn_below_and_taken_away_before_other_output(self):
         stream, writer, status, now = self.line(on_terminal=True)
