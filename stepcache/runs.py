@@ -18,6 +18,7 @@ from stepcache import __version__, snapshotting, stamping
 from stepcache.api import Defined
 from stepcache.calling import cache_arguments, executor_arguments, named
 from stepcache.errors import CollectionFailed, NotCached, StepFailed, ValueGone
+from stepcache.execution.resources import own_settings
 from stepcache.execution.values import Variants
 from stepcache.model import ExitCode, Node, NodeReport, RunReport, Value
 from stepcache.opening import working_directory
@@ -134,8 +135,7 @@ class Results:
         rows, output = self._asked(name)
         for row in rows:
             node = self._session.graph.nodes[row.id]
-            settings = {s.name: s.value for s in node.settings}
-            found.append({**_chosen(node), **settings, "value": self._value(row.id, output)})
+            found.append({**_chosen(node), **own_settings(node.settings), "value": self._value(row.id, output)})
         return found
 
     def _repr_html_(self) -> str:

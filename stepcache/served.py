@@ -23,7 +23,7 @@ from stepcache.execution.call import BuiltIns, arguments_of, call
 from stepcache.execution.capture import Capture
 from stepcache.execution.engine import Engine
 from stepcache.execution.inline import Inline
-from stepcache.execution.resources import Resources
+from stepcache.execution.resources import Resources, own_settings
 from stepcache.execution.returned import held, stored, streamed
 from stepcache.execution.schedule import Limits, Schedule
 from stepcache.execution.values import Held, Inputs, Product, Variants
@@ -223,7 +223,7 @@ class Served:
         Resources of scope "node" are torn down by *ends*. Nothing is stored.
         """
         node = self.session.graph.nodes[node_id]
-        told = {**{s.name: s.value for s in node.settings}, **arguments, **self._shared(node.needs, arguments)}
+        told = {**own_settings(node.settings, arguments), **arguments, **self._shared(node.needs, arguments)}
         open_needs = tuple(need for need in node.needs if need.parameter not in told)
         narrowed = evolve(node, needs=open_needs, builtins=tuple(b for b in node.builtins if b not in told))
         bound = self.session.graph.resources

@@ -19,7 +19,7 @@ from stepcache.api import running_node
 from stepcache.digest import digest
 from stepcache.errors import WrongReturn
 from stepcache.execution.forks import keep_interrupts
-from stepcache.execution.resources import Resources
+from stepcache.execution.resources import Resources, own_settings
 from stepcache.execution.values import Inputs
 from stepcache.execution.work import Work
 from stepcache.key.ingredients import settings_digest
@@ -67,7 +67,7 @@ class BuiltIns:
                 found[name] = self._checkpoint = self._checkpoint_of() or self._temporary()
                 self._checkpoint.mkdir(mode=0o700, parents=True, exist_ok=True)
             elif name == "request":
-                found[name] = Request(node.name, node.variant, {s.name: s.value for s in node.settings})
+                found[name] = Request(node.name, node.variant, own_settings(node.settings))
             else:
                 found[name] = seed_of(node, settings_digest(node), self._element)
         return found
@@ -94,9 +94,9 @@ class BuiltIns:
 
 
 def arguments_of(work: Work, inputs: Inputs, resources: Resources) -> dict[str, Any]:
-    """What the node's parameters get, but for the built-in resources and the elements of a mapped step."""
+    """What the node's parameters get, but for settings, the built-in resources and the elements of a mapped step."""
     node = work.node
-    arguments: dict[str, Any] = {s.name: s.value for s in node.settings}
+    arguments: dict[str, Any] = {}
     for need in node.needs:
         if need.each:
             continue
@@ -122,7 +122,7 @@ def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[A
     on_interrupt = getsignal(signal.SIGINT)
     try:
         with _EndsInChildren():
-            result = node.definition.function(**arguments)
+            result = node.definition.function(**arguments, **own_settings(node.settings, arguments))
             if isinstance(result, CoroutineType):
                 result = wait(result)
             if node.kind == "check" and result is not None:
@@ -158,7 +158,7 @@ async def awaited(
     token = running_node.set(node.id)
     try:
         with _EndsInChildren():
-            result = node.definition.function(**arguments)
+            result = node.definition.function(**arguments, **own_settings(node.settings, arguments))
             if not isinstance(result, AsyncGeneratorType):
                 result = await result
             if node.kind == "check" and result is not None:

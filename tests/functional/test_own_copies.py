@@ -585,3 +585,60 @@ def test_a_chain_of_missing_values_is_made_again(stepcache_project: Project) -> 
     result = project.run("-P", "extra=2", "--deselect", "pipeline_x.py::two")
     assert result.outcomes["pipeline_x.py::three"] == "skipped"
     assert "pipeline_x.py::two" not in result.ran
+
+
+SETTINGS = """
+from stepcache import Each, parametrize, resource, step
+
+UNSET = object()
+
+@resource(scope="node")
+def limits(given=[0]):
+    given.append(1)
+    return given
+
+@step(ignore=["unset"])
+@parametrize("k", [[1], [2]], ids=["one", "two"])
+def changes(k, request, shared={"seen": []}, unset=UNSET):
+    k.append(3)
+    shared["seen"].append(len(k))
+    request.settings["shared"]["seen"].append("asked")
+    return k, shared, unset is UNSET
+
+@step
+def items(n=3):
+    return list(range(n))
+
+@step(takes={"item": "items"})
+def numbered(item: Each, seen=[]):
+    seen.append(item)
+    return seen
+
+@step(takes={"item": "items"})
+async def numbered_too(item: Each, seen=[]):
+    seen.append(item)
+    return seen
+
+@step
+def limited(limits):
+    return limits
+
+@step
+def limited_too(limits):
+    return [*limits]
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_setting_is_each_body_s_own(stepcache_project: Project, workers: int) -> None:
+    stepcache_project.write("pipeline_x.py", SETTINGS)
+    given = {"seen": []}
+    for params in ({}, {}, {"changes.shared": given}):
+        run = stepcache.run(params=params, workers=workers)
+        assert run["changes[one]"] == ([1, 3], {"seen": [2]}, True)
+        assert run["changes[two]"] == ([2, 3], {"seen": [2]}, True)
+        assert run["numbered"] == run["numbered_too"] == [[0], [1], [2]]
+        assert run["limited"] == run["limited_too"] == [0, 1]
+        run.table("changes")[0]["shared"]["seen"].append("told")
+    assert given == {"seen": []}
+    assert {row["outcome"] for row in stepcache.run().nodes} == {"cached"}
