@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from stepcache.records import frozen
+from stepcache.records import frozen, unguarded
 
 ReasonKind = Literal[
     "new", "code", "setting", "input", "file", "env", "package", "python", "version",
@@ -43,7 +43,7 @@ class Observation:
     label: str = ""
 
 
-@frozen
+@unguarded
 class Value:
     """A stored value: where it lies and what it holds.
 
@@ -86,7 +86,7 @@ class Output:
         return bool(self.stdout or self.stderr or self.log or self.warnings)
 
 
-@frozen(slots=False)  # made for each hit, and not kept: without slots in a third of the time
+@unguarded
 class Trace:
     """The record of one execution that may be used again: an entry of the cache.
 
