@@ -88,15 +88,9 @@ def file_rules(configuration: Configuration, ignored: tuple[str, ...] = ()) -> F
 
 def offered(session: Session) -> list[Definition]:
     """The steps and resources that plugins offer."""
-    found = []
-    for own in session.plugins.hook.stepcache_steps():
-        for each in own:
-            if not isinstance(each, Step | Resource):
-                raise UsageError(
-                    f"stepcache_steps: a plugin offers {each!r}, which is no object made with @step or @resource"
-                )
-            found.append(each.definition)
-    return found
+    wanted = "object made with @step or @resource"
+    groups = session.plugins.offered("stepcache_steps", wanted, lambda each: isinstance(each, Step | Resource))
+    return [each.definition for own in groups for each in own]
 
 
 def scopes_of(collection: Collection) -> dict[str, Scope]:
@@ -260,11 +254,12 @@ def refuse_unknown_marks(session: Session) -> None:
 
 def markers(session: Session) -> dict[str, str]:
     """The known marks, by signature, with what each is for."""
+    offered_marks = session.plugins.offered("stepcache_markers", "text", lambda each: isinstance(each, str))
     lines = [
         "skip(reason): never run it: it, and what needs it, is skipped",
         "skipif(condition, reason=...): skip it where the condition is true",
         *session.configuration.markers,
-        *(line for own in session.plugins.hook.stepcache_markers() for line in own),
+        *(line for own in offered_marks for line in own),
     ]
     split = [line.partition(":") for line in lines]
     return {name.strip(): text.strip() for name, _, text in split}

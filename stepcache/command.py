@@ -19,7 +19,7 @@ from stepcache.builtin import BUILT_IN, terminal_report
 from stepcache.errors import CollectionFailed, StepcacheError, UsageError
 from stepcache.execution.mapper import elements_id
 from stepcache.model import ExitCode, RunReport
-from stepcache.opening import configure, working_directory
+from stepcache.opening import configure, offered_options, working_directory
 from stepcache.plugins import hook_that_raised, installed_version
 from stepcache.report import (
     EntryLine,
@@ -104,7 +104,7 @@ def _help(call: Call) -> int:
     from stepcache.config.help_text import help_text
     from stepcache.report.writer import terminal_width
 
-    offered = [each for own in plugins.hook.stepcache_options() for each in own]
+    offered = offered_options(plugins)
     added = [each for each in offered if isinstance(each, PluginOption)]
     keys = [each for each in offered if isinstance(each, PluginSetting)]
     _say(help_text(added, keys, terminal_width(os.environ)).rstrip("\n"))
@@ -211,10 +211,18 @@ def _facts(session: Session) -> HeaderFacts:
         plugins=tuple(n for n in session.plugins.told if n not in BUILT_IN),
         executable=sys.executable,
         more=(
-            *(line for own in reversed(added) for line in ([own] if isinstance(own, str) else own)),
+            *(line for own in reversed(added) for line in _lines_of(own)),
             *(("active plugins:", *more) if session.options.trace_config else ()),
         ),
     )
+
+
+def _lines_of(header: object) -> list[str]:
+    """What a plugin adds to the header."""
+    lines = [header] if isinstance(header, str) else header
+    if not isinstance(lines, list | tuple) or not all(isinstance(line, str) for line in lines):
+        raise UsageError(f"stepcache_report_header: a plugin gives {header!r}, which is no text and no list of texts")
+    return list(lines)
 
 
 def _cache_told(session: Session) -> str:

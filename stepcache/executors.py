@@ -66,7 +66,12 @@ def fresh_process(session: Session, environment: Mapping[str, str]) -> Pool:
 
 
 def _kind(session: Session, name: str) -> ExecutorKind:
-    kinds = {each.name: each for own in reversed(session.plugins.hook.stepcache_executors()) for each in own}
+    offered = session.plugins.offered(
+        "stepcache_executors",
+        "executor: those have a name and open(site)",
+        lambda each: hasattr(each, "name") and hasattr(each, "open"),
+    )
+    kinds = {each.name: each for own in reversed(offered) for each in own}
     if name not in kinds:
         known = f": there are {', '.join(sorted(kinds))}"
         raise UsageError(f"--executor={name}: there is no such executor{did_you_mean(name, kinds) or known}")

@@ -16,6 +16,7 @@ from stepcache.config import (
     Configuration,
     Options,
     PluginOption,
+    PluginSetting,
     find_root,
     first_pass,
     judge_plugin_settings,
@@ -56,6 +57,13 @@ def _plugins_of_project(configuration: Configuration) -> Iterator[None]:
         yield
 
 
+def offered_options(plugins: Plugins) -> list[PluginOption | PluginSetting]:
+    """The options and keys of the configuration that plugins add."""
+    wanted, kinds = "PluginOption or PluginSetting", (PluginOption, PluginSetting)
+    groups = plugins.offered("stepcache_options", wanted, lambda each: isinstance(each, kinds))
+    return [each for own in groups for each in own]
+
+
 def configure(call: Call, environ: Mapping[str, str], cwd: Path) -> tuple[Options, Configuration, Plugins]:
     """The options, the configuration and the plugins, in the passes in which each needs the others."""
     first = first_pass(call.arguments, environ)
@@ -79,7 +87,7 @@ def configure(call: Call, environ: Mapping[str, str], cwd: Path) -> tuple[Option
             plugins.add_by_name(name, configuration.place("plugins"))
     for number, plugin in enumerate(call.plugins):
         plugins.add(plugin, getattr(plugin, "__name__", f"plugin{number}"))
-    offered = [each for own in plugins.hook.stepcache_options() for each in own]
+    offered = offered_options(plugins)
     added = [each for each in offered if isinstance(each, PluginOption)]
     options = parse_command(call.arguments, environ, added, configuration.addopts)
     settings = [each for each in offered if not isinstance(each, PluginOption)]
@@ -119,7 +127,7 @@ def session_of(
     folder = cache_folder(options, configuration, environ, cwd)
     warnings: list[str] = []
     codecs = Codecs()
-    for own in reversed(plugins.hook.stepcache_codecs()):
+    for own in reversed(plugins.offered("stepcache_codecs", "codec", lambda each: True)):
         for codec in own:
             codecs.add(codec)
     seal = load_seal(environ)

@@ -103,6 +103,18 @@ class Plugins:
         self.add(module, path)
         self._homes[module] = os.path.dirname(os.path.abspath(path))
 
+    def offered(self, hook: str, wanted: str, fits: Callable[[Any], bool]) -> list[list[Any]]:
+        """What each plugin registers by a hook. Raises UsageError where it is no list of those *wanted*."""
+        found = []
+        for own in getattr(self.hook, hook)():
+            if isinstance(own, str) or not isinstance(own, Iterable):
+                raise UsageError(f"{hook}: a plugin gives {own!r}, which is no list")
+            found.append(list(own))
+            for each in found[-1]:
+                if not fits(each):
+                    raise UsageError(f"{hook}: a plugin offers {each!r}, which is no {wanted}")
+        return found
+
     def telling(self, hook: str, root: str) -> Callable[[str], Callable[..., None]]:
         """For a node's file, what calls a hook that tells of the node.
 

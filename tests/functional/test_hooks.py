@@ -325,6 +325,28 @@ def test_what_is_no_codec_is_refused(project: Project, old: str, new: str, said:
     assert (result.exit_code, result.stderr) == (4, f"ERROR: {said}\n")
 
 
+@pytest.mark.parametrize(
+    ("hook", "gives", "said"),
+    [
+        ("steps", "3", "stepcache_steps: a plugin gives 3, which is no list"),
+        ("options", "[3]", "stepcache_options: a plugin offers 3, which is no PluginOption or PluginSetting"),
+        ("codecs", "3", "stepcache_codecs: a plugin gives 3, which is no list"),
+        ("codecs", "[3]", "the codec int has no 'name'"),
+        (
+            "executors", "[3]",
+            "stepcache_executors: a plugin offers 3, which is no executor: those have a name and open(site)",
+        ),
+        ("markers", "'gpu: x'", "stepcache_markers: a plugin gives 'gpu: x', which is no list"),
+        ("markers", "[3]", "stepcache_markers: a plugin offers 3, which is no text"),
+        ("report_header", "3", "stepcache_report_header: a plugin gives 3, which is no text and no list of texts"),
+    ],
+)  # fmt: skip
+def test_what_a_hook_cannot_give_is_refused(project: Project, hook: str, gives: str, said: str) -> None:
+    plugin(project, "my_plugin_odd", f"@hookimpl\ndef stepcache_{hook}():\n    return {gives}\n")
+    result = project.run("-p", "my_plugin_odd", "--strict-markers")
+    assert (result.exit_code, result.stderr) == (4, f"ERROR: {said}\n")
+
+
 def test_steps(project: Project) -> None:
     plugin(
         project,
