@@ -14,12 +14,14 @@ import struct
 import sys
 import types
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from pathlib import PurePath
 from typing import Any
 
 from attrs import field
 
 from stepcache.digest import digest, digest_all
+from stepcache.key.bytecode import bytecode_digest
 from stepcache.records import define, frozen
 
 # Instances of types from these modules stand for something outside the process, or for its state.
@@ -83,8 +85,8 @@ class ValueWriter:
     is_code: Callable[[object], bool]
     root: str | None = None
     ordered: bool = True
-    named: bool = False
-    """Count references by name: for putting sets into an order."""
+    named: Callable[[Any], str] | None = None
+    """By what references count instead: for putting sets into an order."""
     references: list[object] = field(factory=list)
     _numbers: dict[int, int] = field(factory=dict)
     _strings: dict[str, None] = field(factory=dict)
@@ -191,16 +193,23 @@ class ValueWriter:
     def _mapping(self, tag: str, items: Iterable[tuple[object, object]], *, ordered: bool) -> str:
         rows = list(items)
         if not ordered:
-            rows.sort(key=lambda row: self._sort_key(row[0]))
+            rows = self._in_order(rows, lambda row: row[0])
         return digest_all(tag, [self.write(part) for row in rows for part in row])
 
     def _set(self, tag: str, items: Iterable[object]) -> str:
-        return digest_all(tag, [self.write(item) for item in sorted(items, key=self._sort_key)])
+        return digest_all(tag, [self.write(item) for item in self._in_order(items, lambda item: item)])
 
-    def _sort_key(self, item: object) -> str:
+    def _in_order(self, items: Iterable[Any], part: Callable[[Any], object]) -> list[Any]:
+        """The items by that part of them: by names and what code does, and only where these are the same by places."""
+        rows = [(self._sort_key(part(item), _meaning), item) for item in items]
+        if len({key for key, _ in rows}) < len(rows):
+            rows = [(key + self._sort_key(part(item), _place), item) for key, item in rows]
+        return [item for _, item in sorted(rows, key=itemgetter(0))]
+
+    def _sort_key(self, item: object, named: Callable[[Any], str]) -> str:
         if type(item) in _SCALARS or type(item) is str:
             return self.write(item)
-        return ValueWriter(self.is_code, self.root, ordered=False, named=True).digested(item).digest
+        return ValueWriter(self.is_code, self.root, ordered=False, named=named).digested(item).digest
 
     # --- code in values
 
@@ -208,8 +217,8 @@ class ValueWriter:
         if isinstance(value, types.FunctionType) and hasattr(value, "registry") and hasattr(value, "dispatch"):
             return self._mapping("singledispatch", value.registry.items(), ordered=False)
         if self.is_code(value):
-            if self.named:
-                return "code:" + str(getattr(value, "__qualname__", value))
+            if self.named is not None:
+                return "code:" + self.named(value)
             number = self._numbers.get(id(value))
             if number is None:
                 number = self._numbers[id(value)] = len(self.references)
@@ -309,6 +318,19 @@ def _says_itself(kind: type) -> bool:
     """Do the instances of a class not just copy what they hold?"""
     names = ("__reduce_ex__", "__reduce__", "__getstate__")
     return kind in copyreg.dispatch_table or any(getattr(kind, name) is not getattr(object, name) for name in names)
+
+
+def _meaning(value: Any) -> str:
+    """A piece of code by its name and what it does."""
+    code = getattr(value, "__code__", None)
+    does = bytecode_digest(code) if isinstance(code, types.CodeType) else ""
+    return f"{getattr(value, '__qualname__', value)}:{does}"
+
+
+def _place(value: Any) -> str:
+    """Where a piece of code stands."""
+    line = getattr(getattr(value, "__code__", None), "co_firstlineno", 0)
+    return f"{getattr(value, '__module__', '')}:{line}"
 
 
 def type_name(kind: Any) -> str:

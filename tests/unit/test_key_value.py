@@ -59,6 +59,16 @@ class Words(list[str]):
     pass
 
 
+def test_equally_named_functions_in_a_set_have_an_order() -> None:
+    """That of a set is by their addresses, which differ from process to process."""
+    functions = [eval(f"lambda: {number}") for number in range(8)]
+    found = ValueWriter(is_code=callable).digested(set(functions)).references
+    for turned in (functions[::-1], functions[3:] + functions[:3]):
+        again = [types.FunctionType(each.__code__, {}) for each in turned]  # at other addresses
+        told = ValueWriter(is_code=callable).digested(set(again)).references
+        assert [each() for each in told] == [each() for each in found]
+
+
 DISTINCT: list[Any] = [
     None, False, True, 0, 1, -1, 1.0, 0.0, -0.0, float("inf"), 1j, "1", b"1", bytearray(b"1"), "", b"", "None",
     (), [], {}, set(), frozenset(), (1,), [1], {1}, frozenset({1}), {1: 1}, {"1": 1}, (1, (2,)), ((1, 2),), [[1], 2],
