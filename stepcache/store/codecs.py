@@ -63,6 +63,14 @@ class Declined(Exception):
     """A codec finds, while it encodes a value, that exactly this value would not come back."""
 
 
+def place_of(key: object) -> str:
+    """What stands for *key* in the place of what lies under it: its text, if it has one."""
+    try:
+        return f"[{key!r}]"
+    except Exception:  # noqa: BLE001 - any class may be a key, and Python has no text of a very long int
+        return f"[a {type_name(type(key))}]"
+
+
 def type_name(kind: type) -> str:
     """The full name of a type, without `builtins.`."""
     module = kind.__module__

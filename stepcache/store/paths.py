@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepcache.errors import Unstorable
 from stepcache.records import frozen
-from stepcache.store.codecs import Declined, Encoded, type_name
+from stepcache.store.codecs import Declined, Encoded, place_of, type_name
 from stepcache.store.plain import PlainCodec
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _shape(value: Any, tmp: Path, entries: dict[str, _Entry], where: str) -> Any
             raise Unstorable(type_name(kind), where, f"{value} cannot be read: {error.strerror}") from error
         return (_PATH, os.fsencode(name))
     if kind is dict:
-        return ("dict", [(key, _shape(item, tmp, entries, f"{where}[{key!r}]")) for key, item in value.items()])
+        return ("dict", [(key, _shape(item, tmp, entries, where + place_of(key))) for key, item in value.items()])
     if kind in (list, tuple):
         items = [_shape(item, tmp, entries, f"{where}[{number}]") for number, item in enumerate(value)]
         return (kind.__name__, items)

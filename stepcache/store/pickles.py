@@ -18,7 +18,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from stepcache.errors import Unstorable
-from stepcache.store.codecs import Declined, Encoded, type_name
+from stepcache.store.codecs import Declined, Encoded, place_of, type_name
 from stepcache.store.plain import PlainCodec
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ def _places(value: object) -> Iterator[tuple[str, object]]:
 def _held(value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield f"[{key!r}]", item
+            yield place_of(key), item
             yield "", key
     elif isinstance(value, list | tuple):
         for number, item in enumerate(value):

@@ -12,7 +12,7 @@ import sys
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from stepcache.store.codecs import Declined, Encoded, type_name
+from stepcache.store.codecs import Declined, Encoded, place_of, type_name
 from stepcache.store.standard import EXTENDED, MAKERS
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _places(value: object) -> Sequence[tuple[str, object]]:
     if kind in (list, tuple):
         return [(f"[{number}]", item) for number, item in enumerate(value)]  # type: ignore[arg-type, var-annotated]
     if kind is dict:
-        return [(f"[{key!r}]", item) for key, item in value.items()] + [("", key) for key in value]  # type: ignore[attr-defined]
+        return [(place_of(key), item) for key, item in value.items()] + [("", key) for key in value]  # type: ignore[attr-defined]
     return ()
 
 

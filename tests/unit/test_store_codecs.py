@@ -351,7 +351,10 @@ def test_whatever_a_class_does_where_it_is_looked_for_the_culprit() -> None:
     assert lone([Odd()])[0] in (f"{here}.Odd", "list")
     assert lone([1, Leaving()]) == (f"{here}.Leaving", "[1]", "3")
     assert lone([Hiding()])[0] == f"{here}.Hiding"
-    assert lone({Nameless(): 1})[0] == "dict"
+    assert lone({Nameless(): threading.Lock()})[:2] == ("_thread.lock", f"[a {here}.Nameless]")
+    assert lone({10**5000: threading.Lock()})[:2] == ("_thread.lock", "[a int]")
+    with pytest.raises(Unstorable, match=r"Color at \[a int\]: only pickle takes it"):
+        CODECS.encode({10**5000: Color.RED}, formats="safe")
 
 
 class Own:

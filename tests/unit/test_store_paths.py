@@ -88,6 +88,13 @@ def test_containers_keep_their_shape_and_what_else_they_hold(scratch: Scratch, t
     assert (again["score"], again["other"]) == (0.5, Path("/etc/x"))
 
 
+def test_a_path_under_a_key_without_a_text_comes_back(scratch: Scratch, tmp: Path) -> None:
+    (tmp / "file").write_text("content")
+    again = scratch.load(scratch.save({10**5000: tmp / "file"}, tmp=tmp))
+    assert isinstance(again, dict)
+    assert again[10**5000].read_text() == "content"
+
+
 def test_equal_content_has_equal_digests_wherever_it_was_made(scratch: Scratch, tmp_path: Path) -> None:
     digests = set()
     for name in ("one", "two"):
