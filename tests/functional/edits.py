@@ -787,7 +787,7 @@ for name, code in {
     "a template that is read and given a mapping": "return ('{t.' + open('in.txt').read() + '}').format_map({'t': T()})",
 }.items():
     row(f"attribute named by {name}", {PIPE: body(code, "from own import T\n"), **SIZED}, "return 1", "return 2", BOTH, file="own.py")
-row("aggregate of SQLite", body("import sqlite3\ndb = sqlite3.connect(':memory:')\ndb.create_aggregate('total_of', 1, T)\nreturn db.execute('select total_of(1)').fetchall()",
+row("aggregate of SQLite", body("import sqlite3\ndb = sqlite3.connect(':memory:')\ndb.create_aggregate('total_of', 1, T)\nfound = db.execute('select total_of(1)').fetchall()\ndb.close()\nreturn found",
     "class T:\n    n = 0\n\n    def step(self, n):\n        self.n += n\n\n    def finalize(self):\n        return self.n + 1\n"), "self.n + 1", "self.n + 2", BOTH)
 row("target of an XML parser", body("from xml.etree.ElementTree import XMLParser\nparser = XMLParser(target=T())\nparser.feed('<a>x</a>')\nreturn parser.close()",
     "class T:\n    out = ''\n\n    def data(self, text):\n        self.out += text * 2\n\n    def close(self):\n        return self.out\n"), "text * 2", "text * 3", BOTH)

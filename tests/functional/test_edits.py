@@ -223,4 +223,8 @@ def test_in_processes_of_their_own(
 
 @pytest.mark.parametrize("row", [row for row in ROWS if not row.alone], ids=lambda row: row.id)
 def test_within_one_process(row, stepcache_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    play(stepcache_project, row, monkeypatch, stepcache_project.run)
+    limit = sys.getrecursionlimit()
+    try:
+        play(stepcache_project, row, monkeypatch, stepcache_project.run)
+    finally:
+        sys.setrecursionlimit(limit)  # some rows set it

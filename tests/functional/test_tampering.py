@@ -46,13 +46,18 @@ Way = Callable[[bytes, bytes, frame.Header], bytes]
 
 
 class Touch:
-    """Leaves a file behind when it is unpickled."""
+    """Leaves a folder behind when it is unpickled."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
 
     def __reduce__(self) -> Any:
-        return os.mkdir, (str(self.path),)
+        return touched, (self.path,)
+
+
+def touched(path: str) -> Touch:
+    os.mkdir(path)
+    return Touch(path)
 
 
 def joined(encoded: Any) -> bytes:
@@ -74,7 +79,8 @@ class Tamperer:
         self.ours = ours
         self.forged = Seal(b"a key of the tamperer's")
         self.forged.id_bytes = ours.id_bytes
-        self.code = joined(PickleCodec().encode(Touch(self.canary)))
+        self.code = joined(PickleCodec().encode(Touch(str(self.canary))))
+        self.canary.rmdir()  # encoding it has tried whether it comes back
         self.other = b""
         self.trace = b""
 
