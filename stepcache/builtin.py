@@ -88,7 +88,7 @@ class TerminalReport:
 
     @hookimpl
     def stepcache_node_waits(self, node: Node) -> None:
-        self.terminal.waits(node.id)
+        self.terminal.started(node.id, elsewhere=True)
 
     @hookimpl
     def stepcache_node_started(self, node: Node, expected: float | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -45,14 +45,19 @@ def open_executor(
 def _site(session: Session, inline: Inline) -> Site:
     assert session.engine is not None
     options = session.options
-    logged = partial(tell_logged, session)
-    return Site(options.workers, options.capture != "no", session.engine, inline, lambda: hello_of(session), logged)
+    hello = partial(hello_of, session)
+    return Site(options.workers, options.capture != "no", session.engine, inline, hello, telling_logged(session))
 
 
-def tell_logged(session: Session, node: str, line: str) -> None:
-    """Tell plugins what a node has logged."""
+def telling_logged(session: Session) -> Callable[[str, str], None]:
+    """What tells plugins of a node and a line that it has logged."""
     tell = session.plugins.telling("stepcache_node_logged", str(session.configuration.root))
-    tell(session.graph.nodes[node].file if node in session.graph.nodes else "")(node=node, line=line)
+
+    def logged(node: str, line: str) -> None:
+        nodes = session.graph.nodes
+        tell(nodes[node].file if node in nodes else "")(node=node, line=line)
+
+    return logged
 
 
 def fresh_process(session: Session, environment: Mapping[str, str]) -> Pool:

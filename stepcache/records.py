@@ -33,10 +33,10 @@ else:
         fields = (f"{field.name}={getattr(record, field.name)!r}" for field in record.__attrs_attrs__ if field.repr)
         return f"{type(record).__qualname__}({', '.join(fields)})"
 
-    def _decorate(cls=None, *, is_frozen, is_guarded=True, eq=True, slots=True):
+    def _decorate(cls=None, *, is_frozen, is_guarded=True, eq=True):
         if cls is None:
-            return functools.partial(_decorate, is_frozen=is_frozen, is_guarded=is_guarded, eq=eq, slots=slots)
-        cls = attrs.define(cls, frozen=is_frozen and is_guarded, slots=slots, eq=False, repr=False)
+            return functools.partial(_decorate, is_frozen=is_frozen, is_guarded=is_guarded, eq=eq)
+        cls = attrs.define(cls, frozen=is_frozen and is_guarded, eq=False, repr=False)
         if "__repr__" not in cls.__dict__:
             cls.__repr__ = _told
         if eq and "__eq__" not in cls.__dict__:

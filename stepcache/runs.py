@@ -18,13 +18,12 @@ from stepcache import __version__, snapshotting, stamping
 from stepcache.api import Defined
 from stepcache.calling import cache_arguments, executor_arguments, named
 from stepcache.errors import CollectionFailed, NotCached, StepFailed, ValueGone
-from stepcache.execution.resources import own_settings
-from stepcache.execution.values import Variants
+from stepcache.execution.values import Variants, own_settings
 from stepcache.model import ExitCode, Node, NodeReport, RunReport, Value
 from stepcache.opening import working_directory
 from stepcache.records import frozen
 from stepcache.report import json_report
-from stepcache.report.traceback import after_ours
+from stepcache.report.traceback import trimmed
 from stepcache.results import Run
 from stepcache.session import Call, Session, collect, execute, open_session, remake
 from stepcache.stamp import Asked
@@ -192,7 +191,7 @@ def _from_the_body(error: BaseException | None) -> BaseException | None:
     """*error* with a traceback that begins in the user's code."""
     if error is None:
         return None
-    return error.with_traceback(after_ours(error.__traceback__))
+    return error.with_traceback(trimmed(error.__traceback__))
 
 
 def _failed(row: NodeReport) -> StepFailed:

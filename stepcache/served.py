@@ -23,10 +23,10 @@ from stepcache.execution.call import BuiltIns, arguments_of, call
 from stepcache.execution.capture import Capture
 from stepcache.execution.engine import Engine
 from stepcache.execution.inline import Inline
-from stepcache.execution.resources import Resources, own_settings
+from stepcache.execution.resources import Resources
 from stepcache.execution.returned import held, stored, streamed
 from stepcache.execution.schedule import Limits, Schedule
-from stepcache.execution.values import Held, Inputs, Product, Variants
+from stepcache.execution.values import Held, Inputs, Product, Variants, own_settings
 from stepcache.graph.family import Family
 from stepcache.graph.order import ordered
 from stepcache.model import BoundResource, Miss, Need, Node, NodeReport, Setting

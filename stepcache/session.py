@@ -26,7 +26,7 @@ from stepcache.execution.capture import Capture, LiveLog, Mode, add_warning_filt
 from stepcache.execution.debugging import Debugger
 from stepcache.execution.engine import Engine
 from stepcache.execution.schedule import Limits, Schedule
-from stepcache.executors import open_executor, tell_logged
+from stepcache.executors import open_executor, telling_logged
 from stepcache.garbage import growing, grown
 from stepcache.model import ExitCode, NodeReport, Output, RunReport
 from stepcache.opening import open_session
@@ -219,7 +219,7 @@ def _live_log(session: Session) -> LiveLog | None:
     level = session.options.log_cli_level
     if level is None:
         return None
-    return LiveLog(level, partial(tell_logged, session))
+    return LiveLog(level, telling_logged(session))
 
 
 def _refuse_wrong_filters(filters: Sequence[str]) -> None:

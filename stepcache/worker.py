@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -170,16 +170,17 @@ class Worker:
     @contextmanager
     def _as_given(self) -> Iterator[None]:
         """Imports find the variables as those of the run did; bodies find what all imports of the run have set."""
-        given = self.session.project.loaded.given
-        for name, (was, _) in self._variables.items():
-            if name not in given.changes():
-                put_variable(name, was)
+        self._put({name: was for name, (was, _) in self._variables.items()})
         try:
             yield
         finally:
-            for name, (_, became) in self._variables.items():
-                if name not in given.changes():
-                    put_variable(name, became)
+            self._put({name: became for name, (_, became) in self._variables.items()})
+
+    def _put(self, variables: Mapping[str, str | None]) -> None:
+        """Set variables but for those that imports of this process have set."""
+        own = self.session.project.loaded.given.changes()
+        for name in variables.keys() - own.keys():
+            put_variable(name, variables[name])
 
     def _refused(self, work_id: str, why: str) -> bytes:
         return pack_done(DoneData(Done(work_id, "refused", message=why)))

@@ -19,8 +19,8 @@ from stepcache.api import running_node
 from stepcache.digest import digest
 from stepcache.errors import WrongReturn
 from stepcache.execution.forks import keep_interrupts
-from stepcache.execution.resources import Resources, own_settings
-from stepcache.execution.values import Inputs
+from stepcache.execution.resources import Resources
+from stepcache.execution.values import Inputs, own_settings
 from stepcache.execution.work import Work
 from stepcache.key.ingredients import settings_digest
 from stepcache.model import Node

@@ -356,9 +356,7 @@ class Engine:
             tuple(mapped.standing),
             mapped.wrote(),
         )
-        trace = evolve(
-            self._trace(node, done), made=mapped.oldest(time.time()), elements=sum(1 for _ in mapped.results())
-        )
+        trace = evolve(self._trace(node, done), made=mapped.oldest(time.time()), elements=mapped.length)
         if keeps and self.shelf.store is not None:
             self.shelf.store.put(trace)
         return trace

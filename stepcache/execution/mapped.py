@@ -180,6 +180,11 @@ class Mapped:
         return zip(*self._kept(), strict=True)
 
     @property
+    def length(self) -> int:
+        """How many elements are not skipped."""
+        return len(self._kept()[0])
+
+    @property
     def all_skipped(self) -> bool:
         """Are there elements, and has the body left out each of them?"""
         return bool(self.skipped) and len(self.skipped) == len(set(self.names))

@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-import copyreg
-from collections.abc import Callable, Container, Generator, Iterable, Mapping
-from copy import deepcopy
-from datetime import date, timedelta
-from enum import Enum
-from pathlib import PurePath
-from types import FunctionType
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from attrs import field
 
 from stepcache.api import running_node
-from stepcache.execution.values import Inputs
-from stepcache.model import BoundResource, Observation, Setting
+from stepcache.execution.values import Inputs, own_settings
+from stepcache.model import BoundResource, Observation
 from stepcache.records import define
-
-# Of what cannot be changed all have the same.
-_LASTING = (type(None), bool, int, float, complex, str, bytes, PurePath, Enum, date, timedelta, type, FunctionType)
-
-
-def own_settings(settings: Iterable[Setting], given: Container[str] = ()) -> dict[str, Any]:
-    """The values of settings, by name, but for those that are *given*; each a copy for whoever gets it.
-
-    A default is one object for all calls: what one body did to it, the next would be given, under the same key.
-    """
-    return {
-        s.name: s.value if isinstance(s.value, _LASTING) else _copied(s.value) for s in settings if s.name not in given
-    }
-
-
-def _copied(value: Any) -> Any:
-    try:
-        return value if _is_empty(value) else deepcopy(value)
-    except Exception:  # noqa: BLE001 - what cannot be copied (a module, a lock) is handed on as it is
-        return value
-
-
-def _is_empty(value: Any) -> bool:
-    """Is there nothing in the object? Such stand for "not given", and are told from others by being the same one."""
-    if getattr(value, "__dict__", None):
-        return False
-    made_by, arguments, *contents = value.__reduce_ex__(4)
-    return made_by is copyreg.__newobj__ and len(arguments) == 1 and not any(contents)  # type: ignore[attr-defined]
 
 
 @define

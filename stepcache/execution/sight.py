@@ -365,9 +365,14 @@ class Sight:
     def standing(self, node: Node, made: Recipe) -> Iterator[Observation]:
         """What counts besides what was seen: module variables, what their modules read when imported, `reads`."""
         yield from made.variables
+        whole = False
         for name in made.modules:
-            yield from (each for each in self.reads_of_import(name) if each.kind != "environment")
-        if any(not each.name for each in self._environment_of_imports(made.modules)):
+            for each in self.reads_of_import(name):
+                if each.kind != "environment":
+                    yield each
+                elif not each.name:
+                    whole = True
+        if whole:
             yield from named_variables(self.facts(made).names, self._look(None))
         if node.definition.reads:
             yield from declared(node.definition.reads, os.path.dirname(node.definition.source.path), self._look(made))

@@ -55,16 +55,10 @@ class StatusLine:
         _stop_around_forks()
         _lines.add(self)
 
-    def started(self, node: str, expected: float | None = None) -> None:
-        """*node* runs from now on; it took *expected* seconds last time."""
+    def started(self, node: str, expected: float | None = None, *, elsewhere: bool = False) -> None:
+        """*node* runs from now on, or is waited for while it runs elsewhere; it took *expected* s last time."""
         with self._writer.lock:
-            self._running[node] = Running(node, self._clock(), expected)
-        self.start_thread()
-
-    def waits(self, node: str) -> None:
-        """Another run computes *node*, and is waited for."""
-        with self._writer.lock:
-            self._running[node] = Running(node, self._clock(), elsewhere=True)
+            self._running[node] = Running(node, self._clock(), expected, elsewhere=elsewhere)
         self.start_thread()
 
     def progressed(self, node: str, done: int, total: int) -> None:

@@ -117,17 +117,14 @@ class Terminal:
         self.writer.line(line, *(("bold",) if self.on_terminal else ()))
         self.writer.flush()
 
-    def waits(self, node: str) -> None:
-        """Another run computes a node, and is waited for."""
-        self._progress.tell_hits()
-        self.writer.flush()
-        self.status.waits(node)
+    def started(self, node: str, expected: float | None = None, *, elsewhere: bool = False) -> None:
+        """A node is about to run, or another run that computes it is waited for; it took *expected* seconds last time.
 
-    def started(self, node: str, expected: float | None = None) -> None:
-        """A node is about to run (no hit is told here); it took *expected* seconds last time."""
+        No hit is told here.
+        """
         self._progress.tell_hits()
         self.writer.flush()
-        self.status.started(node, expected)
+        self.status.started(node, expected, elsewhere=elsewhere)
 
     def progressed(self, node: str, done: int, total: int) -> None:
         """So many of a node's elements are done, of *total*."""

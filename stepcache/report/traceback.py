@@ -61,14 +61,6 @@ def failure_text(
     return Failure(summary, text, location, exception)
 
 
-def after_ours(traceback: TracebackType | None) -> TracebackType | None:
-    """*traceback* without the frames of stepcache that it begins with; all of it, if there are no others."""
-    rest = traceback
-    while rest is not None and rest.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        rest = rest.tb_next
-    return rest or traceback
-
-
 def _shortener(start: str) -> Callable[[str], str]:
     inside = start.rstrip(os.sep) + os.sep
 
@@ -79,7 +71,7 @@ def _shortener(start: str) -> Callable[[str], str]:
 
 
 def _entries(traceback: TracebackType | None, *, or_all: bool = True) -> list[_Entry]:
-    """The frames that are the user's business; where none is, all of them or none."""
+    """The frames that are the user's business; *or_all* of them where none is."""
     found: list[_Entry] = []
     every: list[_Entry] = []
     while traceback is not None:
@@ -122,17 +114,18 @@ def _chained(exception: BaseException, style: str, showlocals: bool, shorten: Ca
     """The whole chain, the first cause first."""
     lines: list[str] = []
     for current, words in reversed(list(_chain(exception))):
-        lines += _one(current, style, showlocals, shorten, led_to=current is not exception)
+        # Of what led to another, frames of ours say nothing.
+        lines += _one(current, style, showlocals, shorten, or_all=current is exception)
         if words:
             lines += ["", words, ""] if style != "short" else ["", words]
     return lines
 
 
 def _one(
-    exception: BaseException, style: str, showlocals: bool, shorten: Callable[[str], str], *, led_to: bool
+    exception: BaseException, style: str, showlocals: bool, shorten: Callable[[str], str], *, or_all: bool
 ) -> list[str]:
-    """One exception of the chain; of one that *led_to* another, frames of ours say nothing."""
-    entries = _entries(exception.__traceback__, or_all=not led_to)
+    """One exception of the chain."""
+    entries = _entries(exception.__traceback__, or_all=or_all)
     raised = _raised(exception, entries)
     if not entries:
         return raised
