@@ -128,6 +128,7 @@ class Schedule:
             if node is not None:
                 self._come_up(node)
             elif self._flights:
+                self._write()
                 for done in self.executor.finished(wait=True):
                     self._land(done)
             else:
@@ -294,8 +295,14 @@ class Schedule:
         if flight.mapped is not None:
             self.progressed(flight.node, flight.mapped.done, len(flight.mapped.names))
 
+    def _write(self) -> None:
+        """Have what is finished stored before something else is waited for."""
+        if self.engine.shelf.store is not None:
+            self.engine.shelf.store.before_wait()
+
     def _submit(self, flight: _Flight, work: Work) -> None:
         self._works[work.id] = (flight, work)
+        self._write()
         self.executor.submit(work)
 
     def _land(self, done: Done) -> None:

@@ -1,7 +1,8 @@
 """What the parts of a store share: the database, the blobs, the key, what is still to be written, and what went wrong.
 
 Writes are gathered while results come thick and fast, and committed as soon as they do not: a killed process loses
-the results of its last twentieth of a second at most.
+the results of its last twentieth of a second at most. Nobody knows when the next result comes, so what waits is written
+before each wait for one too, as long as that takes little of the time there is.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ T = TypeVar("T")
 
 COMMIT_SECONDS = 0.05
 _COMMIT_BYTES = 8 << 20
+# What commits before waits may take of the time that the store is open, and in seconds however short that is.
+_WAITS_SHARE = 0.02
+_WAITS_SECONDS = 0.005
 _MOST_FAILURES = 3
 
 _TROUBLES = {
@@ -54,7 +58,10 @@ class Ledger:
         self.after_commit: list[Callable[[], object]] = []
         """Called once what waits now is written, or given up."""
         self._noted: set[str] = set()
+        self._opened = time.monotonic()
         self._committed = 0.0
+        self._waits = 0.0
+        """What commits before waits have taken, in seconds."""
         self._failures = 0
 
     def note(self, kind: str, text: str) -> None:
@@ -103,6 +110,13 @@ class Ledger:
         """A result that took *seconds* is complete: commit it unless results come faster than that is worth."""
         if seconds >= COMMIT_SECONDS or time.monotonic() - self._committed >= COMMIT_SECONDS:
             self.commit()
+
+    def before_wait(self) -> None:
+        """The next result may come at once or tomorrow: commit, unless such commits have taken too large a share."""
+        began = time.monotonic()
+        if self.batch and self._waits <= _WAITS_SECONDS + _WAITS_SHARE * (began - self._opened):
+            self.commit()
+            self._waits += time.monotonic() - began
 
     def commit(self) -> None:
         """Write what waits to be written."""

@@ -291,6 +291,10 @@ class Store:
         """
         return Claim(self._ledger, self._traces.looked_at_again(key), waits)
 
+    def before_wait(self) -> None:
+        """A result is about to be waited for: a kill meanwhile is to lose nothing, and other runs are to find all."""
+        self._ledger.before_wait()
+
     def flush(self) -> None:
         """Write all that waits to be written."""
         self._ledger.commit()

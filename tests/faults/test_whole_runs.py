@@ -298,3 +298,44 @@ def test_a_clock_that_was_set(project: Project, monkeypatch: pytest.MonkeyPatch,
     for seed in (1, 2, 3):
         assert set(project.run("-P", f"seed={seed}").outcomes.values()) == {"cached"}
     assert values(stepcache.run(params={"seed": 2})) == right
+
+
+@pytest.mark.parametrize("flags", [(), ("-n", "2")])
+def test_what_is_finished_is_stored_before_anything_else_is_waited_for(
+    project: Project, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    begun = tmp_path / "begun"
+    project.write(
+        "pipeline_x.py",
+        f"""
+        import time
+        from stepcache import step
+
+        @step
+        def first():
+            return 1
+
+        @step
+        def second(first):
+            return 2
+
+        @step(reads=())
+        def slow(second):
+            open({str(begun)!r}, "w").close()
+            time.sleep(600)
+        """,
+    )
+    command = [sys.executable, "-m", "stepcache"]
+    run = subprocess.Popen([*command, *flags], cwd=project.path, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(1500):
+            if begun.exists():
+                break
+            time.sleep(0.02)
+        another = subprocess.run(
+            [*command, "pipeline_x.py::second"], cwd=project.path, capture_output=True, text=True, timeout=30
+        )
+        assert "2 cached" in another.stdout
+    finally:
+        run.kill()
+        run.wait()
