@@ -156,6 +156,7 @@ def session_of(
         caches=(str(folder),),
         handed=scratch.folders,
         import_reads=project.import_reads,
+        stains=project.stains,
     )
     shelf = Shelf(store, scratch, writes=options.cache != "readonly")
     return Session(

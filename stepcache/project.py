@@ -12,19 +12,23 @@ from stepcache.key.look import Look, now
 from stepcache.key.modules import Modules
 from stepcache.key.observe import Observer
 from stepcache.key.rules import Rules
+from stepcache.key.stains import Stains
 from stepcache.model import Observation
 
 _projects: dict[str, Project] = {}
 
 
 class Project:
-    """The modules of one root, with what each was seen to read while it was imported."""
+    """The modules of one root, with what each was seen to read while it was imported, and what steps left in it."""
 
     def __init__(self, root: Path, norecursedirs: tuple[str, ...]) -> None:
         self.modules = Modules(root, norecursedirs)
         self.loaded = ProjectModules(str(root), self.modules.is_project)
         self.loaded.watch = self._watch_import
         self.loaded.reads_hold = self._reads_hold
+        self.stains = Stains(self.modules.is_project)
+        self.loaded.executed = self.stains.imported
+        self.loaded.forgotten = self.stains.forget
         self.observer = Observer(self.modules.is_project)
         self.import_reads: dict[str, tuple[Observation, ...]] = {}
         self.import_notices: dict[str, tuple[str, ...]] = {}
@@ -48,7 +52,13 @@ class Project:
 
     def _reads_hold(self, name: str) -> bool:
         look = self._look
-        return look is None or all(now(o, look) == o.digest for o in self.import_reads.get(name, ()))
+        if look is None:
+            return True
+
+        def holds(each: Observation) -> bool:
+            return now(each, look) == each.digest
+
+        return all(map(holds, self.import_reads.get(name, ()))) and self.stains.hold(name, holds)
 
 
 def project_of(root: Path, norecursedirs: tuple[str, ...]) -> Project:

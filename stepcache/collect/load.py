@@ -198,6 +198,10 @@ class ProjectModules:
         """Runs a module in our loader's place: pytest's, which rewrites assertions."""
         self.reads_hold: Callable[[str], bool] = lambda name: True
         """Does what a module read while it was imported say what it said then?"""
+        self.forgotten: Callable[[str], None] = lambda name: None
+        """Told of a module that is to be imported again."""
+        self.executed: Callable[[str], None] = lambda name: None
+        """Told of a module that was imported."""
         self.missing: dict[tuple[str, str], None] = {}
         """The modules that imports asked for and that were not there, each after the module whose import it was."""
         self.entries: dict[str, tuple[str, ...]] = {}
@@ -291,6 +295,7 @@ class ProjectModules:
         inner = {entry for added in self.entries.values() for entry in added}
         if own := tuple(entry for entry in entries if entry not in inner):
             self.entries[name] = own
+        self.executed(name)
 
     def source_of(self, name: str) -> bytes | None:
         """The source that the loaded module was made from; for one imported by others, its file at first sight."""
@@ -334,6 +339,7 @@ class ProjectModules:
     def forget(self, name: str) -> None:
         """Drop a module, so that the next import runs it again."""
         module = sys.modules.pop(name, None)
+        self.forgotten(name)
         self.given.forget(name)
         self.loaded.pop(name, None)
         self.specs.pop(name, None)

@@ -305,14 +305,13 @@ class _Pass:
 
     def _conclude(self, watching: Watching, first: int) -> None:
         """Say of the elements from *first* on what they were seen to read: only the last one saw anything."""
-        end = len(self.ended)
-        if not watching.quiet:
-            end -= 1
-            self._mark(self._seen(watching), end, end + 1)
+        end = len(self.ended) if watching.quiet else len(self.ended) - 1
         if first < end:
-            if self.quiet is None:
-                self.quiet = self._seen(self._nothing() if end < len(self.ended) else watching)
+            if self.quiet is None or self.bodies.sight.stains:
+                self.quiet = self._seen(watching if watching.quiet else self._nothing())
             self._mark(self.quiet, first, end)
+        if end < len(self.ended):
+            self._mark(self._seen(watching), end, end + 1)
 
     def _nothing(self) -> Watching:
         """A watch of which nothing was noted."""

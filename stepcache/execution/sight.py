@@ -25,6 +25,7 @@ from stepcache.key.observe import Observer, Seen, Watch
 from stepcache.key.reach import CodeReader, Reach
 from stepcache.key.remembered import Remembered
 from stepcache.key.rules import Rules
+from stepcache.key.stains import Before, Stains
 from stepcache.model import BoundResource, Node, Observation, Trace, Value
 from stepcache.records import define
 
@@ -67,6 +68,7 @@ class Sight:
     observer: Observer
     files: FileDigests
     keyed: Callable[[str], str]
+    stains: Stains
     ignored: tuple[str, ...] = ()
     caches: tuple[str, ...] = ()
     handed: Callable[[], tuple[str, ...]] = tuple
@@ -79,12 +81,16 @@ class Sight:
     """The project modules that were loaded when collection had ended."""
     snapshot: Snapshot | None = None
     """What is known of files that are not imported yet."""
+    _elements_of: str = ""
+    """The mapped step whose elements run."""
     _world: str | None = None
     _classes: dict[tuple[str, ...], bytes] = field(factory=dict)
     _rules: dict[tuple[tuple[str, ...], tuple[str, ...]], Rules] = field(factory=dict)
     _sources: dict[int, tuple[Mapping[str, tuple[str, str]], Facts]] = field(factory=dict)
     _facts: dict[Facts, Facts] = field(factory=dict)
     _reached: dict[str, tuple[Node, Reach]] = field(factory=dict)
+    _held: dict[str, list[Reach]] = field(factory=dict)
+    """What classes reach whose instances nodes take."""
 
     # --- code
 
@@ -93,6 +99,8 @@ class Sight:
         direct = [values[n].output(need.output) for need in node.needs for n in need.nodes if n in values]
         held = {each: None for v in (*direct, *(values[n] for n in node.through if n in values)) for each in v.classes}
         classes = [self.reader.reach_class(each) for each in held if self.modules.is_project(each.partition(":")[0])]
+        if classes:
+            self._held[node.id] = classes
         around = Surroundings(self.root, self.files, values, self.keyed)
         return recipe(node, resources, self._reach(node, resources), classes, around)
 
@@ -157,6 +165,22 @@ class Sight:
         """The code that the node was last seen to reach."""
         known = self._reached.get(node.id)
         return known[1] if known is not None else None
+
+    def names(self, node: Node) -> frozenset[str]:
+        """The names of all definitions and variables that the node reaches; here, where another process decided on it,
+        without those of its resources."""
+        known = self._reached.get(node.id)
+        reach = known[1] if known is not None and known[0] is node else self._read(node, {})
+        every = (reach, *self._held.get(node.id, ()))
+        return frozenset(each.name for one in every for each in one.ingredients if each.kind == "code")
+
+    def is_named(self, names: frozenset[str], module: str, variable: str) -> bool:
+        """Is a variable of a module, or something of it, among the *names*?"""
+        known = self.loaded.loaded.get(module)
+        if known is None:
+            return False
+        name = f"{self.modules.portable(known.path)}::{variable}"
+        return name in names or any(each.startswith(f"{name}.") for each in names)
 
     def rouse(self, nodes: Iterable[Node], resources: Mapping[str, BoundResource]) -> None:
         """Import the files that nodes are defined and bound in."""
@@ -305,8 +329,16 @@ class Sight:
         Afterwards `sys.path` and the variables that project code has set are what they were: they must not decide
         what the next node imports and reads. What functions remember of what was read before is forgotten.
         """
-        self.remembered.forget(self.loaded.loaded, node.id if node.mapped else "")
+        self._forget(node.id if node.mapped else "")
         return _Watched(self, node, facts)
+
+    def _forget(self, elements_of: str = "") -> None:
+        """Have modules forget what was read before. The elements of one mapped step, named by *elements_of*, have what
+        they remember in common: a model would be loaded for each."""
+        if not elements_of or elements_of != self._elements_of:
+            self._elements_of = elements_of
+            self.remembered.forget(self.loaded.loaded)
+            self.stains.take_out()
 
     def conclusion(self, watch: Watch, node: Node, facts: Facts) -> Seen:
         """What *watch* has seen a node do."""
@@ -351,11 +383,16 @@ class Sight:
 
     def set_up(self, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
         """Run a resource's set-up and see what it reads."""
-        self.remembered.forget(self.loaded.loaded)
-        with self.observer.watch() as watch, self.loaded.importing():
-            made = make()
-        self.remembered.note(watch)
-        seen = watch.conclude(self._look(None), self._rules_of(()), is_project=self.modules.is_project)
+        self._forget()
+        before = self.stains.begin(self.loaded.loaded)
+        seen = _NOTHING
+        try:
+            with self.observer.watch() as watch, self.loaded.importing():
+                made = make()
+            seen = watch.conclude(self._look(None), self._rules_of(()), is_project=self.modules.is_project)
+        finally:
+            self.remembered.note(watch)
+            self.stains.end(before, seen.observations, for_good=True)
         return made, seen.observations
 
     def paused(self) -> AbstractContextManager[None]:
@@ -388,17 +425,26 @@ class Sight:
 class _Watched:
     """See `Sight.watching`. A class of its own: each step runs in one, and a generator takes three times as long."""
 
-    __slots__ = ("_facts", "_importing", "_listening", "_node", "_path", "_sight", "_watch")
+    __slots__ = (
+        "_before", "_facts", "_importing", "_listening", "_names", "_node", "_path", "_seen", "_sight", "_watch",
+    )  # fmt: skip
     _watch: Watch
 
     def __init__(self, sight: Sight, node: Node, facts: Facts) -> None:
         self._sight, self._node, self._facts = sight, node, facts
         self._listening = sight.observer.watch()
         self._importing = sight.loaded.importing()
+        self._before: Before | None = None
+        self._names: frozenset[str] | None = None
+        self._seen: Seen | None = None
 
     def __enter__(self) -> Watching:
         self._path = list(sys.path)
         self._watch = self._listening.__enter__()
+        if self._sight.stains:
+            self._begin()
+        else:
+            self._watch.before_first = self._begin
         self._importing.__enter__()
         return Watching(self._watch, self._conclude)
 
@@ -409,9 +455,28 @@ class _Watched:
             self._listening.__exit__(*raised)
             self._sight.remembered.note(self._watch)
             self._put_back()
+            if raised[0] is not None and self._before is not None:
+                self._conclude()  # nobody may ask for it
+
+    def _begin(self) -> None:
+        self._before = self._sight.stains.begin(self._facts.modules)
 
     def _conclude(self) -> Seen:
-        return self._sight.conclusion(self._watch, self._node, self._facts)
+        if self._seen is None:
+            seen = self._sight.conclusion(self._watch, self._node, self._facts)
+            if self._before is not None:
+                read = self._sight.stains.end(self._before, seen.observations, self._reaches)
+                if read != seen.observations:
+                    seen = evolve(seen, observations=read)
+            self._seen = seen
+        return self._seen
+
+    def _reaches(self, module: str, variable: str) -> bool:
+        if module in self._facts.whole:
+            return True
+        if self._names is None:
+            self._names = self._sight.names(self._node)
+        return self._sight.is_named(self._names, module, variable)
 
     def _put_back(self) -> None:
         if sys.path != self._path:

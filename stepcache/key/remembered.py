@@ -24,20 +24,16 @@ class Remembered:
         self._caches: dict[str, tuple[ModuleType, tuple[Any, ...]]] = {}
         self._stained = False
         self._imported = -1
-        self._elements_of = ""
 
     def note(self, watch: Watch) -> None:
         """*watch* has ended: what it saw being read, a cache may hold."""
         self._stained = self._stained or not watch.quiet
 
-    def forget(self, modules: Collection[str], elements_of: str = "") -> None:
-        """Empty the caches in *modules*, if they might hold what steps, or imports, have read.
-
-        The elements of one mapped step, named by *elements_of*, share them: a model would be loaded for each.
-        """
-        if (elements_of and elements_of == self._elements_of) or not (self._stained or len(modules) != self._imported):
+    def forget(self, modules: Collection[str]) -> None:
+        """Empty the caches in *modules*, if they might hold what steps, or imports, have read."""
+        if not (self._stained or len(modules) != self._imported):
             return
-        self._stained, self._imported, self._elements_of = False, len(modules), elements_of
+        self._stained, self._imported = False, len(modules)
         for name in (*modules, "__main__"):
             module = sys.modules.get(name)
             if isinstance(module, ModuleType):

@@ -86,6 +86,8 @@ class Watch:
         """Where a module's import is watched: those that it happens in."""
         self.of_import = False
         """Is a module's import watched?"""
+        self.before_first: Callable[[], None] | None = None
+        """Called before anything is noted."""
         self._callers = callers
         self._files = files
         self._events: list[Event] = []
@@ -114,11 +116,20 @@ class Watch:
     # --- notes ---
 
     def _note(self, kind: str, path: str, asked: str = "", who: int = NOBODY, what: Any = None) -> None:
+        if self.before_first is not None:
+            self._begin()
         event = Event(_monotonic(), kind, path, asked, who, what)
         if self._forked and self._sink:
             self._sink.write(event)
         else:
             self._events.append(event)
+
+    def _begin(self) -> None:
+        """The first thing is about to be noted."""
+        before_first, self.before_first = self.before_first, None
+        if before_first is not None and not self._forked:
+            with paused():
+                before_first()
 
     def _first(self, kind: str, path: str, who: int) -> bool:
         """Whether nobody of that weight was noted for this kind and path before."""
@@ -155,6 +166,8 @@ class Watch:
             return False
         name, asked = self._places.spelled(path)
         if self._first("read", name, PROJECT):
+            if self.before_first is not None:
+                self._begin()
             found = stamp_of(name)
             self._events.append(_event(Event, (_monotonic(), "read", name, asked, PROJECT, found)))
             if found and racy(found[1], _now(), _TICK_NS):

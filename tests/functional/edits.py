@@ -893,11 +893,95 @@ CACHED = {
     "a decorator around lru_cache": "import functools\n\ndef loud(f):\n    @functools.wraps(f)\n    def inner():\n        return f()\n    return inner\n\n"
         "@loud\n@functools.lru_cache\ndef load():\n    return {}\n",
     "a cache that an import fills": "from functools import cache\n\n@cache\ndef load():\n    return {}\n\nload()\n",
+    "a dict": "KEPT = {{}}\n\ndef load():\n    if 1 not in KEPT:\n        KEPT[1] = {}\n    return KEPT[1]\n",
+    "a dict in a dict": "KEPT = {{1: {{}}}}\n\ndef load():\n    return KEPT[1][2] if KEPT[1] else KEPT[1].setdefault(2, {})\n",
+    "a list": "KEPT = []\n\ndef load():\n    if not KEPT:\n        KEPT.append({})\n    return KEPT[0]\n",
+    "a variable": "kept = None\n\ndef load():\n    global kept\n    if kept is None:\n        kept = {}\n    return kept\n",
+    "a flag and a dict": "ready, KEPT = False, {{}}\n\ndef load():\n    global ready\n    if not ready:\n        KEPT[1], ready = {}, True\n    return KEPT[1]\n",
+    "a variable that another module sets": "import other\n\ndef load():\n    if other.kept is None:\n        other.kept = {}\n    return other.kept\n",
+    "a class": "class Kept:\n    one = None\n\ndef load():\n    Kept.one = Kept.one or {}\n    return Kept.one\n",
+    "an object": "class Kept:\n    def __init__(self):\n        self.one = None\n\n    def get(self):\n        self.one = self.one or {}\n        return self.one\n\nKEPT = Kept()\n\ndef load():\n    return KEPT.get()\n",
+    "an object with slots": "class Kept:\n    __slots__ = ('one',)\n\nKEPT = Kept()\n\ndef load():\n    if not hasattr(KEPT, 'one'):\n        KEPT.one = {}\n    return KEPT.one\n",
+    "a dict of an object": "class Kept(dict):\n    def __missing__(self, key):\n        self[key] = {}\n        return self[key]\n\nKEPT = Kept()\n\ndef load():\n    return KEPT[1]\n",
+    "an attribute of a function": "def load():\n    if not hasattr(load, 'kept'):\n        load.kept = {}\n    return load.kept\n",
+    "a mutable default": "def load(kept=[]):\n    if not kept:\n        kept.append({})\n    return kept[0]\n",
+    "a decorator of its own": "def once(f):\n    kept = {{}}\n    def inner(*args):\n        if args not in kept:\n            kept[args] = f(*args)\n        return kept[args]\n    return inner\n\n@once\ndef load():\n    return {}\n",
+    "a variable of a function around it": "def maker():\n    kept = None\n    def inner():\n        nonlocal kept\n        if kept is None:\n            kept = {}\n        return kept\n    return inner\n\nload = maker()\n",
+    "a property": "from functools import cached_property\n\nclass Kept:\n    @cached_property\n    def one(self):\n        return {}\n\nKEPT = Kept()\n\ndef load():\n    return KEPT.one\n",
+    "a number": "kept = 0\n\ndef load():\n    global kept\n    if not kept:\n        kept = int({} or 7)\n    return kept\n",
 }  # fmt: skip
 for name, code in CACHED.items():
-    row(f"file remembered by {name}", {PIPE: HEAD + "from own import load\n" + REMEMBERS, "own.py": code.format("open('in' + '.txt').read()"), "in.txt": "1"}, "1", "2", ALL, file="in.txt")
-    ROWS.append(Row(f"variable remembered by {name}", {PIPE: HEAD + "from own import load\n" + REMEMBERS, "own.py": "import os\n" + code.format("os.environ.get('ZZ_' + 'SIZE')")},
+    more = {"other.py": "kept = None\n"} if "other" in code else {}
+    row(f"file remembered by {name}", {PIPE: HEAD + "from own import load\n" + REMEMBERS, "own.py": code.format("open('in' + '.txt').read()"), "in.txt": "1", **more}, "1", "2", ALL, file="in.txt")
+    ROWS.append(Row(f"variable remembered by {name}", {PIPE: HEAD + "from own import load\n" + REMEMBERS, "own.py": "import os\n" + code.format("os.environ.get('ZZ_' + 'SIZE')"), **more},
         (), ALL, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
+
+row("what is remembered of a file by way of another variable", {PIPE: HEAD + """
+FIRST, SECOND = [], []
+
+@step
+def work():
+    FIRST[:] = [open('in' + '.txt').read()]
+    return FIRST[0]
+
+@step
+def second():
+    SECOND[:] = FIRST or [open('in' + '.txt').read()]
+    return SECOND[0]
+
+@step
+def third():
+    return ['third', *(SECOND or [open('in' + '.txt').read()])]
+
+@step
+def aside():
+    return 1
+""", "in.txt": "1"}, "1", "2", ("work", "second", "third"), file="in.txt")
+row("what the set-up of another step's resource has read and left", {PIPE: HEAD + """
+KEPT = {}
+
+@resource
+def prepared():
+    KEPT["in"] = open('in' + '.txt').read()
+    return 1
+
+@step
+def work(prepared):
+    return [prepared, KEPT["in"]]
+
+@step
+def second():
+    return ["second", KEPT["in"] if KEPT else open('in' + '.txt').read()]
+
+@step
+def aside():
+    return 1
+""", "in.txt": "1"}, "1", "2", ("work", "second"), file="in.txt")
+EACH_ITS_OWN = {PIPE: HEAD + "from own import load\n" + """
+@step
+def work():
+    return load("a")
+
+@step
+def other():
+    return load("b")
+
+@step
+def both():
+    return load("a"), load("b"), load("c")
+
+@step
+def aside():
+    return load("c") * 2
+""", "a.txt": "1", "b.txt": "1", "c.txt": "1"}
+for name, code in {
+    "a dict": "KEPT = {}\n\ndef load(name):\n    if name not in KEPT:\n        KEPT[name] = open(name + '.txt').read()\n    return KEPT[name]\n",
+    "a decorator of its own": "def once(f):\n    kept = {}\n    def inner(*args):\n        if args not in kept:\n            kept[args] = f(*args)\n        return kept[args]\n    return inner\n\n@once\ndef load(name):\n    return open(name + '.txt').read()\n",
+}.items():
+    row(f"each its own file, remembered by {name}", {**EACH_ITS_OWN, "own.py": code}, "1", "2", ("work", "both"), file="a.txt")
+row("a counter beside what is read", {**EACH_ITS_OWN, "own.py": "count = 0\n\ndef load(name):\n    global count\n    count += 1\n    return open(name + '.txt').read()\n"}, "1", "2", ("work", "both"), file="a.txt")
+row("a list of what was done beside what is read", {**EACH_ITS_OWN, "own.py": "DONE = []\n\ndef load(name):\n    DONE.append(name)\n    return open(name + '.txt').read()\n"}, "1", "2", ("work", "both"), file="a.txt")
+row("what nobody else reaches", {**EACH_ITS_OWN, "own.py": "LAST = {}\n\ndef load(name):\n    if name == 'a':\n        keep(name)\n    return open(name + '.txt').read()\n\ndef keep(name):\n    LAST[0] = name\n"}, "1", "2", ("work", "both"), file="a.txt")
 
 PYDANTIC = "from pydantic import BaseModel, Field, computed_field, field_validator\n\n"
 row("pydantic default", body("return M().n", PYDANTIC + "class M(BaseModel):\n    n: int = 1\n"), "= 1", "= 2", BOTH, needs="pydantic")

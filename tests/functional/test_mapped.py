@@ -261,6 +261,57 @@ def test_what_one_element_reads_counts_for_that_one(stepcache_project: Project) 
     assert outcome(stepcache.run(), "content") == "cached"
 
 
+@pytest.mark.parametrize(
+    "load",
+    [
+        "functools.cache(read)",
+        "lambda name: KEPT[name] if name in KEPT else KEPT.setdefault(name, read(name))",
+        "lambda name: read.__dict__.get(name) or setattr(read, name, read(name)) or read.__dict__[name]",
+    ],
+)
+def test_what_one_element_has_read_for_others_counts_for_them(stepcache_project: Project, load: str) -> None:
+    for name in ("common", "a", "b"):
+        stepcache_project.write(f"data/{name}", "1")
+    stepcache_project.write(
+        "pipeline_x.py",
+        f"""
+        import functools
+        from stepcache import Each, step
+
+        KEPT = {{}}
+
+        def read(name):
+            with open(f"data/{{name}}") as file:
+                return file.read()
+
+        load = {load}
+
+        @step
+        def names():
+            return ["a", "b", "b ", "b  "]
+
+        @step(takes={{"name": "names"}})
+        def each_its_own(name: Each):
+            return load(name.strip())
+
+        @step(takes={{"name": "names"}})
+        def the_same(name: Each):
+            return load("common") + name
+        """,
+    )
+    stepcache.run()
+    stepcache_project.write("data/common", "2")
+    run = stepcache.run()
+    assert elements(run, "the_same") == {"cached": 0, "ran": 4, "failed": 0}
+    assert run["the_same"] == ["2a", "2b", "2b ", "2b  "]
+    assert outcome(run, "each_its_own") == "cached"
+    stepcache_project.write("data/b", "3")
+    run = stepcache.run()
+    assert elements(run, "each_its_own") == {"cached": 1, "ran": 3, "failed": 0}
+    assert run["each_its_own"] == ["1", "3", "3", "3"]
+    assert outcome(run, "the_same") == "cached"
+
+
 def test_checks_per_element_gate(stepcache_project: Project) -> None:
     stepcache_project.write(
         "pipeline_x.py",
