@@ -95,14 +95,14 @@ def of_a_step(folder: Path) -> float:
 def main() -> None:
     text = "LIMITS = {}\n" + "".join(FUNCTION.format(n, (n * 7 + 1) % 1000) for n in range(1000))
     source = text.encode()
-    remembered = analyse(source, "module.py").to_json()
+    remembered = analyse(source, "module.py").to_bytes()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name, "project")
         folder.mkdir()
         (folder / "stepcache.toml").touch()
         os.environ["STEPCACHE_KEY"] = "01" * 32
         print(f"key of a two-line step: {of_a_step(folder):.0f} µs")
-    first, again = least(lambda: analyse(source, "")), least(lambda: SourceTable.from_json(remembered))
+    first, again = least(lambda: analyse(source, "")), least(lambda: SourceTable.from_bytes(remembered))
     print(f"first analysis of a module of 1,000 functions, {text.count(chr(10)):,} lines: {first:.2f} s")
     print(f"while it is unchanged, to read what is remembered: {again * 1000:.0f} ms")
 

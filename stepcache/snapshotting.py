@@ -14,6 +14,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from blake3 import blake3
+
 from stepcache import archive, stamping
 from stepcache.collect.discover import STEPCONF, Asked
 from stepcache.collect.harvest import identity
@@ -167,7 +169,7 @@ class _Packing:
         self._needs: dict[str, frozenset[str]] = {row.module: row.needs for row in self._before.levels.values()}
         self._packed_before = self._before.packed_definitions()
         self._numbers: dict[Row, int] = {}
-        self._definitions: list[bytes] = []
+        self._definitions = _Chunks()
 
     def data(self) -> bytes | None:
         """All of it; None where there is nothing new, or where it does not hold. Raises NotPlain, Unsure."""
@@ -193,7 +195,7 @@ class _Packing:
             [(module, sorted(needs)) for module, needs in self._needs.items()],
             [(row.file, row.path, row.module, row.own, row.checks) for row in packed],
         )  # fmt: skip
-        return marshal.dumps((_packed(head), *(_in_chunks(each) for each in (self._definitions, reaches, names))))
+        return marshal.dumps((_packed(head), *(each.packed() for each in (self._definitions, reaches, names))))
 
     def _grounds(self, modules: Mapping[str, ModuleFacts]) -> Row:
         """What it rests on besides the sources of the modules."""
@@ -210,9 +212,9 @@ class _Packing:
     def _number(self, definition: Definition) -> int:
         name = identity(definition)
         if name not in self._numbers:
-            self._numbers[name] = len(self._definitions)
             known = self._packed_before.get(id(definition))
-            self._definitions.append(known if known is not None else marshal.dumps(pack(definition)))
+            row = known if known is not None else marshal.dumps(pack(definition))
+            self._numbers[name] = self._definitions.add(row)
         return self._numbers[name]
 
     # --- modules
@@ -263,31 +265,63 @@ class _Packing:
                 found[name] = (reach, rests_on)
         return found
 
-    def _packed_reaches(self, reached: Mapping[Row, tuple[Reach, tuple[str, ...]]]) -> tuple[list[bytes], list[Row]]:
+    def _packed_reaches(self, reached: Mapping[Row, tuple[Reach, tuple[str, ...]]]) -> tuple[_Chunks, _Chunks]:
         """What is reached, packed, each once; and by name which of them, and on what it rests."""
-        rows: dict[bytes, int] = {}
-        packed = self._before.packed_reaches()
-        names: list[Row] = []
+        before, packed_before = self._before, self._before.packed_reaches()
+        reaches, names = _Chunks(), _Chunks()
+        by_row: dict[bytes, int] = {}
+        numbers: dict[int, int] = {}
+
+        def number(row: bytes) -> int:
+            short = blake3(row).digest()
+            if short not in by_row:
+                by_row[short] = reaches.add(row)
+            return by_row[short]
+
         for name, (reach, rests_on) in reached.items():
-            if id(reach) not in packed:
-                packed[id(reach)] = pack_reach(reach)
-            names.append((name, rows.setdefault(packed[id(reach)], len(rows)), rests_on))
-        for name, (row, rests_on) in self._before.reaches.items():
-            if name not in reached and len(names) < _MOST_REACHES:
+            at = numbers.get(id(reach))
+            if at is None:
+                known = packed_before.get(id(reach))
+                at = numbers[id(reach)] = number(known if known is not None else pack_reach(reach))
+            names.add((name, at, rests_on))
+        for name, (row, rests_on) in before.reaches.items():
+            if name not in reached and names.count < _MOST_REACHES:
                 for module in rests_on:
                     self._needed(module)
-                names.append((name, rows.setdefault(row, len(rows)), rests_on))
-        return [*rows], names
+                names.add((name, number(row), rests_on))
+        return reaches, names
+
+
+class _Chunks:
+    """Rows, packed piece by piece: all of them, and as bytes beside them, would take twice the memory."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._rows: list[Any] = []
+        self._packed: list[bytes] = []
+
+    def add(self, row: Any) -> int:
+        """The number of the row."""
+        self._rows.append(row)
+        self.count += 1
+        if len(self._rows) == _CHUNK:
+            self._pack()
+        return self.count - 1
+
+    def packed(self) -> list[bytes]:
+        """All that was added."""
+        if self._rows:
+            self._pack()
+        return self._packed
+
+    def _pack(self) -> None:
+        self._packed.append(_packed(self._rows))
+        self._rows = []
 
 
 def _packed(rows: list[Any] | Row) -> bytes:
     """As bytes: not for zstd, which would have to be imported to read them, also where nothing else is to be read."""
     return zlib.compress(marshal.dumps(rows), 1)
-
-
-def _in_chunks(rows: list[Any]) -> list[bytes]:
-    """The same piece by piece: all rows at once, and as bytes beside them, would take twice the memory."""
-    return [_packed(rows[start : start + _CHUNK]) for start in range(0, len(rows), _CHUNK)]
 
 
 def _read(packed: bytes) -> Any:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from attrs import field
 
-from stepcache.key.table import Chain, Dynamic, Import, Uses
+from stepcache.key.table import NO_USES, Chain, Dynamic, Import, Uses
 from stepcache.records import define
 
 _DOLLAR = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})", re.ASCII)
@@ -95,7 +95,7 @@ class Collector:
             binder = scope.binder(one.chain[0]) if one.feature == "getattr" else None
             if binder is not None and one.chain[0] in binder.imports:
                 imports.update(taken_of(one.chain, binder.imports[one.chain[0]]))
-        return Uses(
+        uses = Uses(
             tuple(sorted(_widest(chains))),
             tuple(sorted(_widest(free))),
             tuple(sorted(imports, key=lambda one: (one.label, one.module, one.level, one.chain, one.present))),
@@ -107,6 +107,7 @@ class Collector:
             tuple(sorted(self.marks)),
             tuple(sorted(self.names)),
         )
+        return NO_USES if uses == NO_USES else uses
 
     def _outer_effects(self) -> set[Chain]:
         """What is called for effect or stored into; what the piece itself imports stands after "" and its module."""

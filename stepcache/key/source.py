@@ -90,7 +90,8 @@ class _ModuleWalk:
         """The table of the module *tree*."""
         self.statements(tree.body)
         names = frozenset(self.bindings)
-        units = tuple(_finished(unit, names) for unit in self.walker.units)
+        known: dict[str, Part] = {}
+        units = tuple(_finished(unit, names, known) for unit in self.walker.units)
         return SourceTable(
             digest=digest_all("file", self.syntax),
             source=source,
@@ -180,7 +181,7 @@ def is_main_guard(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and "__name__" in {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}
 
 
-def _finished(unit: RawUnit, names: frozenset[str]) -> Unit:
+def _finished(unit: RawUnit, names: frozenset[str], known: dict[str, Part]) -> Unit:
     assert unit.body is not None
     return Unit(
         kind=unit.kind,
@@ -192,7 +193,7 @@ def _finished(unit: RawUnit, names: frozenset[str]) -> Unit:
         signature=unit.signature,
         parameters=unit.parameters,
         defaults=_part(unit.defaults, names) if unit.defaults else None,
-        decorators=tuple(_part(part, names) for part in unit.decorators),
+        decorators=tuple(_decorator(part, names, known) for part in unit.decorators),
         decorated_by=tuple(unit.decorated_by),
         annotations=digest_all("annotations", unit.annotations) if unit.annotations else "",
         doc=digest_all("doc", unit.doc) if unit.doc else "",
@@ -206,6 +207,13 @@ def _finished(unit: RawUnit, names: frozenset[str]) -> Unit:
 
 def _part(part: RawPart, names: frozenset[str]) -> Part:
     return Part(part.digest, part.collector.uses(part.base, names))
+
+
+def _decorator(part: RawPart, names: frozenset[str], known: dict[str, Part]) -> Part:
+    """The part of a decorator: many definitions have the same."""
+    found = _part(part, names)
+    same = known.setdefault(found.digest, found)
+    return same if same == found else found
 
 
 def _imports_by_name(units: Sequence[Unit]) -> list[tuple[str, int, tuple[str, ...]]]:

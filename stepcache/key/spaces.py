@@ -84,11 +84,11 @@ class Spaces:
             name = bytes.fromhex(table_name(text))
             data = self._memo.get("source", name) if self._memo is not None else None
             if data is not None:
-                known = SourceTable.from_json(data)
+                known = SourceTable.from_bytes(data)
             else:
                 known = analyse(text, path)
                 if self._memo is not None:
-                    self._memo.put("source", name, known.to_json())
+                    self._memo.put("source", name, known.to_bytes())
             self._tables[text] = known
         return known
 

@@ -1,8 +1,8 @@
-"""What is known of one source file: its definitions, the names that they use, and its imports. Frozen, and JSON."""
+"""What is known of one source file: its definitions, the names that they use, and its imports. Frozen, and bytes."""
 
 from __future__ import annotations
 
-import json
+import marshal
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +14,7 @@ Chain = tuple[str, ...]
 """A name and the attributes taken of it: `settings.CFG.x` is ("settings", "CFG", "x")."""
 
 # Part of the name under which tables are remembered: raise it when tables or the digests in them change.
-TABLE_FORMAT = 6
+TABLE_FORMAT = 7
 
 
 @frozen
@@ -68,6 +68,9 @@ class Uses:
     effects: tuple[Chain, ...] = ()
     marks: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+
+
+NO_USES = Uses()
 
 
 @frozen
@@ -189,92 +192,97 @@ class SourceTable:
         """The numbers of the functions, lambdas and classes of that qualified name, in source order."""
         return self._by_name.get(name, [])
 
-    def to_json(self) -> bytes:
-        """The table as JSON."""
-        return json.dumps(
-            [
-                self.digest, self.source, [_unit_row(unit) for unit in self.units],
+    def to_bytes(self) -> bytes:
+        """The table as plain tuples, marshalled: what is equal is written, and comes back, once."""
+        rows = _Rows()
+        return marshal.dumps(
+            (
+                self.digest, self.source, tuple(map(rows.unit, self.units)),
                 {
-                    name: [[b.unit, b.module, b.level, b.attribute] for b in found]
+                    name: tuple((b.unit, b.module, b.level, b.attribute) for b in found)
                     for name, found in self.bindings.items()
                 },
-                self.imports, self.stars, self.assigners, sorted(self.impure), self.broken, self.doc,
-            ],
-            separators=(",", ":"),
-        ).encode()  # fmt: skip
+                self.imports, self.stars, self.assigners, self.impure, self.broken, self.doc,
+            ),
+            _MARSHAL_VERSION,
+        )  # fmt: skip
 
     @classmethod
-    def from_json(cls, data: bytes) -> SourceTable:
-        """The table that `to_json` wrote."""
-        digest, source, units, bindings, imports, stars, assigners, impure, broken, doc = json.loads(data)
+    def from_bytes(cls, data: bytes) -> SourceTable:
+        """The table that `to_bytes` wrote."""
+        digest, source, units, bindings, imports, stars, assigners, impure, broken, doc = marshal.loads(data)
+        parts = _Parts()
         return cls(
             digest,
             source,
-            tuple(map(_unit, units)),
+            tuple(map(parts.unit, units)),
             {name: tuple(Binding(*row) for row in rows) for name, rows in bindings.items()},
-            tuple((module, level, tuple(names)) for module, level, names in imports),
-            tuple((module, level) for module, level in stars),
-            {name: tuple(units) for name, units in assigners.items()},
-            frozenset(impure),
+            imports,
+            stars,
+            assigners,
+            impure,
             broken,
             doc,
         )
 
 
-def _unit_row(unit: Unit) -> list[Any]:
-    return [
-        unit.kind, unit.name, unit.line, unit.end, _part_row(unit.body), unit.top, unit.signature, unit.parameters,
-        _part_row(unit.defaults) if unit.defaults else None, [_part_row(part) for part in unit.decorators],
-        unit.decorated_by,
-        unit.annotations, unit.doc, unit.binds, unit.body_at, unit.has_effect, unit.methods, unit.bases,
-    ]  # fmt: skip
+# That of all Pythons that stepcache runs on.
+_MARSHAL_VERSION = 4
+_Row = tuple[Any, ...]
 
 
-def _unit(row: list[Any]) -> Unit:
-    (
-        kind, name, line, end, body, top, signature, parameters, defaults, decorators, by, notes, doc, binds, at,
-        effect, methods, bases,
-    ) = row  # fmt: skip
-    return Unit(
-        kind, name, line, end, _part(body), top, signature, tuple(parameters),
-        _part(defaults) if defaults else None, tuple(map(_part, decorators)), tuple(map(tuple, by)),
-        notes, doc, tuple(binds), (at[0], at[1], at[2], at[3]), effect,
-        tuple((method, index) for method, index in methods), tuple(map(tuple, bases)),
-    )  # fmt: skip
+class _Rows:
+    """Units as plain tuples; equal ones are one object."""
+
+    def __init__(self) -> None:
+        self._one: dict[_Row, _Row] = {}
+
+    def unit(self, unit: Unit) -> _Row:
+        return (
+            unit.kind, unit.name, unit.line, unit.end, self._part(unit.body), unit.top, unit.signature,
+            self._shared(unit.parameters), self._part(unit.defaults) if unit.defaults else None,
+            self._shared(tuple(map(self._part, unit.decorators))), self._shared(unit.decorated_by), unit.annotations,
+            unit.doc, unit.binds, unit.body_at, unit.has_effect, unit.methods, unit.bases,
+        )  # fmt: skip
+
+    def _part(self, part: Part) -> _Row:
+        uses = part.uses
+        if uses == NO_USES:
+            return (part.digest,)
+        return self._shared((
+            part.digest, self._each(uses.chains), self._each(uses.free),
+            tuple((i.label, i.module, i.level, i.chain, i.present) for i in uses.imports),
+            tuple((d.feature, d.line, d.detail, d.chain) for d in uses.dynamic),
+            uses.strings, uses.assigns, uses.nonlocals, self._each(uses.effects), uses.marks, uses.names,
+        ))  # fmt: skip
+
+    def _each(self, chains: tuple[Chain, ...]) -> _Row:
+        return self._shared(tuple(map(self._shared, chains)))
+
+    def _shared(self, row: _Row) -> _Row:
+        return self._one.setdefault(row, row)
 
 
-def _part_row(part: Part) -> list[Any]:
-    uses = part.uses
-    row = [
-        uses.chains, uses.free, [[i.label, i.module, i.level, i.chain, i.present] for i in uses.imports],
-        [[d.feature, d.line, d.detail, d.chain] for d in uses.dynamic],
-        uses.strings, uses.assigns, uses.nonlocals, uses.effects, uses.marks,
-        uses.names,
-    ]  # fmt: skip
-    while row and not row[-1]:
-        row.pop()
-    return [part.digest, *row]
+class _Parts:
+    """Units out of such tuples; equal parts are one object."""
 
+    def __init__(self) -> None:
+        self._one: dict[int, Part] = {}
 
-_NO_USES = Uses()
+    def unit(self, row: _Row) -> Unit:
+        kind, name, line, end, body, top, signature, parameters, defaults, decorators, *rest = row
+        return Unit(
+            kind, name, line, end, self._part(body), top, signature, parameters,
+            self._part(defaults) if defaults else None, tuple(map(self._part, decorators)), *rest,
+        )  # fmt: skip
 
-
-def _part(row: list[Any]) -> Part:
-    if len(row) == 1:
-        return Part(row[0], _NO_USES)
-    chains, free, imports, dynamic, strings, assigns, nonlocals, effects, marks, names = row[1:] + [()] * (
-        11 - len(row)
-    )
-    uses = Uses(
-        tuple(map(tuple, chains)),
-        tuple(map(tuple, free)),
-        tuple(Import(i[0], i[1], i[2], tuple(i[3]), i[4]) for i in imports),
-        tuple(Dynamic(d[0], d[1], d[2], tuple(d[3])) for d in dynamic),
-        tuple(strings),
-        tuple(assigns),
-        tuple(nonlocals),
-        tuple(map(tuple, effects)),
-        tuple(marks),
-        tuple(names),
-    )
-    return Part(row[0], uses)
+    def _part(self, row: _Row) -> Part:
+        if len(row) == 1:
+            return Part(row[0], NO_USES)
+        known = self._one.get(id(row))
+        if known is None:
+            digest, chains, free, imports, dynamic, *rest = row
+            imported = tuple(Import(*each) for each in imports)
+            known = Part(digest, Uses(chains, free, imported, tuple(Dynamic(*each) for each in dynamic), *rest))
+            self._one[id(row)] = known
+        return known
