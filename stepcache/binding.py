@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from stepcache.api import Resource, Step
@@ -15,6 +15,7 @@ from stepcache.collect.discover import Rules as FileRules
 from stepcache.config import Configuration, Options, did_you_mean
 from stepcache.config.flags import FLAGS
 from stepcache.errors import UsageError
+from stepcache.execution.returned import by_output
 from stepcache.expression import keyword_names, parse_keywords, parse_marks
 from stepcache.graph.family import Family
 from stepcache.graph.keyable import unkeyable, without_codec
@@ -142,6 +143,7 @@ def graph_of(session: Session) -> Graph:
     collection.problems.extend(without_codec(graph.nodes.values(), session.shelf.scratch.codecs.names))
     pipelines = {i: d for i, d in selector.picked.pipelines.items() if i in graph.nodes}
     session.policy = policy_of(session, graph, pipelines)
+    _refuse_wrong_values(session.call.values, graph.nodes.values())
     return graph
 
 
@@ -213,6 +215,18 @@ def _refuse_wrong_settings(session: Session, overrides: Overrides, unfit: Iterab
     wrong += [f"values=: there is no step '{name}'{did_you_mean(name, steps)}" for name in unknown]
     if wrong:
         raise UsageError("\n".join(wrong))
+
+
+def _refuse_wrong_values(values: Mapping[str, object], nodes: Iterable[Node]) -> None:
+    """Raise `UsageError` for what is given in the place of several outputs and is not."""
+    several = {node.name: node.outputs for node in nodes if node.name in values and node.outputs} if values else {}
+    for name, outputs in several.items():
+        try:
+            by_output(values[name], outputs)
+        except ValueError as error:
+            got, wanted = error.args
+            told = f"the outputs of '{name}' are {', '.join(outputs)}, and what is given is {got}: give {wanted}"
+            raise UsageError(f"values=: {told}") from None
 
 
 def _known_settings(definitions: Iterable[Definition]) -> dict[str, set[str]]:

@@ -17,7 +17,7 @@ from attrs import evolve
 from stepcache import __version__, snapshotting, stamping
 from stepcache.api import Defined
 from stepcache.calling import cache_arguments, executor_arguments, named
-from stepcache.errors import CollectionFailed, NotCached, StepFailed, ValueGone
+from stepcache.errors import CollectionFailed, NotCached, StepFailed, UsageError, ValueGone
 from stepcache.execution.values import Variants, own_settings
 from stepcache.model import ExitCode, Node, NodeReport, RunReport, Value
 from stepcache.opening import working_directory
@@ -102,8 +102,10 @@ class Results:
                     return found, output
         from difflib import get_close_matches
 
-        near = get_close_matches(
-            name, [n for r in rows for n in (nodes[r.id].name, *nodes[r.id].definition.outputs)], 1
+        elements = [r.id.rpartition("::")[2] for r in rows if nodes[r.id].element is not None]
+        names = [n for r in rows if nodes[r.id].element is None for n in (nodes[r.id].name, *nodes[r.id].outputs)]
+        near = [each for each in elements if each.startswith(f"{name}[")] or get_close_matches(
+            name, [*names, *elements], 1
         )
         raise KeyError(f"no node {name!r} in this run" + (f": did you mean {near[0]!r}?" if near else ""))
 
@@ -286,6 +288,8 @@ def load(node_id: str, params: Mapping[str, object] | None = None, cache_dir: st
 
     Raises `NotCached` where there is none.
     """
+    if not isinstance(node_id, str) or "::" not in node_id:
+        raise UsageError(f"load() takes a node id, such as 'pipeline_x.py::NAME', not {node_id!r}")
     arguments = [node_id, "--fail-on-miss", "--no-checks", *cache_arguments(None, cache_dir)]
     session = open_session(Call(tuple(arguments), named("params", params)), os.environ, working_directory())
     owner = _Owner()
@@ -295,6 +299,8 @@ def load(node_id: str, params: Mapping[str, object] | None = None, cache_dir: st
     if report.problems:
         raise CollectionFailed("\n".join(p.message for p in report.problems))
     rows = [row for row in report.nodes if row.id in session.graph.targets]
+    if not rows:
+        raise UsageError(f"load({node_id!r}): a check has no value")
     nodes = session.graph.nodes
     session.shelf.scratch.lend()
     values = {row.id: lent(_stored(session, row, node_id), owner) for row in rows}

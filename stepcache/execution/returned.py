@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -106,24 +106,39 @@ def held(result: Any, node: Node) -> Product:
     return Held(_named(result, node) if node.definition.outputs else result)
 
 
-def _named(result: Any, node: Node) -> dict[str, Any]:
-    """The outputs by their names. Raises `WrongReturn`."""
-    names = node.definition.outputs
+def given(value: Any, names: Sequence[str], shelf: Shelf) -> Product:
+    """What a caller gave in the place of a node's value, with the names of its outputs, as nodes are handed it."""
+    whole = by_output(value, names) if names else value
+    try:
+        if names:
+            return outputs({name: shelf.save(each, keep=False, codec=None, tmp=None) for name, each in whole.items()})
+        return shelf.save(whole, keep=False, codec=None, tmp=None)
+    except Unstorable:
+        return Held(whole)
+
+
+def by_output(result: Any, names: Sequence[str]) -> dict[str, Any]:
+    """The outputs by their *names*. Raises `ValueError` that says what *result* is instead, and what is wanted."""
     if isinstance(result, Mapping):
         if set(result) == set(names):
             return {name: result[name] for name in names}
-        raise _wrong(node, f"a dict of {', '.join(map(repr, result)) or 'nothing'}")
-    if isinstance(result, (tuple, list)):
+        got = f"a dict of {', '.join(map(repr, result)) or 'nothing'}"
+    elif isinstance(result, (tuple, list)):
         if len(result) == len(names):
             return dict(zip(names, result, strict=True))
-        raise _wrong(node, f"a {type(result).__name__} of {len(result)}")
-    raise _wrong(node, f"a {type(result).__name__}" if result is not None else "None")
+        got = f"a {type(result).__name__} of {len(result)}"
+    else:
+        got = f"a {type(result).__name__}" if result is not None else "None"
+    wanted = f"a tuple of {len(names)} values in that order, or a dict of those names"
+    raise ValueError(got, wanted)
 
 
-def _wrong(node: Node, got: str) -> WrongReturn:
+def _named(result: Any, node: Node) -> dict[str, Any]:
+    """The outputs by their names. Raises `WrongReturn`."""
     names, source = node.definition.outputs, node.definition.source
-    return WrongReturn(
-        f"{source}: {node.id} returned {got}, and its outputs are {', '.join(names)}: "
-        f"return a tuple of {len(names)} values in that order, or a dict of those names",
-        str(source),
-    )
+    try:
+        return by_output(result, names)
+    except ValueError as error:
+        got, wanted = error.args
+        told = f"{source}: {node.id} returned {got}, and its outputs are {', '.join(names)}: return {wanted}"
+        raise WrongReturn(told, str(source)) from None

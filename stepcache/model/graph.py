@@ -98,6 +98,11 @@ class Node:
         """Does it run once per element?"""
         return any(need.each for need in self.needs)
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of its outputs; none where it stands for one of its definition's."""
+        return self.definition.outputs if self.name == self.definition.name else ()
+
 
 def skipping(node: Node) -> Mark | None:
     """The mark that skips the node, if there is one."""

@@ -108,6 +108,38 @@ def test_a_given_output_replaces_that_one_alone(stepcache_project: Project) -> N
     assert short(stepcache_project.run("pipeline_x.py::score").outcomes)["score"] == "ran"
 
 
+@pytest.mark.parametrize("value", [([4], ["given"]), {"test": ["given"], "train": [4]}], ids=["tuple", "dict"])
+def test_all_outputs_are_given_by_the_step_s_own_name(stepcache_project: Project, value: object) -> None:
+    stepcache_project.write("pipeline_x.py", SPLIT)
+    run = stepcache.run(values={"split": value})
+    assert (run["train"], run["test"], run["model"], run["score"]) == ([4], ["given"], 4, [4, "given"])
+    assert run["split"] == {"train": [4], "test": ["given"]}
+    assert run["whole"] == ["test", "train"]
+    assert {row["id"].partition("::")[2]: row["outcome"] for row in run.nodes}["split"] == "given"
+
+
+def test_given_outputs_that_cannot_be_stored_are_handed_on(stepcache_project: Project) -> None:
+    stepcache_project.write("pipeline_x.py", SPLIT)
+    rows = (number for number in (1, 2))
+    assert stepcache.run("pipeline_x.py::model", values={"split": (rows, ["t"])})["model"] == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [(5, "a int"), (None, "None"), (([1],), "a tuple of 1"), ({"train": [1]}, "a dict of 'train'")],
+)
+def test_what_is_given_in_the_place_of_several_outputs_is_that_many(
+    stepcache_project: Project, value: object, got: str
+) -> None:
+    stepcache_project.write("pipeline_x.py", SPLIT)
+    with pytest.raises(stepcache.UsageError) as wrong:
+        stepcache.run(values={"split": value})
+    assert str(wrong.value) == (
+        f"values=: the outputs of 'split' are train, test, and what is given is {got}: "
+        "give a tuple of 2 values in that order, or a dict of those names"
+    )
+
+
 def test_variants_have_outputs(stepcache_project: Project) -> None:
     stepcache_project.write(
         "pipeline_x.py",

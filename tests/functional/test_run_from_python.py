@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,23 @@ def test_what_is_not_in_the_run(project: Project) -> None:
     with pytest.raises(KeyError) as wrong:
         run["zzz"]
     assert wrong.value.args == ("no node 'zzz' in this run",)
+    project.write(
+        "pipeline_y.py",
+        """
+        from stepcache import Each, step
+
+        @step
+        def rows():
+            return [1, 2]
+
+        @step(takes={"row": "rows"})
+        def twice(row: Each):
+            return row * 2
+        """,
+    )
+    with pytest.raises(KeyError) as wrong:
+        stepcache.run("pipeline_y.py::twice[1]")["twice"]
+    assert wrong.value.args == ("no node 'twice' in this run: did you mean 'twice[1]'?",)
 
 
 def test_a_name_that_two_files_define(project: Project) -> None:
@@ -500,6 +518,21 @@ def test_load_of_what_does_not_exist(project: Project) -> None:
         "  did you mean pipeline_x.py::best?\n"
         "  `stepcache --collect-only -q` lists the nodes"
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("pipeline_x.py", "load() takes a node id, such as 'pipeline_x.py::NAME', not 'pipeline_x.py'"),
+        (3, "load() takes a node id, such as 'pipeline_x.py::NAME', not 3"),
+        ("pipeline_x.py::check_raw", "load('pipeline_x.py::check_raw'): a check has no value"),
+    ],
+)
+def test_load_of_what_has_no_value(project: Project, asked: Any, said: str) -> None:
+    project.run()
+    with pytest.raises(UsageError) as wrong:
+        stepcache.load(asked)
+    assert str(wrong.value) == said
 
 
 def test_load_of_a_damaged_value_runs_nothing(project: Project) -> None:
