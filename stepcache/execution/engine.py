@@ -199,7 +199,7 @@ class Engine:
             made=trace.made,
             output=trace.output,
             observations=trace.observations,
-            elements=None if trace.elements is None else Elements(trace.elements),
+            elements=_counted(trace.elements),
         )
 
     def give(self, node: Node, value: object) -> NodeReport:
@@ -353,7 +353,7 @@ class Engine:
             tuple(mapped.standing),
             mapped.wrote(),
         )
-        trace = evolve(self._trace(node, done), made=mapped.oldest(time.time()), elements=mapped.length)
+        trace = evolve(self._trace(node, done), made=mapped.oldest(time.time()), elements=mapped.kept_and_skipped)
         if keeps and self.shelf.store is not None:
             self.shelf.store.put(trace)
         return trace
@@ -440,3 +440,8 @@ class Engine:
     def value(self, node: str, output: str | None = None, vault: Vault | None = None) -> Any:
         """A fresh copy of a node's value, or of that output. Raises `ValueGone`, or KeyError where it has none."""
         return Inputs(lambda value: loaded(value, vault or self.shelf.all), self.products).of(node, output)
+
+
+def _counted(elements: tuple[int, int] | None) -> Elements | None:
+    """The elements of a mapped node that is a hit as a whole."""
+    return Elements(elements[0], skipped=elements[1]) if elements is not None else None

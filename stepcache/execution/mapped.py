@@ -180,9 +180,9 @@ class Mapped:
         return zip(*self._kept(), strict=True)
 
     @property
-    def length(self) -> int:
-        """How many elements are not skipped."""
-        return len(self._kept()[0])
+    def kept_and_skipped(self) -> tuple[int, int]:
+        """How many elements are not skipped, and how many are; of these, what is equal counts once."""
+        return len(self._kept()[0]), len(self.skipped)
 
     @property
     def all_skipped(self) -> bool:

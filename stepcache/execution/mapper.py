@@ -192,7 +192,6 @@ class Mapper:
                 seconds=sum(pack.seconds),
                 made=max(pack.made),
                 world=self.sight.world(),
-                elements=len(pack.names),
             )
         )
         mapped.packs.insert(0, (value.digest, pack))

@@ -104,8 +104,8 @@ class Trace:
     world: str = ""
     """Digest of all project sources that collection had loaded: tells a module variable that differs between two
     imports of the same sources from one that was changed."""
-    elements: int | None = None
-    """How many elements a mapped step was run for, with those taken from the cache."""
+    elements: tuple[int, int] | None = None
+    """How many elements a mapped step was run for, with those taken from the cache, and how many were skipped."""
 
 
 @frozen

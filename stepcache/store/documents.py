@@ -30,7 +30,7 @@ def trace_document(trace: Trace, key: str | None) -> bytes:
         document += (
             [[seen.kind, seen.name, seen.digest, seen.label] for seen in trace.observations],
             [output.stdout, output.stderr, output.log, output.warnings] if output else 0,
-            trace.elements,
+            trace.elements and list(trace.elements),
             key,
         )
     return _dumps(document)
@@ -57,7 +57,7 @@ def read_trace(document: bytes, key: str, ingredients: tuple[Ingredient, ...]) -
         made,
         _output(output),
         world,
-        elements,
+        elements and tuple(elements),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from _blake2 import blake2b
 
 # Raise it when frames or documents change their form and the tables do not.
-_EDITION = 3
+_EDITION = 4
 
 SCHEMA = """
 CREATE TABLE traces(id INTEGER PRIMARY KEY, key BLOB NOT NULL, variant BLOB NOT NULL, value BLOB, parts BLOB,

@@ -485,6 +485,7 @@ def test_an_element_that_is_skipped_is_kept_so(stepcache_project: Project) -> No
     assert calls(project) == "012"
     assert set(project.run().outcomes.values()) == {"cached"}
     assert set(project.run("--plan").outcomes.values()) == {"cached"}
+    assert elements(stepcache.run(), "chosen") == {"cached": 2, "ran": 0, "failed": 0, "skipped": 1}
     assert stepcache.load("pipeline_x.py::total") == 20
     again = stepcache.run(params={"count": 4})
     assert elements(again, "chosen") == {"cached": 2, "ran": 1, "failed": 0, "skipped": 1}
