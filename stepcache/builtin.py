@@ -103,6 +103,10 @@ class TerminalReport:
         self.terminal.logged(node, line)
 
     @hookimpl
+    def stepcache_hook_printed(self, text: str) -> None:
+        self.terminal.printed(text)
+
+    @hookimpl
     def stepcache_debugger_opened(self) -> None:
         self.terminal.hush()
 

@@ -96,6 +96,11 @@ def stepcache_node_logged(node: str, line: str) -> None:
 
 
 @hookspec
+def stepcache_hook_printed(text: str) -> None:
+    """Tell: while nodes run, a plugin's hook has printed *text*, or logged it; the terminal shows it as it comes."""
+
+
+@hookspec
 def stepcache_debugger_opened() -> None:
     """Tell: a debugger is about to be opened in the node that runs; the terminal is to be left alone."""
 

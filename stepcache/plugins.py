@@ -56,6 +56,16 @@ def teller(caller: Any) -> Callable[..., None]:
     return lambda **told: part(*[told[name] for name in names])
 
 
+def _followed(tell: Callable[..., object], after: Callable[[], object]) -> Callable[..., None]:
+    def told(**what: object) -> None:
+        try:
+            tell(**what)
+        finally:
+            after()
+
+    return told
+
+
 class _Manager(pluggy.PluginManager):
     """pluggy's, for which a function with the name of a hook is one, marked or not, as in pytest."""
 
@@ -115,21 +125,26 @@ class Plugins:
                     raise UsageError(f"{hook}: a plugin offers {each!r}, which is no {wanted}")
         return found
 
-    def telling(self, hook: str, root: str) -> Callable[[str], Callable[..., None]]:
-        """For a node's file, what calls a hook that tells of the node.
+    def telling(
+        self, hook: str, root: str, after: Callable[[], object] | None = None
+    ) -> Callable[[str], Callable[..., None]]:
+        """For a node's file, what calls a hook that tells of the node; *after* it, where somebody else's was called.
 
         A stepconf.py is told of the nodes of its folder and of those below.
         """
         caller = getattr(self._manager.hook, hook)
         local = {impl.plugin: self._homes[impl.plugin] for impl in caller.get_hookimpls() if impl.plugin in self._homes}
         every = teller(caller)
+        if every is caller and after is not None:
+            every = _followed(caller, after)
         if not local:
             return lambda file: every
 
         @cache
         def in_folder(folder: str) -> Callable[..., None]:
             away = [plugin for plugin, home in local.items() if not f"{folder}{os.sep}".startswith(f"{home}{os.sep}")]
-            return self._manager.subset_hook_caller(hook, away)
+            near = self._manager.subset_hook_caller(hook, away)
+            return near if after is None else _followed(near, after)
 
         return lambda file: in_folder(os.path.dirname(os.path.join(root, file)))
 

@@ -162,7 +162,8 @@ def execute(session: Session) -> RunReport:
     here = options.pdb or options.replay is not None  # where there is somebody who looks into it
     executor = open_executor(session, capture, debugger if options.pdb else None, here=here)
 
-    telling = partial(session.plugins.telling, root=str(session.configuration.root))
+    passed_on = partial(_pass_on, session, capture)
+    telling = partial(session.plugins.telling, root=str(session.configuration.root), after=passed_on)
     tell_started, tell_finished = telling("stepcache_node_started"), telling("stepcache_node_finished")
     tell_progressed, tell_waits = telling("stepcache_node_progressed"), telling("stepcache_node_waits")
     if session.sight.snapshot is not None:
@@ -201,6 +202,14 @@ def execute(session: Session) -> RunReport:
     session.warnings.extend([*engine.warnings, *executor.warnings, *engine.wrong_ends])
     code = ExitCode.INTERRUPTED if interrupted or debugger.left else exit_code_of(session, schedule.rows)
     return report_of(session, schedule.rows, code, began, schedule.stopped)
+
+
+def _pass_on(session: Session, capture: Capture) -> None:
+    """Tell what a hook has printed and warned: it is no node's."""
+    output = capture.take()
+    session.warnings.extend(output.warnings)
+    if text := output.stdout + output.stderr + output.log:
+        session.plugins.hook.stepcache_hook_printed(text=text)
 
 
 def _save_lost(session: Session, saves: Saves) -> None:

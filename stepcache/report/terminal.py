@@ -140,6 +140,14 @@ class Terminal:
             self.writer.line(line)
             self.writer.flush()
 
+    def printed(self, text: str) -> None:
+        """A hook has printed *text*."""
+        with self.writer.lock:
+            self._progress.tell_hits()
+            self.writer.end_line()
+            self.writer.line(text.removesuffix("\n"))
+            self.writer.flush()
+
     def hush(self) -> None:
         """Leave the terminal to somebody else until the next node begins."""
         self.status.hush()

@@ -154,6 +154,41 @@ def test_a_stepconf_is_told_of_the_nodes_of_its_folder_and_below(project: Projec
     )
 
 
+LOUD = """
+import sys
+import warnings
+
+@hookimpl
+def stepcache_node_started(node):
+    print("started", node.name)
+
+@hookimpl
+def stepcache_node_finished(report):
+    print("finished", report.outcome)
+    sys.stderr.write("to standard error\\n")
+    warnings.warn("take care")
+"""
+
+
+@pytest.mark.parametrize("flags", [(), ("-n", "2"), ("--capture=sys",)], ids=" ".join)
+@pytest.mark.parametrize("where", ["lib/my_plugin_loud.py", "stepconf.py"])
+def test_what_hooks_print_is_shown_where_they_do(project: Project, where: str, flags: tuple[str, ...]) -> None:
+    project.write("pipeline_x.py", "from stepcache import step\n@step\ndef a():\n    print('from the body')\n")
+    project.write(where, "from stepcache import hookimpl\n" + LOUD)
+    flags += ("-p", "my_plugin_loud") if where.startswith("lib") else ()
+    first, second = (
+        project.command(*flags, "--no-header", env={"PYTHONPATH": str(project.path / "lib")}) for _ in "12"
+    )
+    at = first.lines.index("started a")
+    assert first.lines[at : at + 5] == ["started a", "", "pipeline_x.py .", "finished ran", "to standard error"]
+    at = second.lines.index("pipeline_x.py c")
+    assert second.lines[at + 1 : at + 3] == ["finished cached", "to standard error"]
+    assert "from the body" not in first.stdout
+    for result in (first, second):
+        assert any(line.endswith("UserWarning: take care") for line in result.lines)
+        assert result.stderr == ""
+
+
 def test_marks_and_codecs_of_a_stepconf_count(project: Project) -> None:
     project.write("stepconf.py", "from stepcache import hookimpl\n" + CODEC + MARKS)
     project.write("pipeline_x.py", LOCKED.replace("@step\n    def lock", "@mark.gpu\n    @step\n    def lock"))
