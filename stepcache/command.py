@@ -39,6 +39,7 @@ from stepcache.report.outlet import Outlet, complain
 from stepcache.report.terminal import Terminal
 from stepcache.session import Call, Session, collect, execute, open_session
 from stepcache.stamp import Asked
+from stepcache.termination import terminable
 from stepcache.watched import VARIABLE, tell
 
 
@@ -47,7 +48,8 @@ def command(arguments: tuple[str, ...], plugins: tuple[object, ...], asked: Aske
     choice, _, told = os.environ.pop(VARIABLE, "").partition(" ")
     call = Call((choice, *arguments) if told else arguments, plugins=plugins, asked=asked)
     try:
-        return int(_command(call, told))
+        with terminable():
+            return int(_command(call, told))
     except CollectionFailed as error:
         complain(f"ERROR: {error}\n")
         return ExitCode.INTERRUPTED

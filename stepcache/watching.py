@@ -21,6 +21,7 @@ from attrs import field
 from stepcache.errors import UsageError
 from stepcache.grounds import upwards
 from stepcache.records import define, frozen
+from stepcache.termination import Terminated
 from stepcache.watched import VARIABLE, Depends, heard
 
 if TYPE_CHECKING:
@@ -82,6 +83,10 @@ class _Loop:
                 try:
                     self.status = process.wait()
                     break
+                except Terminated:
+                    process.terminate()
+                    self.status = process.wait()
+                    raise
                 except KeyboardInterrupt:
                     continue  # the run has got it too, and ends in its own way
         found = heard(self.told)

@@ -26,6 +26,8 @@ from stepcache.key.ingredients import settings_digest
 from stepcache.model import Node
 from stepcache.records import frozen
 
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
 
 @frozen
 class Request:
@@ -115,11 +117,12 @@ def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[A
 
     Raises `WrongReturn` for a check that returns something: it might be meant to fail.
 
-    Afterwards the working directory is what it was: no node depends on where another has gone. So is what Ctrl-C does.
+    Afterwards the working directory is what it was: no node depends on where another has gone. So is what Ctrl-C and
+    SIGTERM do.
     """
     token = running_node.set(node.id)
     folder = working_directory()
-    on_interrupt = getsignal(signal.SIGINT)
+    handlers = [(each, getsignal(each)) for each in _INTERRUPTS]
     try:
         with _EndsInChildren():
             result = node.definition.function(**arguments, **own_settings(node.settings, arguments))
@@ -137,9 +140,11 @@ def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[A
         if folder is not None and working_directory() != folder:
             with suppress(OSError):  # the body has removed it
                 os.chdir(folder)
-        if getsignal(signal.SIGINT) is not on_interrupt:
-            with suppress(ValueError, TypeError):  # in another thread than the first; a handler that Python cannot set
-                signal.signal(signal.SIGINT, on_interrupt)
+        for each, handler in handlers:
+            if getsignal(each) is not handler:
+                # In another thread than the first; a handler that Python cannot set.
+                with suppress(ValueError, TypeError):
+                    signal.signal(each, handler)
 
 
 def _returned(check: Node, result: object) -> WrongReturn:

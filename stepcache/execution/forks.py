@@ -1,7 +1,7 @@
 """Ctrl-C while a step forks: Python swallows what is raised in the hooks around a fork, its own among them.
 
-SIGINT waits until the last of them is through. What it then raises would still be raised in a hook, so it is sent again
-from a thread, when that hook has been left.
+SIGINT, and SIGTERM, which the command takes for the same, wait until the last of them is through. What they then raise
+would still be raised in a hook, so SIGINT is sent again from a thread, when that hook has been left.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 
 _SOON = 0.01
+_SIGNALS = frozenset((signal.SIGINT, signal.SIGTERM))
 _masks: dict[int, set[int | signal.Signals]] = {}
 """The signals that were blocked before, by the thread that forks."""
 
@@ -27,9 +28,9 @@ def keep_interrupts() -> None:
 def _hold() -> None:
     forking = _thread.get_ident()
     try:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     except KeyboardInterrupt:  # it came before it was blocked, which it is now
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, []) - {signal.SIGINT}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, []) - _SIGNALS
         _thread.start_new_thread(_send_again, (forking,))
     _masks[forking] = before
 
@@ -45,7 +46,7 @@ def _let_go() -> None:
 
 
 def _send_again(forking: int) -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # it is for the main thread, which may fork again
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # they are for the main thread, which may fork again
     time.sleep(_SOON)
     # However long the system gives the thread that forks no time.
     while (frame := sys._current_frames().get(forking)) is not None and frame.f_code is _let_go.__code__:

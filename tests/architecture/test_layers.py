@@ -15,7 +15,7 @@ PLUGINS = sorted(path.name for path in (REPOSITORY / "plugins").iterdir() if (pa
 
 # First to last. Modules of one line may import one another, as far as that makes no circle.
 ROOMS = (
-    ("errors", "digest", "garbage", "nodeid", "wholefile", "archive", "records", "results"),
+    ("errors", "digest", "garbage", "nodeid", "wholefile", "archive", "records", "results", "termination"),
     ("model",),
     ("signature", "variantid", "api"),
     ("config", "expression"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -109,3 +112,98 @@ def test_an_interrupt_while_stepcache_starts(stepcache_project: Project, module:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (2, "\n! interrupted !\n")
+
+
+TERMINATED = """
+    import multiprocessing
+    import time
+    from pathlib import Path
+    from stepcache import resource, step
+
+    @resource
+    def connection():
+        yield 1
+        Path("torn_down").touch()
+
+    @step
+    def done():
+        return 1
+
+    @step
+    def child():
+        process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        process.start()
+        process.terminate()
+        process.join()
+        return process.exitcode
+
+    @step
+    def long(done, child, connection, tmp_path):
+        assert child == -15
+        Path("begun").touch()
+        time.sleep(60)
+
+    @step
+    def after(long):
+        return 1
+"""
+
+
+@pytest.mark.parametrize("flags", [(), ("-n", "2"), ("--no-cache",)], ids=" ".join)
+def test_sigterm_ends_the_command_as_ctrl_c_does(stepcache_project: Project, flags: tuple[str, ...]) -> None:
+    project = stepcache_project
+    project.write("pipeline_x.py", TERMINATED)
+    (temporary := project.path / "temporary").mkdir()
+    command = [sys.executable, "-m", "stepcache", *flags, "--json=report.json"]
+    env = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen(command, cwd=project.path, env=env, stdout=subprocess.PIPE, text=True) as run:
+        end = time.monotonic() + 60
+        while not (project.path / "begun").exists():
+            assert time.monotonic() < end
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.terminate()
+        out, _ = run.communicate(timeout=30)
+    assert run.returncode == 2, out
+    rows = json.loads((project.path / "report.json").read_text())["nodes"]
+    assert {row["id"].partition("::")[2]: row["outcome"] for row in rows} == {
+        "done": "ran", "child": "ran", "long": "skipped", "after": "skipped",
+    }  # fmt: skip
+    assert (project.path / "torn_down").exists()
+    assert list(temporary.iterdir()) == []
+    assert "! KeyboardInterrupt" in out
+
+
+def test_who_has_a_handler_for_sigterm_keeps_it(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        import signal
+        from stepcache import step
+
+        @step
+        def changes():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+        @step
+        def handler(changes):
+            return getattr(signal.getsignal(signal.SIGTERM), "__name__", None)
+        """,
+    )
+    done = stepcache_project.python(
+        "-c",
+        """if True:
+        import signal, stepcache
+
+        before = signal.getsignal(signal.SIGTERM)
+        stepcache.main(["-q"])
+        print(stepcache.load("pipeline_x.py::handler"), signal.getsignal(signal.SIGTERM) is before)
+
+        def mine(number, frame): ...
+
+        signal.signal(signal.SIGTERM, mine)
+        stepcache.main(["-q", "--cache-refresh"])
+        print(stepcache.load("pipeline_x.py::handler"), signal.getsignal(signal.SIGTERM) is mine)
+        """,
+    )
+    assert [line for line in done.stdout.splitlines() if line.endswith("True")] == ["end True", "mine True"], done

@@ -224,6 +224,34 @@ def test_what_is_changed_during_a_run(project: Project, watching: Callable[..., 
     assert it.quit() == 0
 
 
+def test_sigterm_ends_the_run_that_is_under_way_too(project: Project, watching: Callable[..., Watching]) -> None:
+    project.write(
+        "pipeline_x.py",
+        """
+        import os
+        import time
+
+        from stepcache import step
+
+        @step
+        def slow():
+            with open("reached.tmp", "w") as file:
+                file.write(str(os.getpid()))
+            os.rename("reached.tmp", "reached")
+            time.sleep(60)
+        """,
+    )
+    it = watching("-s")
+    while not (project.path / "reached").exists():
+        assert it.process.poll() is None
+        time.sleep(0.01)
+    it.process.terminate()
+    it.until("! KeyboardInterrupt")
+    assert it.process.wait(60) == 2
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((project.path / "reached").read_text()), 0)
+
+
 def test_without_watchfiles(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     result = project.run("--watch")
