@@ -42,7 +42,10 @@ def asked_files(session: Session) -> tuple[list[Asked], dict[str, OSError]]:
         except UsageError as error:
             raise UsageError("\n".join([str(error), *_values_apart(options)])) from error
     if configuration.pipelinepaths:
-        return discover.discover(configuration.pipelinepaths, str(configuration.root), rules)
+        try:
+            return discover.discover(configuration.pipelinepaths, str(configuration.root), rules)
+        except UsageError as error:
+            raise UsageError(f"{configuration.place('pipelinepaths')}: pipelinepaths: {error}") from error
     return discover.discover((".",), str(session.cwd), rules)
 
 

@@ -32,15 +32,31 @@ class MarkDecorator:
         return MarkDecorator(Mark(self.mark.name, args, kwargs))
 
 
+class SkipDecorator(MarkDecorator):
+    """`mark.skip`, or `mark.skip(reason)`."""
+
+    @overload  # type: ignore[override]
+    def __call__(self, function: F, /) -> F: ...
+    @overload
+    def __call__(self, reason: str = "") -> MarkDecorator: ...
+    def __call__(self, reason: Any = "") -> Any:
+        if callable(reason):
+            return _attach(reason, marks=(self.mark,))
+        return MarkDecorator(Mark("skip", (), {"reason": reason}))
+
+
 class MarkGenerator:
     """`mark`: any attribute of it is a mark."""
 
-    def skip(self, reason: str = "") -> MarkDecorator:
+    @property
+    def skip(self) -> SkipDecorator:
         """Never run it: it, and what needs it, is skipped."""
-        return MarkDecorator(Mark("skip", (), {"reason": reason}))
+        return SkipDecorator(Mark("skip", (), {"reason": ""}))
 
     def skipif(self, condition: object, *, reason: str) -> MarkDecorator:
         """Skip it where the condition is true."""
+        if isinstance(condition, str):
+            raise UsageError(f"mark.skipif({condition!r}): a condition is given as it is, not as text")
         return MarkDecorator(Mark("skipif", (bool(condition),), {"reason": reason}))
 
     def __getattr__(self, name: str) -> MarkDecorator:

@@ -42,7 +42,7 @@ def _parse(file: Path, data: bytes) -> dict[str, object]:
     import tomllib  # only where there is a file to read
 
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")  # some editors put a mark in front
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{shown(file)}:{line}: not valid TOML: not UTF-8") from None

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import field
 
 from stepcache.api import running_node
+from stepcache.errors import WrongReturn
 from stepcache.execution.values import Inputs, own_settings
 from stepcache.model import BoundResource, Observation
 from stepcache.records import define
@@ -69,7 +70,9 @@ class Resources:
                 try:
                     return next(made)
                 except StopIteration:
-                    raise RuntimeError(f"resource '{resource.definition.name}' did not yield") from None
+                    source = resource.definition.source
+                    told = f"{source}: resource '{resource.definition.name}' did not yield"
+                    raise WrongReturn(told, str(source)) from None
             return made
 
         made, seen = self.watched(set_up)

@@ -33,6 +33,7 @@ class Eyes(Protocol):
 
 def streamed(elements: Iterator[Any], work: Work, tmp: Path | None, eyes: Eyes) -> Any:
     """Go through a generator's elements and store each as it comes; a list of them all where one cannot be stored."""
+    _refuse_outputs(work.node)
     if work.node.kind == "check":
         return list(elements)
     kept = _Keeping(StreamWriter(work.node.definition.codec, tmp, eyes.shelf.vault(work.keeps)), eyes.sight)
@@ -43,6 +44,7 @@ def streamed(elements: Iterator[Any], work: Work, tmp: Path | None, eyes: Eyes) 
 
 async def streamed_together(elements: AsyncIterator[Any], work: Work, tmp: Path | None, eyes: Eyes) -> Any:
     """The same of an asynchronous generator, beside others."""
+    _refuse_outputs(work.node)
     if work.node.kind == "check":
         return [each async for each in elements]
     kept = _Keeping(StreamWriter(work.node.definition.codec, tmp, eyes.shelf.vault(work.keeps)), eyes.sight)
@@ -117,6 +119,12 @@ def given(value: Any, names: Sequence[str], shelf: Shelf) -> Product:
         return Held(whole)
 
 
+def _refuse_outputs(node: Node) -> None:
+    """A stream is one value. Raises `WrongReturn` where the node has several."""
+    if node.definition.outputs:
+        raise _wrong(node, "a generator")
+
+
 def by_output(result: Any, names: Sequence[str]) -> dict[str, Any]:
     """The outputs by their *names*. Raises `ValueError` that says what *result* is instead, and what is wanted."""
     if isinstance(result, Mapping):
@@ -129,16 +137,22 @@ def by_output(result: Any, names: Sequence[str]) -> dict[str, Any]:
         got = f"a {type(result).__name__} of {len(result)}"
     else:
         got = f"a {type(result).__name__}" if result is not None else "None"
-    wanted = f"a tuple of {len(names)} values in that order, or a dict of those names"
-    raise ValueError(got, wanted)
+    raise ValueError(got, _wanted(names))
+
+
+def _wanted(names: Sequence[str]) -> str:
+    return f"a tuple of {len(names)} values in that order, or a dict of those names"
 
 
 def _named(result: Any, node: Node) -> dict[str, Any]:
     """The outputs by their names. Raises `WrongReturn`."""
-    names, source = node.definition.outputs, node.definition.source
     try:
-        return by_output(result, names)
+        return by_output(result, node.definition.outputs)
     except ValueError as error:
-        got, wanted = error.args
-        told = f"{source}: {node.id} returned {got}, and its outputs are {', '.join(names)}: return {wanted}"
-        raise WrongReturn(told, str(source)) from None
+        raise _wrong(node, error.args[0]) from None
+
+
+def _wrong(node: Node, got: str) -> WrongReturn:
+    names, source = node.definition.outputs, node.definition.source
+    told = f"{source}: {node.id} returned {got}, and its outputs are {', '.join(names)}: return {_wanted(names)}"
+    return WrongReturn(told, str(source))

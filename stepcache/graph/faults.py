@@ -83,6 +83,18 @@ def not_mapped(taker: Definition, edges: Iterable[Edge]) -> Iterator[Problem]:
         )
 
 
+def no_variants(taker: Definition, edges: Iterable[Edge]) -> Iterator[Problem]:
+    """A resource has no variants that a taker could have all of."""
+    for edge in edges:
+        if edge.takes_all and edge.family.definition.kind == "resource":
+            source = edge.family.definition.source
+            yield Problem(
+                f"{taker.source.file}::{taker.name}",
+                f"{taker.source}: {taker.kind} '{taker.name}' takes every variant of '{edge.asked}', which is a "
+                f"resource ({source})\n  only steps have variants: take it without All",
+            )
+
+
 def _line_of_plain_function(definition: Definition, name: str) -> int | None:
     """Where a function of that name stands in the file of the definition, if it is nothing more than a function."""
     found = getattr(innermost(definition.function), "__globals__", {}).get(name)
@@ -111,6 +123,8 @@ def missing(definition: Definition, parameter: Parameter, name: str, scope: Scop
         lines.append(f"  {found.definition.source}: '{name}' is a pipeline, whose value no step can ask for")
     elif found is not None:
         lines.append(f"  {found.definition.source}: '{name}' is a {found.definition.kind}, which cannot be built")
+    elif check := next((c for level in scope.chain for c in level.checks if c.name == name), None):
+        lines.append(f"  {check.source}: '{name}' is a check, which has no value")
     elif line := _line_of_plain_function(definition, name):
         lines.append(f"  {source.file}:{line}: '{name}' is a plain function: @step in front of it makes it a step")
     elif near:

@@ -210,7 +210,8 @@ def _unknown(key: str, step: str, name: str, known: Mapping[str, set[str]], name
         hint = f"did you mean {step}.{near[0]}?" if near else f"it has {', '.join(own)}" if own else "it has none"
         return f"'{step}' has no setting '{name}': {hint}"
     everything = sorted(names) + sorted(f"{s}.{n}" for s, own in known.items() for n in own)
-    near = get_close_matches(key, everything, 1)
+    elsewhere = sorted(f"{s}.{name}" for s, own in known.items() if step and name in own)
+    near = get_close_matches(key, elsewhere, 1, 0.0) or get_close_matches(key, everything, 1)
     hint = f"did you mean {near[0]}?" if near else "`stepcache --steps` lists the settings of every step"
     return f"no step has a setting '{key}': {hint}"
 

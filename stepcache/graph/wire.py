@@ -13,7 +13,7 @@ from attrs import evolve, field
 from stepcache.collect.harvest import identity
 from stepcache.errors import UsageError
 from stepcache.graph.family import Edge, Family
-from stepcache.graph.faults import built_in_for_resource, circle, missing, not_mapped, shorter_lived
+from stepcache.graph.faults import built_in_for_resource, circle, missing, no_variants, not_mapped, shorter_lived
 from stepcache.graph.scope import BEYOND, Found, Scope
 from stepcache.graph.settings import (
     Given,
@@ -209,6 +209,7 @@ class Binder:
                 else:
                     wired.problems.append(missing(definition, parameter, name, scope))
         wired.problems.extend(not_mapped(definition, wired.edges))
+        wired.problems.extend(no_variants(definition, wired.edges))
         return wired
 
     @staticmethod

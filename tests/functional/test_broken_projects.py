@@ -276,6 +276,11 @@ DECORATORS = [
         "@parametrize('x, y', [(1, 2), (3,)])\n" + DEF,
         "parametrize('x, y'): each choice needs 2 values, not (3,)",
     ),
+    bad(
+        "a condition as text",
+        "@mark.skipif('1 == 1', reason='r')\n" + DEF,
+        "mark.skipif('1 == 1'): a condition is given as it is, not as text",
+    ),
     bad("too few ids", "@parametrize('x', [1, 2], ids=['a'])\n" + DEF, "parametrize('x'): 2 choices, but 1 ids"),
     bad(
         "an id that is no text",
@@ -431,6 +436,18 @@ WIRING = [
         "@pipeline\ndef p():\n    return 1\n@pipeline\ndef q(p):\n    return 1\n",
         "pipeline_x.py:6: pipeline 'q' wants 'p', and nothing provides it\n    def q(p)\n"
         f"  pipeline_x.py:3: 'p' is a pipeline, whose value no step can ask for\n{LISTS}",
+    ),
+    wired(
+        "a check asked for as a step",
+        "@step\ndef s():\n    return 1\ndef check_s(s):\n    assert s\n@step\ndef t(check_s):\n    return 1\n",
+        "pipeline_x.py:8: step 't' wants 'check_s', and nothing provides it\n    def t(check_s)\n"
+        f"  pipeline_x.py:6: 'check_s' is a check, which has no value\n{LISTS}",
+    ),
+    wired(
+        "all variants of a resource",
+        "@resource\ndef r():\n    return 1\n@step\ndef s(r: All):\n    return 1\n",
+        "pipeline_x.py:6: step 's' takes every variant of 'r', which is a resource (pipeline_x.py:3)\n"
+        "  only steps have variants: take it without All",
     ),
     wired(
         "a step to build that there is not",
@@ -616,6 +633,17 @@ USAGE = [
         **{"pipeline_größe 📈": STEP},
     ),
     usage("a setting that there is not", "-P: no step has a setting 'l': did you mean lr?", "-P", "l=1"),
+    usage(
+        "a setting of a step that there is not, and others have",
+        "-P: no step has a setting 'train.lr': did you mean a.lr?",
+        "-P",
+        "train.lr=1",
+    ),
+    usage(
+        "a path of the configuration that there is not",
+        "pyproject.toml:2: pipelinepaths: file or directory not found: pipes",
+        toml=table("pipelinepaths = ['pipes']\n"),
+    ),
     usage("a setting without a value", "-P expects NAME=VALUE or STEP.NAME=VALUE, not 'lr'", "-P", "lr"),
     usage(
         "a setting of a wrong type",

@@ -171,6 +171,17 @@ SKIPS = """
     def keyword():
         raise AssertionError
 
+    @mark.skip
+    @step
+    def bare():
+        raise AssertionError
+
+    @step
+    @mark.skip
+    @mark.gpu
+    def bare_below():
+        raise AssertionError
+
     @step
     @mark.skipif(1 < 2, reason="it is so")
     def conditional():
@@ -193,7 +204,7 @@ SKIPS = """
         return 1
 
     @step
-    @parametrize("n", [1, param(2, marks=mark.skip("no two")), 3])
+    @parametrize("n", [1, param(2, marks=mark.skip("no two")), 3, param(4, marks=mark.skip)])
     def part(n):
         if n == 3:
             skip("no three")
@@ -210,18 +221,21 @@ def test_skipped_nodes_and_what_needs_them(project: Project) -> None:
     result = project.run("-rs")
     assert result.exit_code == 0
     assert names(result) == {
-        "marked": "skipped", "keyword": "skipped", "conditional": "skipped", "unconditional": "ran",
+        "marked": "skipped", "keyword": "skipped", "bare": "skipped", "bare_below": "skipped", "conditional": "skipped", "unconditional": "ran",
         "inside": "skipped", "needs": "skipped",
-        "part[1]": "ran", "part[2]": "skipped", "part[3]": "skipped", "total": "ran",
+        "part[1]": "ran", "part[2]": "skipped", "part[3]": "skipped", "part[4]": "skipped", "total": "ran",
     }  # fmt: skip
     assert [line for line in result.lines if line.startswith("SKIPPED")] == [
         "SKIPPED pipeline_x.py::marked - not today",
         "SKIPPED pipeline_x.py::keyword - by keyword",
+        "SKIPPED pipeline_x.py::bare",
+        "SKIPPED pipeline_x.py::bare_below",
         "SKIPPED pipeline_x.py::conditional - it is so",
         "SKIPPED pipeline_x.py::inside - said so",
         "SKIPPED pipeline_x.py::needs - needs pipeline_x.py::inside, which is skipped",
         "SKIPPED pipeline_x.py::part[2] - no two",
         "SKIPPED pipeline_x.py::part[3] - no three",
+        "SKIPPED pipeline_x.py::part[4]",
     ]
     assert stepcache.run()["total"] == (["1"], ["1"])
 
@@ -235,7 +249,7 @@ def test_a_skip_is_not_stored(project: Project) -> None:
 
 
 def test_all_variants_skipped_leave_an_empty_mapping(project: Project) -> None:
-    project.write("pipeline_x.py", SKIPS.replace("[1, param", "[3, param").replace("), 3]", ")]"))
+    project.write("pipeline_x.py", SKIPS.replace("[1, param", "[3, param").replace("), 3, ", "), "))
     assert stepcache.run()["total"] == ([], [])
 
 

@@ -210,10 +210,12 @@ WRONG = [
     ("return 'ab'", "a str"),
     ("return {'train': 1}", "a dict of 'train'"),
     ("return {'train': 1, 'tests': 2}", "a dict of 'train', 'tests'"),
+    ("yield 1; yield 2", "a generator"),
+    ("return (each for each in (1, 2))", "a generator"),
 ]
 
 
-@pytest.mark.parametrize(("body", "got"), WRONG, ids=[got for _, got in WRONG])
+@pytest.mark.parametrize(("body", "got"), WRONG, ids=[body for body, _ in WRONG])
 def test_other_values_than_the_outputs_are_an_error(stepcache_project: Project, body: str, got: str) -> None:
     stepcache_project.write(
         "pipeline_x.py", SPLIT.replace("return list(rows), list(tests)", body).replace("rows=(1, 2, 3)", "rows=()")
@@ -226,6 +228,15 @@ def test_other_values_than_the_outputs_are_an_error(stepcache_project: Project, 
     )
     assert short(result.outcomes)["model"] == "blocked"
     assert row["error"] in result.lines
+
+
+def test_an_asynchronous_generator_has_no_outputs(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        "from stepcache import step\n@step(outputs=('a', 'b'))\nasync def s():\n    yield 1\n    yield 2\n",
+    )
+    (row,) = stepcache_project.run().nodes
+    assert "pipeline_x.py::s returned a generator, and its outputs are a, b" in row["error"]
 
 
 CLASHES = [

@@ -472,6 +472,10 @@ class TestConfiguration:
         with pytest.raises(UsageError, match=r"^pyproject\.toml:2: not valid TOML: not UTF-8$"):
             find_root([], Path.cwd())
 
+    def test_a_file_as_windows_editors_write_it(self):
+        Path("stepcache.toml").write_bytes(b"\xef\xbb\xbfmarkers = ['slow: takes long']\r\n")
+        assert read_configuration(find_root([], Path.cwd())).markers == ("slow: takes long",)
+
     @pytest.mark.parametrize(
         ("override", "message"),
         [
