@@ -13,6 +13,7 @@ from stepcache.key.modules import Modules
 from stepcache.key.observe import Observer
 from stepcache.key.rules import Rules
 from stepcache.key.stains import Stains
+from stepcache.key.usages import Usages
 from stepcache.model import Observation
 
 _projects: dict[str, Project] = {}
@@ -26,7 +27,7 @@ class Project:
         self.loaded = ProjectModules(str(root), self.modules.is_project)
         self.loaded.watch = self._watch_import
         self.loaded.reads_hold = self._reads_hold
-        self.stains = Stains(self.modules.is_project)
+        self.stains = Stains(self.modules.is_project, Usages(self._sources))
         self.loaded.executed = self.stains.imported
         self.loaded.forgotten = self.stains.forget
         self.observer = Observer(self.modules.is_project)
@@ -49,6 +50,10 @@ class Project:
             seen = watch.conclude(self._look, self._rules)
             self.import_reads[name] = seen.observations
             self.import_notices[name] = seen.notices
+
+    def _sources(self) -> Iterator[tuple[str, bytes]]:
+        for name, each in self.loaded.loaded.items():
+            yield name, each.source
 
     def _reads_hold(self, name: str) -> bool:
         look = self._look

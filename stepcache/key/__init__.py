@@ -7,7 +7,7 @@ canonical and reach (the digest of all that is reached), restless and quiet (wha
 
 Reads: events, callers, children, mentions, native, wrappers, hook and listen (how reads are seen), places, watch
 and observe (one node's reads), rules (what counts), conclude (what was seen, as observations), remembered,
-holdings and stains (what would hide reads), files, environment and look (digests of what there is now).
+holdings, usages and stains (what would hide reads), files, environment and look (digests of what there is now).
 
 Both together: ingredients (all that goes into a key) and decide (hit, or miss and why).
 """

@@ -226,7 +226,7 @@ class Walk:
     def _follow_value(self, space: Space, name: str, value: Any, rest: Chain) -> list[Vertex]:
         """The live value of a global name."""
         bindings = space.table.bindings.get(name, ())
-        if is_a(value, ModuleType):
+        if is_a(value, ModuleType) and name not in space.table.assigners:
             return self.of_module(value.__name__, rest)
         origin = self._origin(space, name, bindings, value)
         if origin is not None:

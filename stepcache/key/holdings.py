@@ -3,19 +3,26 @@ classes and functions go, what is in them; and what of it has changed."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from array import array
+from collections import ChainMap, Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSet
+from contextvars import ContextVar
 from dis import get_instructions
-from functools import _lru_cache_wrapper
-from itertools import chain, islice
+from functools import _lru_cache_wrapper, partial
+from itertools import chain, islice, repeat
+from logging import Logger
 from operator import is_
 from types import (
     CellType,
     CodeType,
     FunctionType,
+    GeneratorType,
     MappingProxyType,
     MemberDescriptorType,
+    MethodType,
     ModuleType,
     SimpleNamespace,
 )
@@ -24,6 +31,7 @@ from typing import Any
 from attrs import field
 
 from stepcache.key.introspect import is_a, is_defined
+from stepcache.key.usages import Label
 from stepcache.records import define, frozen
 
 # Of a module, more than this is not looked into; of what has more items, only their number counts.
@@ -40,15 +48,14 @@ _Look = Callable[[Any], tuple[Any, ...]]
 class Holder:
     """Something that can come to hold something else, with what it `held`; `name` leads to it.
 
-    `look` says what it holds now. `memory` is whether it is a dict or a cache itself, and not what an object has its
-    attributes in.
+    `look` says what it holds now. `label` is the name by which functions use it, where there is one.
     """
 
     name: Name
     one: Any
     look: _Look
     held: tuple[Any, ...]
-    memory: bool = False
+    label: Label | None = None
 
     @property
     def is_as_it_was(self) -> bool:
@@ -56,11 +63,14 @@ class Holder:
         return now == held if self.look in _COUNTS else len(now) == len(held) and all(map(is_, now, held))
 
     @property
-    def added(self) -> tuple[Any, ...] | None:
-        """The keys that are new in a dict, and none in a cache; None if anything else is other than it was."""
-        if not self.memory:
-            return None
-        if self.look is _filled:
+    def is_cache(self) -> bool:
+        """Is it one that may be emptied at any time?"""
+        return self.look in (_filled, _cached)
+
+    @property
+    def added(self) -> tuple[Any, ...]:
+        """The keys that are new in a dict; none if anything else is other than it was."""
+        if not (type(self.one) in _DICTS or self.fills_itself):
             return ()
         if self.look is _count:
             before = self.held[0]
@@ -68,8 +78,32 @@ class Holder:
             before = len(self.held) // 2
             now = chain(islice(self.one, before), islice(self.one.values(), before))
             if not all(map(is_, now, self.held)):
-                return None
-        return tuple(islice(self.one, before, None)) if len(self.one) > before else None
+                return ()
+        return tuple(islice(self.one, before, None))
+
+    @property
+    def fills_itself(self) -> bool:
+        """Is it a dict that makes what is missing, by a method of its class?"""
+        return is_a(self.one, dict) and type(self.one) not in _DICTS and hasattr(type(self.one), "__missing__")
+
+    def take_out(self, keys: tuple[Any, ...]) -> None:
+        """Take *keys* out of a dict, empty a cache."""
+        if self.look is _filled:
+            self.one.cache_clear()
+        elif self.look is _cached:
+            self.one.clear()
+        for key in keys:
+            dict.pop(self.one, key, None)
+
+    @property
+    def attributes(self) -> tuple[str, ...] | None:
+        """The attributes that are other than they were; None where it is not what an object has them in."""
+        if self.look is not _attributes_in:
+            return None
+        half = len(self.held) // 2
+        before = dict(zip(self.held[:half], self.held[half:], strict=True))
+        names = before.keys() | self.one.keys()
+        return tuple(name for name in names if before.get(name, self) is not self.one.get(name, self))
 
 
 @frozen(eq=False)
@@ -98,7 +132,7 @@ class Holdings:
         for name in filter(_is_own, now.keys() | self.variables.keys()):
             before, after = self.variables.get(name), now.get(name)
             counts = type(before) in _NUMBERS and type(after) in _NUMBERS
-            if before is not after and not (counts and _is_counter(self.module, name)):
+            if before is not after and not is_no_data(after) and not (counts and _is_counter(self.module, name)):
                 yield (self.name, name), None
         yield from ((name, None) for name, each in zip(self.blank, self.blanks, strict=True) if each)
         yield from ((each.name, each) for each in self.holders if not each.is_as_it_was)
@@ -117,14 +151,16 @@ class _Search:
     holders: list[Holder] = field(factory=list)
     blanks: list[dict[str, Any]] = field(factory=list)
     blank: list[Name] = field(factory=list)
-    _todo: list[tuple[Name, Any]] = field(factory=list)
+    _todo: list[tuple[Name, Any, Label | None]] = field(factory=list)
 
     def through(self, home: str, module: ModuleType) -> Holdings:
         variables = dict(vars(module))
-        self._todo += [((home, name), value) for name, value in variables.items() if _is_own(name)]
+        self._todo += [
+            ((home, name), value, Label(name, module=home)) for name, value in variables.items() if _is_own(name)
+        ]
         seen: set[int] = set()
         while self._todo and len(seen) < _MOST_HOLDERS:
-            name, one = self._todo.pop()
+            name, one, label = self._todo.pop()
             if is_defined(one):
                 one = one.definition.function
             if id(one) not in seen and self._may_hold(one):
@@ -132,60 +168,124 @@ class _Search:
                 if type(one) is FunctionType:
                     self._function(name, one)
                 else:
-                    self._thing(name, one)
+                    self._thing(name, one, label)
         return Holdings(home, module, variables, tuple(self.holders), tuple(self.blanks), tuple(self.blank))
 
     def _may_hold(self, one: Any) -> bool:
         """Is it a container, or something of the project's that may hold what it likes?"""
         kind = type(one)
-        if kind in _LOOKS or kind is tuple:
+        if one is os.environ:
+            return False  # what is set there is seen otherwise
+        if kind in _LOOKS or _look_of_library(kind) is not None or is_a(one, (tuple, frozenset, *_HOLDING)):
             return True
-        if kind is FunctionType:
-            module = one.__globals__.get("__name__")
+        wrapped = (_attributes(one) or {}).get("__wrapped__")
+        if kind is FunctionType or type(wrapped) is FunctionType:
+            module = (wrapped if type(wrapped) is FunctionType else one).__globals__.get("__name__")
         else:
             module = vars(one if is_a(one, type) else kind).get("__module__")
         file = getattr(sys.modules.get(module), "__file__", None) if isinstance(module, str) else None
         return isinstance(file, str) and self.is_project(file)
 
     def _function(self, name: Name, one: FunctionType) -> None:
-        cells = one.__closure__ or ()
-        inside = [each for cell in cells for each in _in_cell(cell)]
-        if not any(type(each) is FunctionType and each.__code__.co_qualname == name[1] for each in (one, *inside)):
-            name = one.__globals__["__name__"], one.__code__.co_qualname  # what a decorator or a maker has made
+        code = one.__code__
+        cells = dict(zip(code.co_freevars, one.__closure__ or (), strict=True))
+        inside = [each for cell in cells.values() for each in _in_cell(cell)]
+        known = [one.__dict__.get("__wrapped__"), one, *inside]
+        if not any(type(each) is FunctionType and each.__code__.co_qualname == name[1] for each in known):
+            name = one.__globals__["__name__"], code.co_qualname  # what a decorator or a maker has made
         if one.__dict__:
-            self._hold(name, one.__dict__, _pairs)
+            self._attributes(name, one.__dict__)
         else:
             self.blanks.append(one.__dict__)
             self.blank.append(name)
-        for cell in cells:
-            self._hold(name, cell, _in_cell)
-        self._go_on(name, one.__defaults__ or ())
-        self._go_on(name, tuple((one.__kwdefaults__ or {}).values()))
+        for variable, cell in cells.items():
+            self._hold(name, cell, _in_cell, Label(variable))
+            self._go_on(name, _in_cell(cell), [Label(variable)])
+        defaults = one.__defaults__ or ()
+        places = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
+        named = {**dict(zip(places, defaults, strict=False)), **(one.__kwdefaults__ or {})}
+        self._go_on(name, named.values(), map(Label, named))
 
-    def _thing(self, name: Name, one: Any) -> None:
-        if type(one) is tuple:
-            self._go_on(name, one)
+    def _thing(self, name: Name, one: Any, label: Label | None) -> None:
+        inside = _deeper(label)
+        if is_a(one, (tuple, frozenset)):
+            fields = getattr(type(one), "_fields", ())
+            self._go_on(name, tuple(one), chain((Label(each, is_attribute=True) for each in fields), repeat(inside)))
+        elif is_a(one, ChainMap):
+            self._go_on(name, one.maps, repeat(label))
+        elif is_a(one, partial):
+            places = one.func.__code__.co_varnames if type(one.func) is FunctionType else ()
+            self._go_on(name, one.args, chain(map(Label, places), repeat(None)))
+            self._go_on(name, one.keywords.values(), map(Label, one.keywords))
+            self._go_on(name, [one.func], [None])
+        elif type(one) in (MethodType, staticmethod, classmethod, property):
+            parts = [getattr(one, part, None) for part in ("__self__", "__func__", "fget", "fset")]
+            self._go_on(name, parts, repeat(None))
         elif is_a(one, type):
             self._hold(name, one, _members)
+            self._go_on(name, vars(one).values(), [Label(each, is_attribute=True) for each in vars(one)])
         else:
-            attributes = _attributes(one)
-            if attributes is not None:
-                self._hold(name, attributes, _pairs)
-            if any(type(each) is MemberDescriptorType for kind in type(one).__mro__ for each in vars(kind).values()):
-                self._hold(name, one, _slots)
-            for kind in type(one).__mro__:
-                if kind in _LOOKS:
-                    look = _count if kind in _SIZED and len(one) > _MOST_ITEMS else _LOOKS[kind]
-                    self._hold(name, one, look, memory=type(one) in _MEMORIES)
+            self._instance(name, one, label)
 
-    def _hold(self, name: Name, one: Any, look: _Look, *, memory: bool = False) -> None:
-        held = look(one)
-        self.holders.append(Holder(name, one, look, held, memory))
-        if look not in _COUNTS:
-            self._go_on(name, held)
+    def _instance(self, name: Name, one: Any, label: Label | None) -> None:
+        of_library = _cached if _is_library_cache(one) else _look_of_library(type(one))
+        if of_library is not None:
+            self._hold(name, one, of_library, label)
+            return
+        kinds = type(one).__mro__
+        attributes = _attributes(one)
+        if attributes is not None:
+            # The dicts of a mapping are the mapping itself, for who uses it.
+            of_mapping = is_a(one, _MAPPINGS)
+            self._attributes(name, attributes, label if of_mapping else None)
+        if any(type(each) is MemberDescriptorType for kind in kinds for each in vars(kind).values()):
+            self._hold(name, one, _slots)
+            for each, value in _in_slots(one):
+                if each in _PRIVATE and type(value) is dict:
+                    self._attributes(name, value)
+                else:
+                    self._go_on(name, [value], [Label(each, is_attribute=True)])
+        look = next((_LOOKS[kind] for kind in kinds if kind in _LOOKS), None)
+        if look is not None:
+            sized = _SIZED.intersection(kinds)
+            self._hold(name, one, _count if sized and len(one) > _MOST_ITEMS else look, label)
+            if sized and look not in _COUNTS and self.holders[-1].look is look:
+                self._go_on(name, self.holders[-1].held, repeat(_deeper(label)))
+            elif look in (_set_to, _variables_of):
+                self._go_on(name, self.holders[-1].held, repeat(None))
 
-    def _go_on(self, name: Name, held: tuple[Any, ...]) -> None:
-        self._todo += [(name, each) for each in held if type(each) not in _NUMBERS and type(each) is not str]
+    def _attributes(self, name: Name, attributes: dict[str, Any], label: Label | None = None) -> None:
+        self._hold(name, attributes, _attributes_in)
+        for each, value in list(attributes.items()):
+            self._go_on(name, [value], [label or Label(each, is_attribute=True)])
+
+    def _hold(self, name: Name, one: Any, look: _Look, label: Label | None = None) -> None:
+        self.holders.append(Holder(name, one, look, look(one), label))
+
+    def _go_on(self, name: Name, held: Iterable[Any], labels: Iterable[Label | None]) -> None:
+        for each, label in zip(held, labels, strict=False):
+            if type(each) not in _NUMBERS and type(each) is not str:
+                self._todo.append((name, each, label))
+
+
+def is_no_data(value: Any) -> bool:
+    """Is it nothing that could hold what was read: a module, a logger, a lock?"""
+    return is_a(value, (ModuleType, Logger, *_LOCKS))
+
+
+def _deeper(label: Label | None) -> Label | None:
+    return label and Label(label.name, label.is_attribute, label.depth + 1, label.module)
+
+
+def _look_of_library(kind: type) -> _Look | None:
+    """How to look at what a library changes in place. Its module is named here, to import none."""
+    return _LIBRARY.get((kind.__module__.partition(".")[0], kind.__name__))
+
+
+def _is_library_cache(one: Any) -> bool:
+    """Is it a mapping of a library that holds no more than some number, as cachetools has them?"""
+    kind = type(one)
+    return is_a(one, _MAPPINGS) and hasattr(kind, "maxsize") and hasattr(kind, "clear")
 
 
 def _is_own(variable: str) -> bool:
@@ -195,8 +295,9 @@ def _is_own(variable: str) -> bool:
 
 def _attributes(one: Any) -> dict[str, Any] | None:
     """What an instance has its attributes in, got without running code of its class."""
+    look_up = threading.local.__getattribute__ if is_a(one, threading.local) else object.__getattribute__
     try:
-        found = object.__getattribute__(one, "__dict__")
+        found = look_up(one, "__dict__")
     except AttributeError:
         return None
     return found if type(found) is dict else None
@@ -209,20 +310,26 @@ def _pairs(one: Any) -> tuple[Any, ...]:
     return (*one, *one.values())
 
 
+def _attributes_in(one: dict[str, Any]) -> tuple[Any, ...]:
+    return (*one, *one.values())
+
+
 def _members(one: Any) -> tuple[Any, ...]:
     return tuple(vars(one).values())
 
 
 def _slots(one: Any) -> tuple[Any, ...]:
-    found = []
+    return tuple(value for _, value in _in_slots(one))
+
+
+def _in_slots(one: Any) -> Iterator[tuple[str, Any]]:
     for kind in type(one).__mro__:
-        for member in vars(kind).values():
+        for name, member in vars(kind).items():
             if type(member) is MemberDescriptorType:
                 try:
-                    found.append(member.__get__(one))
+                    yield name, member.__get__(one)
                 except AttributeError:
                     continue  # it is not set
-    return tuple(found)
 
 
 def _in_cell(cell: CellType) -> tuple[Any, ...]:
@@ -236,7 +343,7 @@ def _count(one: Any) -> tuple[int]:
     return (len(one),)
 
 
-def _bytes(one: bytearray) -> tuple[object]:
+def _bytes(one: Any) -> tuple[object]:
     return (bytes(one),)
 
 
@@ -244,17 +351,57 @@ def _filled(one: Any) -> tuple[int, int]:
     return (one.cache_info().misses, one.cache_info().currsize)
 
 
+def _cached(one: Any) -> tuple[Any, ...]:
+    return tuple(one)
+
+
+def _shape_and_bytes(one: Any) -> tuple[object, ...]:
+    small = getattr(one, "nbytes", _MOST_ITEMS) < _MOST_ITEMS and hasattr(one, "tobytes")
+    return (one.shape, one.tobytes() if small else b"")
+
+
+def _rows_changed(one: Any) -> tuple[object, ...]:
+    try:
+        return (one.total_changes,)
+    except Exception:  # noqa: BLE001 - it is closed, or another thread's
+        return ()
+
+
+def _variables_of(one: GeneratorType[Any, Any, Any]) -> tuple[Any, ...]:
+    return tuple(one.gi_frame.f_locals.values()) if one.gi_frame is not None else ()
+
+
+def _set_to(one: ContextVar[Any]) -> tuple[Any, ...]:
+    return (one.get(None),)
+
+
 # What looks like a number or bytes is compared by value, everything else by what it is.
-_COUNTS = (_count, _bytes, _filled)
-_MEMORIES = (dict, defaultdict, OrderedDict, _lru_cache_wrapper)
+_COUNTS = (_count, _bytes, _filled, _shape_and_bytes, _rows_changed)
+_DICTS = (dict, defaultdict, OrderedDict, Counter)
 _LOOKS: dict[Any, _Look] = {
-    **dict.fromkeys((dict, defaultdict, OrderedDict, MappingProxyType), _pairs),
+    **dict.fromkeys((*_DICTS, MappingProxyType), _pairs),
     **dict.fromkeys((list, set, deque), tuple),
-    bytearray: _bytes,
-    SimpleNamespace: lambda one: (),  # it has attributes
+    **dict.fromkeys((bytearray, array), _bytes),
     _lru_cache_wrapper: _filled,
+    ContextVar: _set_to,
+    GeneratorType: _variables_of,
 }
-_SIZED = (dict, defaultdict, OrderedDict, MappingProxyType, list, set, deque, bytearray)
+_LIBRARY: dict[tuple[str, str], _Look] = {
+    ("numpy", "ndarray"): _shape_and_bytes,
+    ("pandas", "DataFrame"): _shape_and_bytes,
+    ("pandas", "Series"): _shape_and_bytes,
+    ("concurrent", "Future"): lambda one: (one.done(),),
+    ("sqlite3", "Connection"): _rows_changed,
+}
+_SIZED = {*_DICTS, MappingProxyType, list, set, deque, bytearray, array}
+_MAPPINGS: tuple[type, ...] = (MutableMapping, MutableSet)
+# The attributes in which pydantic has those of a model that are no fields.
+_PRIVATE = ("__pydantic_private__", "__pydantic_extra__")
+# What holds things in attributes, whoever's class it is.
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
+_HOLDING: tuple[type, ...] = (
+    SimpleNamespace, threading.local, partial, MethodType, staticmethod, classmethod, property, *_MAPPINGS,
+)  # fmt: skip
 
 
 # --- counters

@@ -385,7 +385,7 @@ class Objects:
             members: Mapping[str, Any] = cls.__members__
             return {name: member._value_ for name, member in members.items()}
         found = {}
-        for name, value in cls.__dict__.items():
+        for name, value in list(cls.__dict__.items()):  # to look at a value may make another
             if (name.startswith("__") and name.endswith("__")) or name in _CLASS_NOISE or is_method(value):
                 continue
             inner = is_a(value, type) and value.__qualname__.startswith(cls.__qualname__ + ".")

@@ -2,9 +2,11 @@
 and does not read it again, so nothing would be seen of that.
 
 What a body leaves is told by comparing what the modules that it reaches hold (holdings.py) just before its first read
-with what they hold at its end. So memory that is made by hand is seen in any form. Entries that were added to dicts
-are taken out again before the next step, as what `functools.cache` keeps is: then that reads by itself. Anything else
-stays as it is, and what the body has read counts for every later step that reaches the variable.
+with what they hold at its end. So memory that is made by hand is seen in any form. Entries that were added to a dict
+are taken out again before the next step, as what `functools.cache` keeps is, where each function that uses the dict
+asks first what is in it (usages.py): then that reads by itself. Anything else stays as it is, and what the body has
+read counts for every later step that reaches the variable. Flags, and what functions only put something into, say
+nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from typing import Any
 
 from attrs import field
 
-from stepcache.key.holdings import Holder, Holdings, Name, holdings_of
+from stepcache.key.holdings import Holder, Holdings, Name, holdings_of, is_no_data
+from stepcache.key.usages import Label, Usages
 from stepcache.model import Observation
 from stepcache.records import define, frozen
 
@@ -31,12 +34,12 @@ class _Stain:
 
     module: str
     read: tuple[Observation, ...]
-    memory: Any = None
+    memory: Holder | None = None
     keys: tuple[Any, ...] = ()
 
     def take_out(self) -> None:
-        for key in self.keys:
-            self.memory.pop(key, None)
+        if self.memory is not None:
+            self.memory.take_out(self.keys)
 
 
 @define(eq=False)
@@ -65,6 +68,7 @@ class Stains:
     """What steps of this process have left in the variables of project modules."""
 
     is_project: Callable[[str], bool]
+    usages: Usages
     _left: dict[Name, list[_Stain]] = field(factory=dict)
     """For good."""
     _remembered: dict[Name, list[_Stain]] = field(factory=dict)
@@ -99,13 +103,14 @@ class Stains:
     ) -> tuple[Observation, ...]:
         """A body that has *read* something has ended. Returns that, with what others had read that it found.
 
-        It may have found it in what *reaches* says yes to, by module and name, unless it has changed that itself. What
-        it has added stays there *for_good*, also where others are under way, which may be about to look for it.
+        It may have found it in what *reaches* says yes to, by module and name, unless that is a variable that it sets
+        before it looks. What it has added stays there *for_good*, also where others are under way, which may be about
+        to look for it.
         """
         for_good = for_good or self._open != [before]
         self._open = [each for each in self._open if each is not before]
         changed = before.changed()
-        own = {name for _, name, _ in changed}
+        own = {name for _, name, holder in changed if holder is None and self.usages.is_overwritten(*name)}
         found = [
             stain
             for known in (self._left, self._remembered)
@@ -119,14 +124,37 @@ class Stains:
         return every
 
     def _add(self, changed: list[_Change], read: tuple[Observation, ...], *, for_good: bool) -> None:
-        added = [holder.added if holder is not None else None for _, _, holder in changed]
-        # Where anything else has changed, a flag may say that the rest is there; a notebook's variables are looked at.
-        for_good = for_good or None in added or any(module == "__main__" for module, _, _ in changed)
-        for (module, name, holder), keys in zip(changed, added, strict=True):
-            if for_good or holder is None or keys is None:
+        for module, name, holder in changed:
+            if self._says_nothing(name, holder):
+                continue
+            keys = holder.added if holder is not None else ()
+            # A notebook's variables are looked at.
+            if for_good or module == "__main__" or holder is None or not self._is_memory(holder, keys):
                 self._left.setdefault(name, []).append(_Stain(module, read))
             else:
-                self._remembered.setdefault(name, []).append(_Stain(module, read, holder.one, keys))
+                self._remembered.setdefault(name, []).append(_Stain(module, read, holder, keys))
+
+    def _says_nothing(self, name: Name, holder: Holder | None) -> bool:
+        """Is what has changed there only flags, or what nobody looks at?"""
+        if holder is None:
+            labels = [Label(name[1], module=name[0])]
+        elif holder.attributes is not None:
+            labels = [Label(each, is_attribute=True) for each in holder.attributes]
+        elif holder.label is None:
+            return False
+        else:
+            keys = holder.added
+            if keys and all(is_no_data(holder.one[key]) for key in keys):
+                return True
+            is_flags = bool(keys) and self.usages.is_flag(holder.label, items=True)
+            return is_flags or self.usages.is_only_written(holder.label)
+        return all(self.usages.is_flag(label) or self.usages.is_only_written(label) for label in labels)
+
+    def _is_memory(self, holder: Holder, keys: tuple[Any, ...]) -> bool:
+        """Can what was added be taken out again, and whoever uses it makes it anew?"""
+        if holder.is_cache or (keys and holder.fills_itself):
+            return True
+        return bool(keys) and holder.label is not None and self.usages.is_asked_first(holder.label)
 
     def take_out(self) -> None:
         """Another step begins: take out what was added to dicts. What caches hold has been forgotten."""

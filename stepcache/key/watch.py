@@ -7,6 +7,7 @@ would be lost is kept at once: the content of a file that was read and is about 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -31,6 +32,7 @@ from stepcache.key.rules import Rules
 _CHANGES = os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _WRITES = os.O_ACCMODE | _CHANGES
 _monotonic = time.monotonic_ns
+_beginning = threading.RLock()
 _now = time.time_ns
 _event: Any = tuple.__new__
 # How far the clock that stamps files may lag behind the one that is read.
@@ -125,11 +127,12 @@ class Watch:
             self._events.append(event)
 
     def _begin(self) -> None:
-        """The first thing is about to be noted."""
-        before_first, self.before_first = self.before_first, None
-        if before_first is not None and not self._forked:
-            with paused():
-                before_first()
+        """The first thing is about to be noted; threads that are about to note another one wait."""
+        with _beginning:
+            if self.before_first is not None and not self._forked:
+                with paused():
+                    self.before_first()
+            self.before_first = None
 
     def _first(self, kind: str, path: str, who: int) -> bool:
         """Whether nobody of that weight was noted for this kind and path before."""

@@ -908,6 +908,25 @@ CACHED = {
     "a decorator of its own": "def once(f):\n    kept = {{}}\n    def inner(*args):\n        if args not in kept:\n            kept[args] = f(*args)\n        return kept[args]\n    return inner\n\n@once\ndef load():\n    return {}\n",
     "a variable of a function around it": "def maker():\n    kept = None\n    def inner():\n        nonlocal kept\n        if kept is None:\n            kept = {}\n        return kept\n    return inner\n\nload = maker()\n",
     "a property": "from functools import cached_property\n\nclass Kept:\n    @cached_property\n    def one(self):\n        return {}\n\nKEPT = Kept()\n\ndef load():\n    return KEPT.one\n",
+    "a dict that is put in first": "KEPT = {{}}\n\ndef load():\n    if 1 not in KEPT:\n        KEPT[1] = {{}}\n        KEPT[1][2] = {}\n    return KEPT[1][2]\n",
+    "a dict, after a flag was set": "ready, KEPT = False, {{}}\n\ndef load():\n    global ready\n    if not ready:\n        ready = True\n        KEPT[1] = {}\n    return KEPT[1]\n",
+    "a dict, with a flag of the standard library": "import threading\n\nREADY, KEPT = threading.Event(), {{}}\n\ndef load():\n    if not READY.is_set():\n        READY.set()\n        KEPT[1] = {}\n    return KEPT[1]\n",
+    "a dict that others fill by what a set says": "SEEN, KEPT = set(), {{}}\n\ndef load():\n    if 1 not in SEEN:\n        SEEN.add(1)\n        KEPT[1] = {}\n    return KEPT[1]\n",
+    "a UserDict": "from collections import UserDict\n\nKEPT = UserDict()\n\ndef load():\n    if 1 not in KEPT:\n        KEPT[1] = {}\n    return KEPT[1]\n",
+    "a ChainMap": "from collections import ChainMap\n\nKEPT = ChainMap({{}}, {{}})\n\ndef load():\n    if 1 not in KEPT:\n        KEPT[1] = {}\n    return KEPT[1]\n",
+    "a weak dict": "import weakref\n\nclass Text:\n    pass\n\nTEXT, KEPT = Text(), weakref.WeakKeyDictionary()\n\ndef load():\n    if TEXT not in KEPT:\n        KEPT[TEXT] = {}\n    return KEPT[TEXT]\n",
+    "a namespace": "from types import SimpleNamespace\n\nKEPT = SimpleNamespace(one=None)\n\ndef load():\n    KEPT.one = KEPT.one or {}\n    return KEPT.one\n",
+    "an attribute of a name made at run time": "class Kept:\n    pass\n\nKEPT = Kept()\n\ndef load():\n    if not hasattr(KEPT, 'on' + 'e'):\n        setattr(KEPT, 'on' + 'e', {})\n    return getattr(KEPT, 'on' + 'e')\n",
+    "a thread's own object": "import threading\n\nKEPT = threading.local()\n\ndef load():\n    if not hasattr(KEPT, 'one'):\n        KEPT.one = {}\n    return KEPT.one\n",
+    "a context variable": "from contextvars import ContextVar\n\nKEPT = ContextVar('KEPT', default=None)\n\ndef load():\n    if KEPT.get() is None:\n        KEPT.set({})\n    return KEPT.get()\n",
+    "a generator": "def keeping():\n    kept = None\n    while True:\n        yield kept\n        kept = kept or {}\n\nKEPT = keeping()\n\ndef load():\n    while not (found := next(KEPT)):\n        pass\n    return found\n",
+    "a named tuple's dict": "from typing import NamedTuple\n\nclass Kept(NamedTuple):\n    texts: dict\n\nKEPT = Kept({{}})\n\ndef load():\n    if 1 not in KEPT.texts:\n        KEPT.texts[1] = {}\n    return KEPT.texts[1]\n",
+    "a partial's dict": "from functools import partial\n\ndef inner(kept):\n    if 1 not in kept:\n        kept[1] = {}\n    return kept[1]\n\nload = partial(inner, {{}})\n",
+    "an object behind a method": "class Kept:\n    def __init__(self):\n        self.texts = {{}}\n\n    def load(self):\n        if 1 not in self.texts:\n            self.texts[1] = {}\n        return self.texts[1]\n\nload = Kept().load\n",
+    "a cache in an object": "from functools import cache\n\nclass Kept:\n    def __init__(self):\n        self.load = cache(lambda: {})\n\nKEPT = Kept()\n\ndef load():\n    return KEPT.load()\n",
+    "a cache in a closure": "from functools import cache\n\ndef maker():\n    inner = cache(lambda: {})\n    return lambda: inner()\n\nload = maker()\n",
+    "a database in memory": "import sqlite3\n\nKEPT = sqlite3.connect(':memory:', check_same_thread=False)\nKEPT.execute('CREATE TABLE t (x)')\n\ndef load():\n    if not KEPT.execute('SELECT * FROM t').fetchall():\n        KEPT.execute('INSERT INTO t VALUES (?)', ({},))\n    return KEPT.execute('SELECT * FROM t').fetchall()\n",
+    "an array": "import numpy as np\n\nKEPT = np.zeros(2)\n\ndef load():\n    if not KEPT[0]:\n        KEPT[0] = int({} or 7)\n    return KEPT.tolist()\n",
     "a number": "kept = 0\n\ndef load():\n    global kept\n    if not kept:\n        kept = int({} or 7)\n    return kept\n",
 }  # fmt: skip
 for name, code in CACHED.items():
@@ -976,9 +995,32 @@ def aside():
 """, "a.txt": "1", "b.txt": "1", "c.txt": "1"}
 for name, code in {
     "a dict": "KEPT = {}\n\ndef load(name):\n    if name not in KEPT:\n        KEPT[name] = open(name + '.txt').read()\n    return KEPT[name]\n",
+    "a dict that is asked by get": "KEPT = {}\n\ndef load(name):\n    if (text := KEPT.get(name)) is None:\n        text = KEPT[name] = open(name + '.txt').read()\n    return text\n",
+    "a dict that is tried": "KEPT = {}\n\ndef load(name):\n    try:\n        return KEPT[name]\n    except KeyError:\n        return KEPT.setdefault(name, open(name + '.txt').read())\n",
+    "a dict in a dict that is put in first": "KEPT = {}\n\ndef load(name):\n    inner = KEPT.setdefault(name, {})\n    if 1 not in inner:\n        inner[1] = open(name + '.txt').read()\n    return inner[1]\n",
+    "an object with a dict": "class Kept:\n    def __init__(self):\n        self.texts = {}\n\n    def load(self, name):\n        if name not in self.texts:\n            self.texts[name] = open(name + '.txt').read()\n        return self.texts[name]\n\nload = Kept().load\n",
+    "a UserDict": "from collections import UserDict\n\nKEPT = UserDict()\n\ndef load(name):\n    if name not in KEPT:\n        KEPT[name] = open(name + '.txt').read()\n    return KEPT[name]\n",
+    "a cache in an object": "from functools import cache\n\nclass Kept:\n    def __init__(self):\n        self.load = cache(lambda name: open(name + '.txt').read())\n\nload = Kept().load\n",
     "a decorator of its own": "def once(f):\n    kept = {}\n    def inner(*args):\n        if args not in kept:\n            kept[args] = f(*args)\n        return kept[args]\n    return inner\n\n@once\ndef load(name):\n    return open(name + '.txt').read()\n",
 }.items():
     row(f"each its own file, remembered by {name}", {**EACH_ITS_OWN, "own.py": code}, "1", "2", ("work", "both"), file="a.txt")
+row("each its own file, remembered by a cache of a library", {**EACH_ITS_OWN, "own.py": "from cachetools import LRUCache, cached\n\n@cached(LRUCache(9))\ndef load(name):\n    return open(name + '.txt').read()\n"}, "1", "2", ("work", "both"), file="a.txt", needs="cachetools")
+for name, code in {
+    "objects of which each step fills its own": "class Text:\n    one = None\n\n    def get(self, name):\n        self.one = self.one or open(name + '.txt').read()\n        return self.one\n\nKEPT = {name: Text() for name in 'abc'}\n\ndef load(name):\n    return KEPT[name].get(name)\n",
+    "a list that a dict tells the places of": "TEXTS, KEPT = [], {}\n\ndef load(name):\n    if name not in KEPT:\n        TEXTS.append(open(name + '.txt').read())\n        KEPT[name] = len(TEXTS) - 1\n    return TEXTS[KEPT[name]]\n",
+}.items():
+    row(f"what one step has read and another found while it added more, in {name}", {**EACH_ITS_OWN, "own.py": code}, "1", "2", ("work", "other", "both", "aside"), file="a.txt")
+for name, code in {
+    "a flag of what is set up": "import logging\n\nready = False\n\ndef set_up():\n    global ready\n    if not ready:\n        logging.getLogger('own').setLevel('INFO')\n        ready = True\n",
+    "a dict of flags": "READY = {}\n\ndef set_up():\n    if not READY.get('own'):\n        READY['own'] = True\n",
+    "a logger": "import logging\n\nlog = None\n\ndef set_up():\n    global log\n    if log is None:\n        log = logging.getLogger('own')\n    log.debug('x')\n",
+    "loggers by name": "import logging\n\nLOGS = {}\n\ndef set_up():\n    if 'own' not in LOGS:\n        LOGS['own'] = logging.getLogger('own')\n    LOGS['own'].debug('x')\n",
+    "a module that is imported late": "late = None\n\ndef set_up():\n    global late\n    if late is None:\n        import colorsys\n        late = colorsys\n",
+    "what was done last, which nobody looks at": "last = None\n\ndef set_up():\n    global last\n    last = object()\n",
+    "how long it took, which nobody looks at": "import time\n\nTOOK = {}\n\ndef set_up():\n    TOOK['own'] = time.perf_counter()\n",
+    "counts and lists of an object, which nobody looks at": "class Done:\n    def __init__(self):\n        self.count, self.names = 0, []\n\nDONE = Done()\n\ndef set_up():\n    DONE.count += 1\n    DONE.names.append('x')\n",
+}.items():
+    row(f"{name} beside what is read", {**EACH_ITS_OWN, "own.py": f"{code}\ndef load(name):\n    text = open(name + '.txt').read()\n    set_up()\n    return text\n"}, "1", "2", ("work", "both"), file="a.txt")
 row("a counter beside what is read", {**EACH_ITS_OWN, "own.py": "count = 0\n\ndef load(name):\n    global count\n    count += 1\n    return open(name + '.txt').read()\n"}, "1", "2", ("work", "both"), file="a.txt")
 row("a list of what was done beside what is read", {**EACH_ITS_OWN, "own.py": "DONE = []\n\ndef load(name):\n    DONE.append(name)\n    return open(name + '.txt').read()\n"}, "1", "2", ("work", "both"), file="a.txt")
 row("what nobody else reaches", {**EACH_ITS_OWN, "own.py": "LAST = {}\n\ndef load(name):\n    if name == 'a':\n        keep(name)\n    return open(name + '.txt').read()\n\ndef keep(name):\n    LAST[0] = name\n"}, "1", "2", ("work", "both"), file="a.txt")
