@@ -138,10 +138,15 @@ class Sight:
             if known is not None:
                 return known
             self.rouse([node], resources)
-        functions = [each.function for each in definitions_of(node, resources)]
+        definitions = definitions_of(node, resources)
         settings = {s.name: s.value for s in node.settings}
         home = sys.modules.get(self._home_of(node)[0])
-        return self.reader.reach(functions, settings=settings, home=home or sys.modules["__main__"])
+        return self.reader.reach(
+            [each.function for each in definitions],
+            settings=settings,
+            home=home or sys.modules["__main__"],
+            names=[each.name for each in definitions],
+        )
 
     def reach_name(self, node: Node, resources: Mapping[str, BoundResource]) -> Row | None:
         """What tells the code that the node reaches from that of others; None where objects may decide it."""

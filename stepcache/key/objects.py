@@ -97,18 +97,20 @@ class Objects:
 
     def named(self, space: Space, name: str, value: Any, bindings: tuple[Binding, ...]) -> list[Vertex]:
         """What a global name stands for by its value."""
+        units = [binding.unit for binding in bindings if binding.unit >= 0]
+        made_by = next((i for i in reversed(units) if space.table.units[i].kind in ("function", "class")), None)
+        assigned = made_by is None and units
         if is_defined(value):
-            return [self.of(value)]
+            opaque = assigned and self.holds_opaque(value.definition.function)
+            return [self.of(value), *([self.walk.source_of(space, name)] if opaque else [])]
         owner = value if is_a(value, (FunctionType, type)) else type(value)
         if str(owner.__module__).startswith("stepcache."):
             return [self.walk.leaf("stepcache", "")]
-        units = [binding.unit for binding in bindings if binding.unit >= 0]
-        made_by = next((i for i in reversed(units) if space.table.units[i].kind in ("function", "class")), None)
         if is_a(value, (FunctionType, type)):
             if self.is_code(value):
                 found = [self.of(value)]
-                made = is_a(value, type) and made_by is None and units
-                return found + ([self.walk.source_of(space, name)] if made else [])
+                by_source = assigned and (is_a(value, type) or self.holds_opaque(value))
+                return found + ([self.walk.source_of(space, name)] if by_source else [])
             if made_by is None:
                 return self._foreign(space, name, value, bool(units))
         if made_by is not None:
@@ -164,7 +166,7 @@ class Objects:
                 holder = None
             found = self.settled(holder, name, value)
             self.hold(known, found, space.folder)
-            if found.opaque is not None:
+            if found.opaque is not None or any(map(self.holds_opaque, found.references)):
                 known.link("assigned", [self.walk.source_of(space, name)])
         return known
 
@@ -211,6 +213,38 @@ class Objects:
             self.hold(vertex, self.digested(function), "")
             return vertex
         return self._make_function(function, settings)
+
+    def holds_opaque(self, value: Any, seen: tuple[Any, ...] = ()) -> bool:
+        """Does a value hold something without a digest, in itself or in what its functions close over or default to?
+
+        The same code may hold another one elsewhere: which of them it is, only the statement that made it says.
+        """
+        if is_a(value, FunctionType):
+            held = [inside(cell) for cell in value.__closure__ or ()]
+            held += [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+        elif is_a(value, type):
+            held = [inside(cell) for cell in cells_of(value).values()] if "<locals>" in value.__qualname__ else []
+        else:
+            found = self.digested(value)
+            if found.opaque is not None:
+                return True
+            held = [each for each in found.references if is_a(each, (FunctionType, type))]
+        return any(
+            self.holds_opaque(each, (*seen, value))
+            for each in held
+            if not (each is EMPTY or is_a(each, ModuleType) or any(each is one for one in seen))
+        )
+
+    def made(self, top: Vertex, function: Any, name: str) -> None:
+        """Tell apart steps that hold what has no digest: by their names, and the statements that made them."""
+        if (is_a(function, FunctionType) and not function.__closure__) or not self.holds_opaque(function):
+            return
+        top.link("made", [self.walk.leaf("made", name)])
+        for module in self.walk.loading:
+            space = self.walk.space(module)
+            for variable, value in (space.names or {}).items() if space is not None else ():
+                if is_defined(value) and value.definition.function is function and variable in space.table.bindings:
+                    top.link(f"made {variable}", [self.walk.source_of(space, variable)])
 
     def _told(self, function: object) -> str:
         """What explanations call something that is called and no function: by what it calls, in the pipeline file."""

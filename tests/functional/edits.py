@@ -1025,6 +1025,57 @@ row("a counter beside what is read", {**EACH_ITS_OWN, "own.py": "count = 0\n\nde
 row("a list of what was done beside what is read", {**EACH_ITS_OWN, "own.py": "DONE = []\n\ndef load(name):\n    DONE.append(name)\n    return open(name + '.txt').read()\n"}, "1", "2", ("work", "both"), file="a.txt")
 row("what nobody else reaches", {**EACH_ITS_OWN, "own.py": "LAST = {}\n\ndef load(name):\n    if name == 'a':\n        keep(name)\n    return open(name + '.txt').read()\n\ndef keep(name):\n    LAST[0] = name\n"}, "1", "2", ("work", "both"), file="a.txt")
 
+# What has no digest tells nobody which one it is: the statement that made it does.
+OPAQUE = """import sqlite3
+
+def opened(number):
+    found = sqlite3.connect(":memory:")
+    found.execute(f"create table t as select {number} as n")
+    return found
+
+def query(database):
+    def ask():
+        return database.execute("select n from t").fetchall()
+    return ask
+
+class Client:
+    def __init__(self, number):
+        self.database = opened(number)
+
+    def ask(self):
+        return query(self.database)()
+"""
+for name, (made, asked) in {
+    "a function of another module": ("ask = query(opened(1))", "ask()"),
+    "a function in a dict": ("ASK = {'ask': query(opened(1))}", "ASK['ask']()"),
+    "a function in a function": ("def outer(inner):\n    def ask():\n        return inner()\n    return ask\n\nask = outer(query(opened(1)))", "ask()"),
+    "a default": ("def outer(inner):\n    def ask(inner=inner):\n        return inner()\n    return ask\n\nask = outer(query(opened(1)))", "ask()"),
+    "an object": ("CLIENT = Client(1)", "CLIENT.ask()"),
+    "a bound method": ("ask = Client(1).ask", "ask()"),
+    "an object of a class in a function": ("def kind(database):\n    class Kind:\n        def ask(self):\n            return query(database)()\n    return Kind\n\nCLIENT = kind(opened(1))()", "CLIENT.ask()"),
+    "a partial": ("from functools import partial\n\nask = partial(query(opened(1)))", "ask()"),
+    "a lambda": ("ask = (lambda database: lambda: query(database)())(opened(1))", "ask()"),
+}.items():
+    row(f"a connection held by {name}", {PIPE: body(f"return {asked}", "from own import *\n"), "own.py": f"{OPAQUE}\n{made}\n"}, "(1)", "(3)", BOTH, file="own.py")
+    row(f"spaces beside a connection held by {name}", {PIPE: body(f"return {asked}", "from own import *\n"), "own.py": f"{OPAQUE}\n{made}\n"}, "(1)", "( 1 )", NONE, file="own.py")
+STEPS_OF_ONE = {PIPE: HEAD + """from own import *
+
+def maker(held, name):
+    @step(name=name)
+    def made():
+        return held()
+    return made
+
+work = maker(query(opened(1)), "work")
+other = maker(query(opened(2)), "other")
+first, second = maker(Client(3).ask, "first"), maker(Client(4).ask, "second")
+third = step(query(opened(5)), name="third")
+""", "own.py": OPAQUE}
+row("one of several steps that one function makes", STEPS_OF_ONE, "(1)", "(6)", ("work",))
+row("one of several steps that one statement makes", STEPS_OF_ONE, "(3)", "(6)", ("first", "second"))
+row("what all steps that one function makes are made by", STEPS_OF_ONE, "as n", "+ 1 as n", ("work", "other", "first", "second", "third"), file="own.py")
+row("another step beside those that one function makes", STEPS_OF_ONE, "third = ", "fourth = maker(query(opened(7)), 'fourth')\nthird = ", ("fourth",))
+
 PYDANTIC = "from pydantic import BaseModel, Field, computed_field, field_validator\n\n"
 row("pydantic default", body("return M().n", PYDANTIC + "class M(BaseModel):\n    n: int = 1\n"), "= 1", "= 2", BOTH, needs="pydantic")
 row("pydantic type", body("return M(n='1').n", PYDANTIC + "class M(BaseModel):\n    n: int\n"), "n: int", "n: str", BOTH, needs="pydantic")
