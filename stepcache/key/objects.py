@@ -240,9 +240,8 @@ class Objects:
         if (is_a(function, FunctionType) and not function.__closure__) or not self.holds_opaque(function):
             return
         top.link("made", [self.walk.leaf("made", name)])
-        for module in self.walk.loading:
-            space = self.walk.space(module)
-            for variable, value in (space.names or {}).items() if space is not None else ():
+        for space in filter(None, map(self.walk.space, self.walk.loading)):
+            for variable, value in (space.names or {}).items():
                 if is_defined(value) and value.definition.function is function and variable in space.table.bindings:
                     top.link(f"made {variable}", [self.walk.source_of(space, variable)])
 
