@@ -86,6 +86,8 @@ def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition]
             problems.append(_in_class(file, first))
         elif other is not None and other.source.path == first.source.path and other.source.line != first.source.line:
             problems.append(_twice(file, first, other))
+        elif other is None and _is_lost(each, module):
+            problems.append(_lost(file, first))
     level = Level(file, path, module.__name__, own, tuple(checks.values()))
     return level, problems
 
@@ -155,6 +157,20 @@ def _in_class(file: str, definition: Definition) -> Problem:
         file,
         f"{definition.source}: {definition.kind} '{definition.name}' stands in class {class_of(definition)}, "
         "where it is not found\n  move it out of the class",
+    )
+
+
+def _is_lost(definition: Definition, module: ModuleType) -> bool:
+    """Has nothing in the module the definition any more, although nobody has deleted its name?"""
+    name = getattr(definition.function, "__name__", "")
+    return name in vars(module) or not name.isidentifier()
+
+
+def _lost(file: str, definition: Definition) -> Problem:
+    return Problem(
+        file,
+        f"{definition.source}: {definition.kind} '{definition.name}' has no variable of the file, where it is found\n"
+        f"  assign it to one of its own; in a loop: globals()[NAME] = step(FUNCTION, name=NAME)",
     )
 
 

@@ -10,6 +10,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from numbers import Number
 from pathlib import PurePath
 from typing import Any
 
@@ -67,18 +68,21 @@ def from_text(text: str, wanted: Any) -> Any:
     if origin is typing.Literal:
         return _literal(text, arguments)
     kind = origin or wanted
-    if kind in (list, tuple, set, frozenset, dict) or kind in _ABSTRACT or _fields(kind) is not None:
+    if kind in (list, tuple, set, frozenset, dict) or kind in _ABSTRACT or _has_fields(kind):
         return from_configuration(_toml(text), wanted)
     return _scalar(text, kind)
 
 
 _ABSTRACT = {Sequence, Mapping}
+_TEXT_FORM = (bool, type(None), Number, str, bytes, enum.Enum, PurePath, date, time, timedelta)
 _TOML_TYPES = {bool, int, float, str, dict, datetime, date, time}
 
 
 def _scalar(text: str, kind: Any) -> Any:
-    if kind is str or not isinstance(kind, type):
+    if kind is str:
         return text
+    if not has_text_form(kind):
+        return from_text(text, None)
     if kind is bool:
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
@@ -87,11 +91,14 @@ def _scalar(text: str, kind: Any) -> Any:
         if text.lower() in ("none", "null", ""):
             return None
         raise ValueError("none is wanted")
-    if kind in (int, float, complex, Decimal):
-        return _number(text, kind)
     if kind is bytes:
         return text.encode()
     return _from_simple(text, kind)
+
+
+def has_text_form(kind: Any) -> bool:
+    """Is it a type whose values text can stand for?"""
+    return isinstance(kind, type) and issubclass(kind, _TEXT_FORM)
 
 
 def _number(text: str, kind: Any) -> Any:
@@ -112,19 +119,19 @@ def _from_simple(value: Any, kind: type) -> Any:
         return _member(value, kind)
     if issubclass(kind, PurePath):
         return kind(value)
-    if kind is timedelta:
+    if issubclass(kind, timedelta):
         try:
-            return timedelta(seconds=seconds_of(value, ""))
+            return kind(seconds=seconds_of(value, ""))
         except UsageError:
             raise ValueError('a duration such as "90s", "12h" or "7d" is wanted') from None
-    if kind in (datetime, date, time):
+    if issubclass(kind, (date, time)):
         try:
-            return kind.fromisoformat(value)
+            return kind.fromisoformat(value.isoformat() if isinstance(value, (date, time)) else value)
         except (ValueError, TypeError):
             raise ValueError(f"{_article(kind)} in ISO form is wanted") from None
-    if kind is Decimal:
-        return _number(str(value), Decimal)
-    return value
+    if kind is Decimal or (isinstance(value, str) and issubclass(kind, Number)):
+        return _number(str(value), kind)
+    return kind(value) if isinstance(value, str) and issubclass(kind, str) else value
 
 
 def _member(value: Any, kind: type[enum.Enum]) -> enum.Enum:
@@ -176,9 +183,8 @@ def from_configuration(value: Any, wanted: Any) -> Any:
     if kind in (dict, Mapping) and isinstance(value, dict):
         inner = arguments[1] if len(arguments) == 2 else None
         return {k: _inside(f"its {k!r}", v, inner) for k, v in value.items()}
-    fields = _fields(kind)
-    if fields is not None and isinstance(value, dict):
-        return _record(value, kind, fields)
+    if isinstance(value, dict) and _has_fields(kind):
+        return _record(value, kind)
     if kind in _TOML_TYPES:
         if kind is float and type(value) is int:
             return value
@@ -196,7 +202,9 @@ def _is(value: Any, kind: type) -> bool:
 
 def from_parsed(value: Any, wanted: Any) -> Any:
     """A value that stood in a list given as text, as *wanted*. Raises `ValueError`."""
-    if wanted is None or isinstance(value, (list, dict)):
+    kind = _meant(wanted)
+    plain = typing.get_origin(kind) is None and not has_text_form(kind)
+    if plain or isinstance(value, (list, dict)):
         return from_configuration(value, wanted)
     return value if type(value) is _meant(wanted) else from_text(str(value), wanted)
 
@@ -226,6 +234,10 @@ def _inside(place: str, value: Any, wanted: Any) -> Any:
         raise ValueError(f"{error} for {place}") from None
 
 
+def _has_fields(kind: Any) -> bool:
+    return hasattr(kind, "model_validate") or _fields(kind) is not None
+
+
 def _fields(kind: Any) -> dict[str, Any] | None:
     """The fields of an attrs class or dataclass with their annotations, else None."""
     found = getattr(kind, "__attrs_attrs__", None)
@@ -235,7 +247,10 @@ def _fields(kind: Any) -> dict[str, Any] | None:
     return None if found is None else {name: f.type for name, f in found.items() if f.init}
 
 
-def _record(value: dict[str, Any], kind: type, fields: dict[str, Any]) -> Any:
+def _record(value: dict[str, Any], kind: Any) -> Any:
+    fields = _fields(kind)
+    if fields is None:
+        return _model(value, kind)
     unknown = [name for name in value if name not in fields]
     if unknown:
         raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}: it has {', '.join(fields)}")
@@ -244,3 +259,13 @@ def _record(value: dict[str, Any], kind: type, fields: dict[str, Any]) -> Any:
     for name, each in value.items():
         made[name] = _inside(f"{kind.__name__}.{name}", each, _evaluated(fields[name], names))
     return kind(**made)
+
+
+def _model(value: dict[str, Any], kind: Any) -> Any:
+    """A model of pydantic's, which checks and converts its fields itself."""
+    try:
+        return kind.model_validate(value)
+    except ValueError as error:
+        wrong: list[dict[str, Any]] = getattr(error, "errors", list)()
+        told = [f"{each['msg']} for {'.'.join([kind.__name__, *map(str, each['loc'])])}" for each in wrong]
+        raise ValueError("; ".join(told) or str(error)) from None

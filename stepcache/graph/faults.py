@@ -91,7 +91,7 @@ def no_variants(taker: Definition, edges: Iterable[Edge]) -> Iterator[Problem]:
             yield Problem(
                 f"{taker.source.file}::{taker.name}",
                 f"{taker.source}: {taker.kind} '{taker.name}' takes every variant of '{edge.asked}', which is a "
-                f"resource ({source})\n  only steps have variants: take it without All",
+                f"resource ({source})\n  All gives the values of steps: take it without All",
             )
 
 

@@ -401,6 +401,24 @@ WIRING = [
         "  rename one of them, or give one another name with name=…",
     ),
     wired(
+        "steps of a loop that have one variable",
+        "for name in ('a', 'b'):\n    @step(name=name)\n    def part():\n        return 1\n",
+        "pipeline_x.py:4: step 'a' has no variable of the file, where it is found\n"
+        "  assign it to one of its own; in a loop: globals()[NAME] = step(FUNCTION, name=NAME)",
+    ),
+    wired(
+        "a step in a list",
+        "def part():\n    return 1\nparts = [step(part, name='a')]\n",
+        "pipeline_x.py:3: step 'a' has no variable of the file, where it is found\n"
+        "  assign it to one of its own; in a loop: globals()[NAME] = step(FUNCTION, name=NAME)",
+    ),
+    wired(
+        "a step that a function has replaced",
+        "@step\ndef a():\n    return 1\ndef a():\n    return 2\n",
+        "pipeline_x.py:3: step 'a' has no variable of the file, where it is found\n"
+        "  assign it to one of its own; in a loop: globals()[NAME] = step(FUNCTION, name=NAME)",
+    ),
+    wired(
         "two kinds of one name",
         "@step\ndef a():\n    return 1\n@pipeline(name='a')\ndef b():\n    return 2\n",
         "pipeline_x.py:6: pipeline 'a' is defined twice in pipeline_x.py: first as a step at pipeline_x.py:3\n"
@@ -447,7 +465,7 @@ WIRING = [
         "all variants of a resource",
         "@resource\ndef r():\n    return 1\n@step\ndef s(r: All):\n    return 1\n",
         "pipeline_x.py:6: step 's' takes every variant of 'r', which is a resource (pipeline_x.py:3)\n"
-        "  only steps have variants: take it without All",
+        "  All gives the values of steps: take it without All",
     ),
     wired(
         "a step to build that there is not",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from datetime import date, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -170,11 +171,20 @@ TEXTS: list[tuple[str, str, object]] = [
     ("n: 'NotThere' = 1", "4", 4),
     ("n: Any = 1", "4", 4),
     ("n: '1/0' = 1", "4", 4),
+    ("f=Fraction(1, 2)", "1/3", Fraction(1, 3)),
+    ("n=Level.LOW", "2", "Level.HIGH"),
+    ("s=Name('a')", "12", "Name 12"),
+    ("f: Callable[[], int] = None", "[1]", [1]),
+    ("o=Odd()", "{a = 1}", {"a": 1}),
+    ("o=Odd()", "some words", "some words"),
+    ("l: list[Odd] = None", "[true, 'a']", [True, "a"]),
 ]
 
 TYPES = """
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, NewType, Optional
@@ -190,6 +200,18 @@ class Options:
     size: int
     colour: Colour = Colour.GREEN
 
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+    def __repr__(self):
+        return f"Level.{self.name}"
+
+class Name(str):
+    def __repr__(self):
+        return f"Name {self}"
+
+class Odd: ...
+
 UserId = NewType("UserId", int)
 """
 
@@ -200,10 +222,46 @@ def test_text_given_by_P(stepcache_project: Project, parameter: str, text: str, 
     stepcache_project.write(
         "pipeline_x.py", f"{HEAD}{TYPES}\n@step\ndef work({parameter}):\n    print('told', repr({name}))\n"
     )
-    shown = wanted if isinstance(wanted, str) and wanted.startswith(("Colour.", "Options(")) else repr(wanted)
+    own = ("Colour.", "Options(", "Level.", "Name ")
+    shown = wanted if isinstance(wanted, str) and wanted.startswith(own) else repr(wanted)
     if isinstance(wanted, date | timedelta):
         shown = repr(wanted)
     assert told(stepcache_project, "-P", f"work.{name}={text}") == [str(shown)]
+
+
+LIBRARIES = """
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+
+class Model(BaseModel):
+    size: int = 1
+    name: str = "a"
+"""
+
+OF_LIBRARIES = [
+    ("x=np.float64(0.5)", "2", "np.float64(2.0)"),
+    ("n=np.int64(1)", "2", "np.int64(2)"),
+    ("d=pd.Timestamp('2020-01-01')", "2024-02-29", "Timestamp('2024-02-29 00:00:00')"),
+    ("d=pd.Timedelta('1s')", "2h", "Timedelta('0 days 02:00:00')"),
+    ("m: Model = Model()", "{size = 3}", "Model(size=3, name='a')"),
+]
+
+
+@pytest.mark.parametrize(("parameter", "text", "shown"), OF_LIBRARIES, ids=[p for p, _, _ in OF_LIBRARIES])
+def test_text_given_for_a_type_of_a_library(stepcache_project: Project, parameter: str, text: str, shown: str) -> None:
+    name = parameter[0]
+    stepcache_project.write(
+        "pipeline_x.py", f"{HEAD}{LIBRARIES}\n@step\ndef work({parameter}):\n    print('told', repr({name}))\n"
+    )
+    assert told(stepcache_project, "-P", f"work.{name}={text}") == [shown]
+
+
+def test_what_is_wrong_with_a_model_is_told_with_its_field(stepcache_project: Project) -> None:
+    stepcache_project.write("pipeline_x.py", f"{HEAD}{LIBRARIES}\n@step\ndef work(m: Model = Model()):\n    return 1\n")
+    result = stepcache_project.run("-P", "m={size = 'x'}")
+    assert result.exit_code == 4
+    assert "Input should be a valid integer, unable to parse string as an integer for Model.size" in result.stderr
 
 
 WRONG: list[tuple[str, str, str]] = [
