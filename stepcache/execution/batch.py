@@ -200,7 +200,7 @@ class _Pass:
         while len(self.ended) < len(self.batch.names):
             first = len(self.ended)
             if self._prepared(streams):
-                with self.bodies.sight.watching(self.node, self.work.facts) as watching:
+                with self.bodies.sight.watching(self.node, self.work.facts, self.work.resources) as watching:
                     await self._some(watching, streams)
                 self._conclude(watching, first)
 
@@ -315,7 +315,7 @@ class _Pass:
 
     def _nothing(self) -> Watching:
         """A watch of which nothing was noted."""
-        with self.bodies.sight.watching(self.node, self.work.facts) as watching:
+        with self.bodies.sight.watching(self.node, self.work.facts, self.work.resources) as watching:
             pass
         return watching
 

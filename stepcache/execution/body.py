@@ -263,7 +263,7 @@ class _Execution:
         inputs = Inputs(self.given.load, self.work.inputs)
         arguments = arguments_of(self.work, inputs, self.resources)
         self._began = time.perf_counter()
-        with self.bodies.sight.watching(self.work.node, self.work.facts) as watching:
+        with self.bodies.sight.watching(self.work.node, self.work.facts, self.work.resources) as watching:
             self._watching = watching
             # Seen to be made: what the step finds in its own folder is not read from outside.
             arguments.update(built_in.made())

@@ -171,12 +171,9 @@ class Sight:
         known = self._reached.get(node.id)
         return known[1] if known is not None else None
 
-    def names(self, node: Node) -> frozenset[str]:
-        """The names of all definitions and variables that the node reaches; here, where another process decided on it,
-        without those of its resources."""
-        known = self._reached.get(node.id)
-        reach = known[1] if known is not None and known[0] is node else self._read(node, {})
-        every = (reach, *self._held.get(node.id, ()))
+    def names(self, node: Node, resources: Mapping[str, BoundResource]) -> frozenset[str]:
+        """The names of all definitions and variables that the node reaches."""
+        every = (self._reach(node, resources), *self._held.get(node.id, ()))
         return frozenset(each.name for one in every for each in one.ingredients if each.kind == "code")
 
     def is_named(self, names: frozenset[str], module: str, variable: str) -> bool:
@@ -328,14 +325,16 @@ class Sight:
         every = named(node.definition.reads, os.path.dirname(node.definition.source.path), self._look(None))
         return next((each for each in every if (each.kind, each.name) not in seen), None)
 
-    def watching(self, node: Node, facts: Facts) -> AbstractContextManager[Watching]:
+    def watching(
+        self, node: Node, facts: Facts, resources: Mapping[str, BoundResource]
+    ) -> AbstractContextManager[Watching]:
         """Watch what runs in the block.
 
         Afterwards `sys.path` and the variables that project code has set are what they were: they must not decide
         what the next node imports and reads. What functions remember of what was read before is forgotten.
         """
         self._forget(node.id if node.mapped else "")
-        return _Watched(self, node, facts)
+        return _Watched(self, node, facts, resources)
 
     def _forget(self, elements_of: str = "") -> None:
         """Have modules forget what was read before. The elements of one mapped step, named by *elements_of*, have what
@@ -431,12 +430,13 @@ class _Watched:
     """See `Sight.watching`. A class of its own: each step runs in one, and a generator takes three times as long."""
 
     __slots__ = (
-        "_before", "_facts", "_importing", "_listening", "_names", "_node", "_path", "_seen", "_sight", "_watch",
+        "_before", "_facts", "_importing", "_listening", "_names", "_node", "_path", "_resources", "_seen", "_sight",
+        "_watch",
     )  # fmt: skip
     _watch: Watch
 
-    def __init__(self, sight: Sight, node: Node, facts: Facts) -> None:
-        self._sight, self._node, self._facts = sight, node, facts
+    def __init__(self, sight: Sight, node: Node, facts: Facts, resources: Mapping[str, BoundResource]) -> None:
+        self._sight, self._node, self._facts, self._resources = sight, node, facts, resources
         self._listening = sight.observer.watch()
         self._importing = sight.loaded.importing()
         self._before: Before | None = None
@@ -480,7 +480,7 @@ class _Watched:
         if module in self._facts.whole:
             return True
         if self._names is None:
-            self._names = self._sight.names(self._node)
+            self._names = self._sight.names(self._node, self._resources)
         return self._sight.is_named(self._names, module, variable)
 
     def _put_back(self) -> None:

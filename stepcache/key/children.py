@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,6 +24,13 @@ _OUTPUT_WORDS = frozenset({"-o", "-O", "--output", "--out", "--outfile", "--outp
 _OUTPUT = re.compile(r"(?:\A(?:--output|--out|--outfile|--output-file|of)=|\d?>>?\s*)([^\s'\";|&<>()]+)")
 
 
+# Quotes keep a shell from looking for files.
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_PATTERN = re.compile(r"[*?\[]")
+# More files than this are not looked for: a pattern, or the imports of a script, may lead anywhere.
+_MOST = 1000
+
+
 class Command(NamedTuple):
     """A child as it was started; `given` holds the variables it was given explicitly, or is None."""
 
@@ -37,10 +46,28 @@ class Command(NamedTuple):
             path = os.path.normpath(os.path.join(self.cwd, os.path.expanduser(word)))
             if word in outputs or len(word) > os.pathconf("/", "PC_PATH_MAX"):
                 continue
-            found = stamp_of(path)
-            if found and kind_of(found[0]) == FILE:
+            if _is_file(path):
                 yield path
+                if path.endswith(".py"):
+                    yield from _imported(path)
         yield from self._module()
+        yield from (path for path in self._matches() if _is_file(path))
+
+    def folders(self) -> Iterator[str]:
+        """The folders in which a shell looks for files by a pattern, save for those that the child writes into."""
+        written = {os.path.dirname(os.path.join(self.cwd, path)) for path in self._outputs()}
+        for path in self._matches():
+            if path.endswith("/") and path.rstrip("/") not in written:
+                yield path.rstrip("/") or "/"
+
+    def _matches(self) -> Iterator[str]:
+        """What a shell's patterns match, and, with a slash at the end, the folders that it looks into."""
+        text = next((after for word, after in pairwise(self.words) if word == "-c"), "")
+        if not os.path.basename(self.executable).endswith("sh") or not _PATTERN.search(text):
+            return
+        for word in _SEPARATORS.split(_QUOTED.sub("", text)):
+            if _PATTERN.search(word) and word.strip("*?"):
+                yield from _expanded(os.path.normpath(os.path.join(self.cwd, os.path.expanduser(word))))
 
     def _module(self) -> Iterator[str]:
         """The file of a module that Python is told to run, where it lies in the child's working directory."""
@@ -48,9 +75,9 @@ class Command(NamedTuple):
         if os.path.basename(self.executable).startswith(("python", "pypy")) and name.replace(".", "").isidentifier():
             base = os.path.join(self.cwd, *name.split("."))
             for path in (base + ".py", os.path.join(base, "__init__.py"), os.path.join(base, "__main__.py")):
-                found = stamp_of(path)
-                if found and kind_of(found[0]) == FILE:
+                if _is_file(path):
                     yield path
+                    yield from _imported(path, self.cwd)
 
     def _outputs(self) -> set[str]:
         found = {after for word, after in pairwise(self.words) if word in _OUTPUT_WORDS}
@@ -69,6 +96,63 @@ class Command(NamedTuple):
         if self.given is None:
             return found
         return {name for name in found if self.given.get(name) == environ.get(name)}
+
+
+def _is_file(path: str) -> bool:
+    found = stamp_of(path)
+    return found is not None and kind_of(found[0]) == FILE
+
+
+def _expanded(pattern: str) -> Iterator[str]:
+    """The paths that a pattern matches, and, with a slash at the end, the folders in which they are sought."""
+    found = ["/"]
+    for part in pattern.strip("/").split("/"):
+        if not _PATTERN.search(part):
+            found = [os.path.join(folder, part) for folder in found]
+            continue
+        searched, found = [folder for folder in found[:_MOST] if os.path.isdir(folder)], []
+        for folder in searched:
+            yield os.path.join(folder, "")
+            names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+            found += [os.path.join(folder, name) for name in names if fnmatchcase(name, part)]
+    yield from found[:_MOST]
+
+
+def _imported(script: str, folder: str | None = None) -> Iterator[str]:
+    """The files of the modules that a script, or one of them, imports, where they lie beside it or in *folder*."""
+    base = folder or os.path.dirname(script)
+    todo, seen = [script], {script}
+    while todo and len(seen) < _MOST:
+        for path in _imports_of(todo.pop(), base):
+            if path not in seen and _is_file(path):
+                seen.add(path)
+                todo.append(path)
+                yield path
+
+
+def _imports_of(path: str, base: str) -> Iterator[str]:
+    """Where the modules may lie that a file imports."""
+    try:
+        with open(path, "rb") as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names, home = [each.name for each in node.names], base
+        elif isinstance(node, ast.ImportFrom):
+            home = base
+            if node.level:
+                home = os.path.normpath(os.path.join(os.path.dirname(path), *[".."] * (node.level - 1)))
+            stem = f"{node.module}." if node.module else ""
+            names = [stem + each.name for each in node.names] or [stem]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            for end in range(1, len(parts) + 1):
+                place = os.path.join(home, *parts[:end])
+                yield from (place + ".py", os.path.join(place, "__init__.py"))
 
 
 def _parts(text: str) -> Iterator[str]:

@@ -124,6 +124,8 @@ class Objects:
         found = [self.walk.leaf(kind, type_name(value), module if kind == "package" else "")]
         if assigned:
             found.append(self.walk.source_of(space, name))
+        if hasattr(value, "registry"):
+            found.append(self.variable(space, name, value))
         return found
 
     def _decorated(self, space: Space, name: str, value: Any, index: int) -> list[Vertex]:

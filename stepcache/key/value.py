@@ -14,6 +14,7 @@ import struct
 import sys
 import types
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from operator import itemgetter
 from pathlib import PurePath
 from typing import Any
@@ -267,6 +268,8 @@ class ValueWriter:
             return self.opaque(value)
         self._kept.append(reduced)
         if isinstance(reduced, str):
+            if not reduced.replace(".", "").isidentifier():
+                return self.opaque(value)  # it can be copied nowhere: no global has such a name
             self._modules[kind.__module__] = None
             return digest("global", self._class(kind), reduced, self._state(object.__getstate__(value)))
         parts = self._copied(*reduced)
@@ -377,6 +380,13 @@ def _proxy(writer: ValueWriter, value: Any) -> str:
     return writer._mapping("mappingproxy", value.items(), ordered=writer.ordered)
 
 
+def _context_variable(writer: ValueWriter, value: ContextVar[Any]) -> str:
+    try:
+        return digest("context variable", value.name, writer.write(value.get()))
+    except LookupError:
+        return digest("context variable", value.name)
+
+
 def _pattern(writer: ValueWriter, value: Any) -> str:
     return digest("pattern", writer.write(value.pattern), str(value.flags))
 
@@ -407,5 +417,6 @@ _SPECIAL: dict[type, Callable[[ValueWriter, Any], str]] = {
     classmethod: _wrapping,
     property: _property,
     re.Pattern: _pattern,
+    ContextVar: _context_variable,
     memoryview: lambda _, value: digest("memoryview", value.tobytes()),
 }

@@ -374,6 +374,10 @@ class Watch:
             if path not in self._made and self._first("before-child", path, PROJECT):
                 asked = "" if here[0] != self.cwd else os.path.relpath(path, self.cwd)
                 self._note("before-child", path, asked, who, self._files.content(path))
+        for path in command.folders():
+            if self._first("list", path, PROJECT):
+                self._note("list", path, os.path.relpath(path, self.cwd), who, stamp_of(path))
+                self._keep(path)
         self._note("child", command.executable, who=who, what=command)
 
     def network(self, address: object, frame: FrameType) -> None:

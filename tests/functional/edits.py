@@ -474,6 +474,7 @@ class C(A, B):
 GENERIC = "from functools import singledispatch\n\n@singledispatch\ndef show(x):\n    return 'any'\n"
 row("singledispatch registered in another module", {PIPE: body("return show(1)", "from generic import show\nimport kinds\n"), "generic.py": GENERIC,
     "kinds.py": "from generic import show\n\n@show.register\ndef _(x: int):\n    return 'int'\n"}, "'int'", "'INT'", BOTH, file="kinds.py")
+row("singledispatch of lambdas", body("return show(1)", "from functools import singledispatch\n\nshow = singledispatch(lambda x: 'any')\nshow.register(int, lambda x: 'int')\n"), "'int'", "'INT'", BOTH)
 row("singledispatch by the annotation", {PIPE: body("return show(1)", "from generic import show\nimport kinds\n"), "generic.py": GENERIC,
     "kinds.py": "from generic import show\n\n@show.register\ndef _(x: int):\n    return 'int'\n"}, "x: int", "x: str", BOTH, file="kinds.py", why=("code: generic.py::show", "code: kinds.py::_",))
 row("singledispatchmethod by the annotation", body("return T().show(1)", """
@@ -726,6 +727,7 @@ row("default of a NamedTuple", body("return T().n", "from typing import NamedTup
 row("fields of a namedtuple", body("return T(1, 2).a", "from collections import namedtuple\n\nT = namedtuple('T', 'a b')\n"), "'a b'", "'b a'", BOTH)
 row("class attribute that another module sets", {PIPE: body("return own.T.size", "import own\nimport patch\n"), "own.py": "class T:\n    size = 0\n", "patch.py": "import own\n\nown.T.size = 1\n"}, "= 1", "= 2", BOTH, file="patch.py",
     why=("code: own.py::T",))
+row("context variable that an import sets", body("return SIZE.get()", "from contextvars import ContextVar\n\nSIZE = ContextVar('SIZE')\nSIZE.set(1)\n"), "set(1)", "set(2)", BOTH)
 row("default of a context variable", body("return VAR.get()", "from contextvars import ContextVar\n\nVAR = ContextVar('VAR', default=1)\n"), "default=1", "default=2", BOTH)
 row("__import__ of a literal", {PIPE: body("return __import__('own').f()"), "own.py": "def f():\n    return 1\n"}, "return 1", "return 2", BOTH, file="own.py")
 row("sys.modules of a literal", {PIPE: body("import sys\nreturn sys.modules['own'].f()", "import own\n"), "own.py": "def f():\n    return 1\n"}, "return 1", "return 2", BOTH, file="own.py")
@@ -870,6 +872,19 @@ for number, (name, code) in enumerate({
         row(f"variable that an import {name}, {given}", own, "'1'", "'2'", (*BOTH, "aside"), file="own.py", env=env)
         if env:
             ROWS.append(Row(f"variable that an import {name}, given another value", own, (), (*BOTH, "aside"), env, {variable: "44"}))
+row("function that numpy made another of", body("return f([1]).tolist()", "import numpy as np\n\ndef g(x):\n    return x + 1\n\nf = np.frompyfunc(g, 1, 1)\n"), "x + 1", "x + 2", BOTH)
+CHILD = body("import subprocess, sys\nreturn subprocess.run([sys.executable, '-B', 'tools/tool.py'], capture_output=True, text=True).stdout")
+TOOLS = {"tools/tool.py": "from one import K\n\nprint(K)\n", "tools/one.py": "from pk.two import K\n", "tools/pk/__init__.py": "", "tools/pk/two.py": "from .three import K\n", "tools/pk/three.py": "K = 1\n"}
+row("what a script imports that a child runs", {PIPE: CHILD, **TOOLS}, "K = 1", "K = 2", BOTH, file="tools/pk/three.py", why=("file: tools/pk/three.py",))
+row("what lies beside a script that a child runs", {PIPE: CHILD, **TOOLS, "tools/other.py": "K = 1\n"}, "K = 1", "K = 2", NONE, file="tools/other.py")
+row("what a module imports that a child runs", {PIPE: body("import subprocess, sys\nreturn subprocess.run([sys.executable, '-B', '-m', 'pk.tool'], capture_output=True, text=True).stdout"),
+    "pk/__init__.py": "", "pk/tool.py": "from pk.two import K\n\nprint(K)\n", "pk/two.py": "K = 1\n"}, "K = 1", "K = 2", BOTH, file="pk/two.py", why=("file: pk/two.py",))
+SHELL = {PIPE: body("import subprocess\nreturn subprocess.run('cat box/*.txt', shell=True, capture_output=True, text=True).stdout"), "box/a.txt": "1", "box/b.txt": "2"}
+row("file that a shell's pattern finds", SHELL, "1", "3", BOTH, file="box/a.txt")
+row("file that comes, found by a shell's pattern", SHELL, None, "3", BOTH, file="box/c.txt")
+row("file beside what a shell's pattern finds", SHELL, None, "3", NONE, file="c.txt")
+row("file that a shell finds by a pattern, and writes beside it", {PIPE: body("import os\nos.system('cat box/*.txt > box/all')\nreturn open('box/all').read()"), "box/a.txt": "1"}, "1", "2", BOTH, file="box/a.txt", reverts=False)
+row("pattern in quotes", {PIPE: body("import os\nreturn os.popen('echo \"*.txt\"').read()")}, None, "1", NONE, file="a.txt")
 row("script that a child runs", {PIPE: body("import subprocess, sys\nreturn subprocess.run([sys.executable, 'tool.py'], capture_output=True, text=True).stdout"), "tool.py": "print(1)\n"}, "print(1)", "print(2)", BOTH, file="tool.py", why=("file: tool.py",))
 
 # Two steps of one process ask one helper, which remembers what it has read: each has read it.

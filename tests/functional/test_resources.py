@@ -342,3 +342,33 @@ def test_what_a_resource_prints_belongs_to_the_node(log: Log) -> None:
     result, _ = log.run()
     at = next(n for n, line in enumerate(result.lines) if "Captured stdout" in line)
     assert result.lines[at + 1 : at + 3] == ["set up", "body"]
+
+
+def test_workers_take_what_the_set_up_of_a_resource_has_left(stepcache_project: Project) -> None:
+    project = stepcache_project
+    project.write("in.txt", "1")
+    project.write(
+        "pipeline_x.py",
+        """
+        from stepcache import resource, step
+
+        KEPT = {}
+
+        @resource
+        def prepared():
+            KEPT["in"] = open("in" + ".txt").read()
+            return 1
+
+        @step
+        def a(prepared):
+            return KEPT["in"]
+
+        @step
+        def b(prepared):
+            return KEPT["in"] * 2
+        """,
+    )
+    assert set(project.run("-n", "2").ran) == {"a", "b"}
+    assert not project.run("-n", "2").ran
+    project.write("in.txt", "2")
+    assert set(project.run("-n", "2").ran) == {"a", "b"}
