@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 import pytest
 
 from stepcache.api import Skipped
-from stepcache.errors import UsageError, WrongReturn
+from stepcache.errors import NoElements, UsageError, WrongReturn
+from stepcache.execution.returned import given_product
 from stepcache.execution.values import Product, Variants
 from stepcache.graph.family import Dimension, Family
 from stepcache.model import Mark, Need, ParamSet
@@ -110,20 +111,31 @@ class Fixtures:
 
     def _taken(self, request: pytest.FixtureRequest, need: Need, node_id: str, given: frozenset[str]) -> Any:
         """What a parameter gets of a node."""
+        found = self._dependent(request, need, node_id, given)
+        return self._served.of(node_id, need.output) if found is None else self._served.copy(*found)
+
+    def _dependent(
+        self, request: pytest.FixtureRequest, need: Need, node_id: str, given: frozenset[str]
+    ) -> tuple[Product, str | None] | None:
+        """The value that a parameter gets of a node, and which output of it; None if the test has no part in it."""
         if need.step in given:
-            return self._served.copy(self._test_value(request, need.step))
-        step = self._served.session.graph.nodes[node_id].name
-        if need.output is not None and step in given:
-            return self._served.copy(self._test_value(request, step))[need.output]
+            return self._test_value(request, need.step), None
+        if need.output is not None and self._served.session.graph.nodes[node_id].name in given:
+            return self._test_outputs(request, node_id), need.output
         if given & self._served.ancestors(node_id):
-            return self._served.copy(self._outside(request, node_id, given), need.output)
-        return self._served.of(node_id, need.output)
+            return self._outside(request, node_id, given), need.output
+        return None
 
     def _outside(self, request: pytest.FixtureRequest, node_id: str, given: frozenset[str]) -> Product:
         """The value of a node that depends on what the test gives, made once a test."""
 
         def make() -> Product:
             node = self._served.session.graph.nodes[node_id]
+            if node.mapped:
+                found = {n.parameter: self._dependent(request, n, n.nodes[0], given) for n in node.needs if n.each}
+                wholes = {parameter: each for parameter, each in found.items() if each is not None}
+                others = self._arguments(request, (n for n in node.needs if not n.each), given)
+                return self._served.called_for_each(node_id, others, wholes)
             with ExitStack() as ends:
                 return self._served.called(node_id, self._arguments(request, node.needs, given), ends)
 
@@ -178,6 +190,19 @@ class Fixtures:
             request, f"fixture {name}", lambda: self._served.product(request.getfixturevalue(name))
         )
         return product
+
+    def _test_outputs(self, request: pytest.FixtureRequest, node_id: str) -> Product:
+        """What the test gives for a step with several outputs."""
+        node = self._served.session.graph.nodes[node_id]
+        whole = self._served.copy(self._test_value(request, node.name))
+        try:
+            return given_product(whole, node.outputs, self._served.session.shelf)
+        except ValueError as error:
+            got, wanted = error.args
+            told = (
+                f"the fixture '{node.name}' gives {got}, and its outputs are {', '.join(node.outputs)}: give {wanted}"
+            )
+            raise UsageError(told) from None
 
     # --- what a test gives
 
@@ -243,7 +268,7 @@ def told(make: Callable[[], Any]) -> Any:
         return make()
     except Skipped as skipped:
         reason, wrong = skipped.reason, None
-    except (UsageError, WrongReturn) as error:
+    except (UsageError, WrongReturn, NoElements) as error:
         reason, wrong = "", str(error)
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything
         raise error.with_traceback(trimmed(error.__traceback__)) from error.__cause__

@@ -21,7 +21,7 @@ from stepcache.errors import CollectionFailed, StepFailed, Unstorable, UsageErro
 from stepcache.execution.body import Bodies
 from stepcache.execution.call import BuiltIns, arguments_of, call
 from stepcache.execution.capture import Capture
-from stepcache.execution.engine import Engine
+from stepcache.execution.engine import Engine, Policy
 from stepcache.execution.inline import Inline
 from stepcache.execution.resources import Resources
 from stepcache.execution.returned import held, stored, streamed
@@ -242,6 +242,43 @@ class Served:
             return stored(result, node, keep=False, tmp=built_in.tmp, shelf=self.session.shelf)
         except Unstorable:
             return held(result, node)
+
+    def called_for_each(
+        self, node_id: str, arguments: Mapping[str, object], wholes: Mapping[str, tuple[Product, str | None]]
+    ) -> Product:
+        """What a mapped node gives for *arguments*, and for the elements of *wholes*, each a value or an output of it.
+
+        What they leave open comes from the run's values. Nothing is stored.
+        """
+        graph = self.session.graph
+        node = graph.nodes[node_id]
+        needs = [need for need in node.needs if need.parameter not in arguments and need.parameter not in wholes]
+        products = self._products(needs, graph.resources)
+        nodes = dict(graph.nodes)
+        for need in node.needs:
+            if need.parameter in wholes:
+                stand_in = f"the test's {need.parameter}"
+                nodes[stand_in] = evolve(nodes[need.nodes[0]], id=stand_in)
+                products[stand_in], output = wholes[need.parameter]
+                needs.append(evolve(need, node=stand_in, output=output))
+        handed = tuple(Setting(name, value, "test") for name, value in arguments.items())
+        definition = evolve(node.definition, ignore=(*node.definition.ignore, *arguments))  # no key is made of them
+        narrowed = evolve(node, definition=definition, needs=tuple(needs), settings=(*node.settings, *handed))
+        nodes[node_id] = narrowed
+        engine = Engine(
+            evolve(graph, nodes=nodes),
+            Policy(off=frozenset((node_id,))),
+            self.session.shelf,
+            self.session.sight,
+            products,
+        )
+        executor = Inline(self.bodies, engine.settle, engine.rouse)
+        schedule = Schedule(engine, executor, Limits(), describer(self.session))
+        with self.bodies.capture.open():
+            schedule.go([narrowed])
+        _echo(schedule.rows[node_id])
+        self._raise(schedule.rows[node_id])
+        return engine.products[node_id]
 
     def close(self) -> None:
         """Tear down the resources, and write what was made."""

@@ -38,6 +38,8 @@ def called(target: Defined[..., Any], given: Mapping[str, Any]) -> Any:
     served.session.shelf.scratch.lend()
     with ExitStack() as ends:
         node = _meant(served, definition, handed)
+        if node.mapped and not any(need.each and need.parameter in handed for need in node.needs):
+            return lent(served.copy(served.called_for_each(node.id, handed, {})), owner)
         live = {*node.builtins, *(need.parameter for need in node.needs if need.resource is not None)}
         for name in handed.keys() - live:  # the body may change its values
             handed[name] = served.copy(served.product(handed[name]))

@@ -11,7 +11,7 @@ from attrs import evolve, field
 from stepcache.errors import ValueGone
 from stepcache.execution.mapped import Mapped
 from stepcache.execution.mapper import Mapper
-from stepcache.execution.returned import given
+from stepcache.execution.returned import given_product
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
 from stepcache.execution.values import Held, Inputs, Product
@@ -205,7 +205,7 @@ class Engine:
     def give(self, node: Node, value: object) -> NodeReport:
         """Take the value that the caller gave."""
         self.tainted.add(node.id)
-        product = self.products[node.id] = given(value, node.outputs, self.shelf)
+        product = self.products[node.id] = given_product(value, node.outputs, self.shelf)
         return self._row(node, "given", value=product if isinstance(product, Value) else None)
 
     # --- misses

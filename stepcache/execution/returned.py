@@ -108,7 +108,7 @@ def held(result: Any, node: Node) -> Product:
     return Held(_named(result, node) if node.definition.outputs else result)
 
 
-def given(value: Any, names: Sequence[str], shelf: Shelf) -> Product:
+def given_product(value: Any, names: Sequence[str], shelf: Shelf) -> Product:
     """What a caller gave in the place of a node's value, with the names of its outputs, as nodes are handed it."""
     whole = by_output(value, names) if names else value
     try:

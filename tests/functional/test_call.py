@@ -135,3 +135,26 @@ def test_what_cannot_be_called(project: Project, asked: str, error: str, message
         line for line in project.python("use.py").stderr.splitlines() if line.startswith(f"stepcache.errors.{error}")
     ]
     assert last[0] == f"stepcache.errors.{error}: {message}"
+
+
+def test_a_mapped_step_is_called_for_one_element_or_for_all_of_a_run(stepcache_project: Project) -> None:
+    project = stepcache_project
+    project.write(
+        "pipeline_m.py",
+        """
+        from stepcache import Each, step
+
+        @step
+        def docs(n=3):
+            return list(range(n))
+
+        @step(takes={"doc": "docs"})
+        def size(doc: Each, by=2):
+            return doc * by
+        """,
+    )
+    done = project.python(
+        "-c",
+        "from stepcache.testing import call\nimport pipeline_m as p\nprint(call(p.size, doc=7), call(p.size, by=3, n=2))",
+    )
+    assert done.stdout == "14 [0, 3]\n", done.stderr

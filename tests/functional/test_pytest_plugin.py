@@ -337,9 +337,112 @@ def test_outputs_are_fixtures_too(tests: pytest.Pytester) -> None:
 
             def test_it(self, low, high, total):
                 assert (low, high, total) == ([1], [2], "1 2 ['1']")
+
+        class TestAllInOrder:
+            @pytest.fixture
+            def split(self):
+                return [1], [2]
+
+            def test_it(self, split, total):
+                assert (split, total) == (([1], [2]), "1 2 ['1']")
+
+        class TestNotThatMany:
+            @pytest.fixture
+            def split(self):
+                return 3
+
+            def test_it(self, total): ...
         """,
     )
-    run(tests, "tests").assert_outcomes(passed=3)
+    result = run(tests, "tests")
+    result.assert_outcomes(passed=4, errors=1)
+    result.stdout.fnmatch_lines(
+        "the fixture 'split' gives a int, and its outputs are low, high: give a tuple of 2 values in that order, or a "
+        "dict of those names"
+    )
+    assert "pytest_fixtures.py" not in result.stdout.str()
+
+
+def test_a_mapped_step_runs_for_each_element_that_a_test_gives(tests: pytest.Pytester) -> None:
+    write(
+        tests,
+        "pipelines/pipeline_y.py",
+        """
+        from stepcache import Each, resource, skip, step
+
+        @step
+        def docs():
+            return ["a", "bb", "ccc"]
+
+        @resource
+        def sign():
+            return "+"
+
+        @step(takes={"doc": "docs"})
+        def size(doc: Each):
+            if not doc:
+                skip("empty")
+            return len(doc)
+
+        @step(takes={"doc": "docs"})
+        def told(doc: Each, size: Each, sign, tmp_path, n=1):
+            assert not list(tmp_path.iterdir())
+            return f"{doc}{sign * n}{size}"
+
+        @step
+        def total(size):
+            return sum(size.values() if isinstance(size, dict) else size)
+        """,
+    )
+    write(
+        tests,
+        "tests/test_x.py",
+        """
+        import pytest
+
+        class TestSequence:
+            @pytest.fixture
+            def docs(self):
+                return ["x", "", "yyyy"]
+
+            def test_it(self, size, told, total):
+                assert (size, told, total) == ([1, 4], ["x+1", "yyyy+4"], 5)
+
+        class TestMapping:
+            @pytest.fixture
+            def docs(self):
+                return {"k": "xx"}
+
+            @pytest.fixture
+            def sign(self):
+                return "-"
+
+            def test_it(self, size, told, total):
+                assert (size, told, total) == ({"k": 2}, {"k": "xx-2"}, 2)
+
+        class TestBetween:
+            @pytest.fixture
+            def size(self):
+                return [7, 8, 9]
+
+            def test_it(self, told, total):
+                assert (told, total) == (["a+7", "bb+8", "ccc+9"], 24)
+
+        class TestNoElements:
+            @pytest.fixture
+            def docs(self):
+                return 3
+
+            def test_it(self, size): ...
+
+        def test_nothing_given(told, total):
+            assert (told, total) == (["a+1", "bb+2", "ccc+3"], 6)
+        """,
+    )
+    result = run(tests, "tests")
+    result.assert_outcomes(passed=4, errors=1)
+    result.stdout.fnmatch_lines("pipelines/pipeline_y.py:*size takes each element of 'docs', whose value is a int, *")
+    assert "pytest_fixtures.py" not in result.stdout.str()
 
 
 def test_a_source_of_the_same_size_and_time_is_rewritten_anew(tests: pytest.Pytester) -> None:
