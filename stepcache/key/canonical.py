@@ -25,6 +25,8 @@ _LOCALE = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MONETARY", "LC_NUMERI
 _DOLLAR = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 
 
+# What has a name that code may look at.
+_NAMED = ("function", "lambda", "class", "compiled")
 _label = itemgetter(0)
 
 
@@ -128,6 +130,8 @@ def _content(vertex: Vertex, marks: set[str]) -> str:
         content += " doc " + vertex.doc
     if vertex.source and "source" in marks:
         content += " source " + vertex.source
+    if "names" in marks and vertex.kind in _NAMED:
+        content += " name " + vertex.name.partition("::")[2]
     return content
 
 

@@ -18,6 +18,8 @@ _MARKS = {
     "co_lines": "source", "co_positions": "source", "getframeinfo": "source",
     "__code__": "remakes", "__defaults__": "remakes", "__kwdefaults__": "remakes",
 }  # fmt: skip
+# Attributes by which code looks at what functions and classes are called.
+_NAME_MARKS = {"__name__", "__qualname__", "co_name", "co_qualname", "_getframe", "currentframe"}
 _ANY_NAME = {"eval", "exec", "globals", "compile"}
 # Methods that look up names of the caller in the text they are given (pandas, Polars, DuckDB).
 _QUERIES = {"query", "eval", "sql", "execute"}
@@ -25,6 +27,8 @@ _QUERIES = {"query", "eval", "sql", "execute"}
 _NAMING = {"getattr": 1, "hasattr": 1, "setattr": 1, "delattr": 1, "attrgetter": 0, "methodcaller": 0}
 # Methods of texts that take the attributes that the text names.
 _FORMATTING = {"format", "format_map", "vformat"}
+# What is given the name of its module, which changes nothing that it does.
+_LOGGERS = {"getLogger", "get_logger"}
 _IMPORTS = {"import_module", "__import__", "run_module"}
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
@@ -43,6 +47,8 @@ def write_name(walker: Walker, node: ast.Name) -> None:
 def write_attribute(walker: Walker, node: ast.Attribute) -> None:
     if node.attr in _MARKS:
         walker.collector.marks.add(_MARKS[node.attr])
+    if node.attr in _NAME_MARKS:
+        walker.collector.marks.add("names")
     walker.collector.names.add(node.attr)
     _note_handed_on(walker, node, node.attr)
     if not isinstance(node.ctx, ast.Load):
@@ -51,6 +57,8 @@ def write_attribute(walker: Walker, node: ast.Attribute) -> None:
     if chain is None:
         walker.generic(node)
         return
+    if chain == ("inspect", "stack"):
+        walker.collector.marks.add("names")
     walker.refer(chain)
     walker.out.append(f"(Chain {'.'.join(chain)})")
 
@@ -129,6 +137,11 @@ def write_call(walker: Walker, node: ast.Call) -> None:
         _note_module(walker, node.args[0], node.lineno, last)
     elif chain == ("sys", "modules", "get") and node.args:
         _note_module(walker, node.args[0], node.lineno, "sys.modules.get")
+    elif last in _LOGGERS and [walker.text_of(each) for each in node.args] == ["(Name __name__)"]:
+        walker.out.append("(Logger ")
+        walker.visit(node.func)
+        walker.out.append(")")
+        return
     elif chain in (("getattr",), ("hasattr",)) and len(node.args) >= 2 and _write_getattr(walker, node):
         return
     if last in _QUERIES:
@@ -146,6 +159,8 @@ def _write_getattr(walker: Walker, node: ast.Call) -> bool:
     name = node.args[1]
     if isinstance(name, ast.Constant) and isinstance(name.value, str):
         walker.refer((*target, *name.value.split(".")[:1]))
+        if name.value in _NAME_MARKS:
+            walker.collector.marks.add("names")
     else:
         detail = name.id if isinstance(name, ast.Name) else ""
         walker.collector.dynamic.append((walker.scope, Dynamic("getattr", node.lineno, detail, target)))

@@ -22,7 +22,7 @@ from stepcache.key.spaces import Space, Spaces
 from stepcache.key.table import Binding, Chain, Import, Part, Unit
 from stepcache.key.vertex import Vertex
 
-# Names that Python gives every module: what they hold says where the module lies, not what it does.
+# Names that Python gives every module, which say where it lies: for code that asks for them they count as variables do.
 _MODULE_NAMES = {
     "__name__", "__file__", "__package__", "__spec__", "__path__", "__loader__", "__cached__",
     "__builtins__",
@@ -191,7 +191,7 @@ class Walk:
         if name == "__annotations__":  # which no table has, and which may use any name
             return [self.whole(space), self.leaf("source", space.table.source)]
         if name in _MODULE_NAMES:
-            return [self.leaf("module attribute", name)]
+            return [self._place(space, name)]
         if space.table.broken:
             return [self.whole(space)]
         if space.names is not None:
@@ -204,6 +204,15 @@ class Walk:
             if found:
                 return found
         return self._unbound(space, chain)
+
+    def _place(self, space: Space, name: str) -> Vertex:
+        """What a module says of where it lies: its file below the root, and its name."""
+        if name == "__builtins__":
+            return self.leaf("module attribute", name)
+        file = self.modules.portable(space.path) if space.path is not None else ""
+        told = {"__name__": (space.name,), "__package__": (space.package,), "__file__": (file,)}
+        state = digest("module attribute", *told.get(name, (space.name, file)))
+        return Vertex("variable", "module attribute", f"{space.shown}::{name}", space.name, state=state, keep=space)
 
     def _unbound(self, space: Space, chain: Chain) -> list[Vertex]:
         name = chain[0]
@@ -347,7 +356,10 @@ class Walk:
         """The edges of a piece of code."""
         uses = part.uses
         for chain in uses.chains:
-            vertex.link(prefix + ".".join(chain), self.follow(space, chain))
+            # A variable that only its assignment tells of is no other where its module has another name: a logger.
+            is_name = vertex.kind == "source" and chain[0] in _MODULE_NAMES and chain[0] != "__file__"
+            targets = [self.leaf("module attribute", chain[0])] if is_name else self.follow(space, chain)
+            vertex.link(prefix + ".".join(chain), targets)
         for one in uses.imports:
             vertex.link(prefix + one.label, self.imported(space, one))
         if "subclasses" in uses.marks:

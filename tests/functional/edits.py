@@ -1089,7 +1089,76 @@ third = step(query(opened(5)), name="third")
 row("one of several steps that one function makes", STEPS_OF_ONE, "(1)", "(6)", ("work",))
 row("one of several steps that one statement makes", STEPS_OF_ONE, "(3)", "(6)", ("first", "second"))
 row("what all steps that one function makes are made by", STEPS_OF_ONE, "as n", "+ 1 as n", ("work", "other", "first", "second", "third"), file="own.py")
-row("another step beside those that one function makes", STEPS_OF_ONE, "third = ", "fourth = maker(query(opened(7)), 'fourth')\nthird = ", ("fourth",))
+row("another step beside those that one function makes", STEPS_OF_ONE, "third = ", "fourth = maker(query(opened(7)), 'fourth')\nthird = ", ("fourth",), why=("new",))
+
+# The same code in two files means two things where it asks where it stands.
+WHERE = {
+    "__file__": "(Path(__file__).parent / 'data.txt').read_text()",
+    "__file__ by way of the standard library": "open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data.txt')).read()",
+    "__spec__": "(Path(__spec__.origin).parent / 'data.txt').read_text()",
+    "a variable": "(HERE / 'data.txt').read_text()",
+    "an object that a variable holds": "PLACE.text()",
+    "an iterator": "next(TEXTS)(HERE / 'data.txt')",
+}
+for name, code in WHERE.items():
+    text = f"""import os
+from pathlib import Path
+HERE = Path(__file__).parent
+
+class Place:
+    def __init__(self, file):
+        self.file, self.opaque = file, iter(())
+
+    def text(self):
+        return (Path(self.file).parent / "data.txt").read_text()
+
+PLACE = Place(__file__)
+TEXTS = iter([Path.read_text] * 9)
+
+@step
+def one():
+    return {code}
+"""
+    files = {f"{each}/pipeline_x.py": HEAD + text.replace("def one", f"def {each}") for each in ("work", "other")}
+    row(f"data beside one of two files of the same code, by {name}", {**files, "work/data.txt": "1", "other/data.txt": "1"}, "1", "2", ("work",), file="work/data.txt")
+NAMED = {
+    "__name__": "return __name__",
+    "its frame": "return sys._getframe().f_code.co_name",
+    "the frame that inspect gives": "return inspect.currentframe().f_code.co_name",
+    "its module": "return sys.modules[__name__].__file__[-12:]",
+}
+for name, code in NAMED.items():
+    files = {f"{each}/pipeline_x.py": f"{HEAD}import inspect, sys\n\n@step\ndef {each}():\n    {code}\n" for each in ("work", "other")}
+    row(f"what one of two steps of the same code is called, by {name}", files, "return", "return 1,", ("work",), file="work/pipeline_x.py")
+row("what a decorator calls one of two steps of the same code", {PIPE: HEAD + """
+from functools import wraps
+
+def told(function):
+    @wraps(function)
+    def inner():
+        return {function.__name__: function()}
+    return inner
+
+@step
+@told
+def work():
+    return 1
+
+@step
+@told
+def other():
+    return 1
+"""}, "def work():\n    return 1", "def work():\n    return 2", ("work",))
+LOGGED = """import logging
+logger = logging.getLogger(__name__)
+
+def helper():
+    logger.warning("x")
+    logging.getLogger(__name__).warning("y")
+    return 1
+"""
+LOGGED = f"{HEAD}{LOGGED}\n@step\ndef work():\n    return helper()\n"
+ROWS.append(Row("file with a logger renamed", {PIPE: LOGGED}, ((PIPE, LOGGED, None), ("pipeline_y.py", None, LOGGED)), NONE, reverts=False))
 
 PYDANTIC = "from pydantic import BaseModel, Field, computed_field, field_validator\n\n"
 row("pydantic default", body("return M().n", PYDANTIC + "class M(BaseModel):\n    n: int = 1\n"), "= 1", "= 2", BOTH, needs="pydantic")
