@@ -24,7 +24,7 @@ from stepcache.execution.capture import Capture
 from stepcache.execution.engine import Engine, Policy
 from stepcache.execution.inline import Inline
 from stepcache.execution.resources import Resources
-from stepcache.execution.returned import held, stored, streamed
+from stepcache.execution.returned import given_product, held, stored, streamed
 from stepcache.execution.schedule import Limits, Schedule
 from stepcache.execution.values import Held, Inputs, Product, Variants, own_settings
 from stepcache.graph.family import Family
@@ -208,10 +208,7 @@ class Served:
 
     def product(self, value: object) -> Product:
         """A value as it is handed on: each that takes it is given its own copy, if it can be copied."""
-        try:
-            return self.session.shelf.save(value, keep=False, codec=None, tmp=None)
-        except Unstorable:
-            return Held(value)
+        return given_product(value, (), self.session.shelf)
 
     def copy(self, product: Product, output: str | None = None) -> Any:
         """A fresh copy of a value, or of that output of it."""

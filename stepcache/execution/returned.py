@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import GeneratorType
 from typing import Any, Protocol
 
 from stepcache.errors import Unstorable, WrongReturn
@@ -109,8 +110,13 @@ def held(result: Any, node: Node) -> Product:
 
 
 def given_product(value: Any, names: Sequence[str], shelf: Shelf) -> Product:
-    """What a caller gave in the place of a node's value, with the names of its outputs, as nodes are handed it."""
-    whole = by_output(value, names) if names else value
+    """What a caller gave in the place of a node's value, with the names of its outputs, as nodes are handed it.
+
+    A generator can be gone through once, and several nodes may take it: it is a list from then on.
+    """
+    whole: Any = [*value] if isinstance(value, GeneratorType) else value
+    if names:
+        whole = by_output(value, names)
     try:
         if names:
             return outputs({name: shelf.save(each, keep=False, codec=None, tmp=None) for name, each in whole.items()})

@@ -139,6 +139,33 @@ def test_params_are_never_converted(project: Project) -> None:
     assert stepcache.run("pipeline_y.py", params={"a.n": None})["a"] is None
 
 
+def test_a_generator_that_is_given_is_there_for_all_that_take_it(project: Project) -> None:
+    project.write(
+        "pipeline_y.py",
+        """
+        from stepcache import Each, step
+
+        @step
+        def rows():
+            yield 1
+
+        @step
+        def total(rows):
+            return sum(rows)
+
+        @step
+        def count(rows):
+            return len(rows)
+
+        @step(takes={"row": "rows"})
+        def twice(row: Each):
+            return row * 2
+        """,
+    )
+    run = stepcache.run("pipeline_y.py", values={"rows": (number for number in (5, 6))})
+    assert (run["rows"], run["total"], run["count"], run["twice"]) == ([5, 6], 11, 2, [10, 12])
+
+
 def test_unknown_params_and_values_are_errors(project: Project) -> None:
     with pytest.raises(UsageError) as wrong:
         stepcache.run(params={"sed": 1})
