@@ -151,7 +151,7 @@ class Inventory:
 
         def drop(connection: sqlite3.Connection) -> set[str]:
             same = [e for e, (row, _) in damaged.items() if connection.execute(select, e).fetchone() == (row,)]
-            drop_entries(connection, self._ledger.blobs, same, None)
+            drop_entries(connection, self._ledger.blobs, same, b"damaged")
             return {damaged[entry][1] for entry in same}
 
         dropped = None if self._ledger.readonly else self._ledger.change(drop)

@@ -96,8 +96,10 @@ class Traces:
         """Why there was nothing under *key* although there has been."""
         if (trouble := self._troubles.get(key)) is not None:
             return trouble
-        if key != self._never and self._ledger.rows("SELECT 1 FROM gone WHERE key = ?", (key_bytes(key),)):
-            return "evicted"
+        if key == self._never:
+            return None
+        for (reason,) in self._ledger.rows("SELECT reason FROM gone WHERE key = ?", (key_bytes(key),)):
+            return "damaged" if reason == b"damaged" else "evicted"
         return None
 
     def latest(self, node: str) -> Trace | None:
