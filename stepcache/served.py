@@ -172,7 +172,7 @@ class Served:
         needs = tuple(need for need in bound[resource_id].needs if need.parameter not in told)
         settings = tuple(Setting(name, value, "test") for name, value in told.items())
         bound[resource_id] = evolve(bound[resource_id], needs=needs, settings=(*bound[resource_id].settings, *settings))
-        own = Resources(self.session.sight.set_up)
+        own = Resources(self.session.sight.set_up, self.session.sight.stains.torn_down)
         ends.callback(_torn_down, own)
         return own.get(resource_id, bound, self._inputs(needs, bound))
 
@@ -225,7 +225,7 @@ class Served:
         narrowed = evolve(node, needs=open_needs, builtins=tuple(b for b in node.builtins if b not in told))
         bound = self.session.graph.resources
         work = evolve(self.engine.work(narrowed, Miss("", ())), inputs=self._products(open_needs, bound), keeps=False)
-        own = Resources(self.session.sight.set_up)
+        own = Resources(self.session.sight.set_up, self.session.sight.stains.torn_down)
         ends.callback(_torn_down, own)
         built_in = BuiltIns(narrowed)
         ends.callback(built_in.close)

@@ -102,7 +102,7 @@ class Bodies:
     _together: Together | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.resources = Resources(self._set_up)
+        self.resources = Resources(self._set_up, self.sight.stains.torn_down)
         self.given = Given(self.shelf.all, self.sight.paused)
 
     @property
@@ -119,13 +119,13 @@ class Bodies:
         """How many bodies run beside one another."""
         return self._together.count if self._together is not None else 0
 
-    def _set_up(self, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
+    def _set_up(self, resource: str, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
         if self._together is None:
-            return self.sight.set_up(make)
+            return self.sight.set_up(resource, make)
         from stepcache.execution.together import outliving
 
         with outliving():
-            return self.sight.set_up(make)
+            return self.sight.set_up(resource, make)
 
     def wait(self, work: Awaitable[Any]) -> Any:
         """What an awaitable comes to, which nothing runs beside."""
@@ -162,7 +162,7 @@ class Bodies:
     @contextmanager
     def own_resources(self) -> Iterator[Resources]:
         """The resources of a body that runs beside others."""
-        resources = Resources(self._set_up, self.resources)
+        resources = Resources(self._set_up, self.sight.stains.torn_down, self.resources)
         try:
             yield resources
         finally:

@@ -22,7 +22,8 @@ class _Live:
     seen: tuple[Observation, ...]
 
 
-SetUp = Callable[[Callable[[], Any]], tuple[Any, tuple[Observation, ...]]]
+SetUp = Callable[[str, Callable[[], Any]], tuple[Any, tuple[Observation, ...]]]
+"""Given the resource whose object steps share, or "" if they do not, and what makes it."""
 
 
 @define
@@ -34,6 +35,8 @@ class Resources:
     """
 
     watched: SetUp
+    gone: Callable[[str], None]
+    """Told of a resource that is torn down, whose object steps have shared."""
     shared: Resources | None = None
     _live: list[_Live] = field(factory=list)
 
@@ -75,7 +78,8 @@ class Resources:
                     raise WrongReturn(told, str(source)) from None
             return made
 
-        made, seen = self.watched(set_up)
+        is_shared = resource.definition.scope == "run"
+        made, seen = self.watched(resource.id if is_shared else "", set_up)
         self._live.append(_Live(resource, made, rest[0] if rest else None, seen))
         return made
 
@@ -92,6 +96,8 @@ class Resources:
         interrupt: KeyboardInterrupt | None = None
         for each in reversed(which):
             self._live.remove(each)
+            if each.bound.definition.scope == "run":
+                self.gone(each.bound.id)
             if each.rest is None:
                 continue
             token = running_node.set(None)

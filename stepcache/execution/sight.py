@@ -17,7 +17,15 @@ from stepcache.collect.snapshot import ModuleFacts, Snapshot, source_digest
 from stepcache.digest import digest_all
 from stepcache.key.environment import put_variable
 from stepcache.key.files import FileDigests
-from stepcache.key.ingredients import Facts, Recipe, Surroundings, definitions_of, facts_of, recipe
+from stepcache.key.ingredients import (
+    Facts,
+    Recipe,
+    Surroundings,
+    definitions_of,
+    facts_of,
+    recipe,
+    resource_functions,
+)
 from stepcache.key.libraries import is_library
 from stepcache.key.look import SEPARATOR, Look, declared, named, named_variables, now
 from stepcache.key.modules import Modules
@@ -385,8 +393,8 @@ class Sight:
     def _known(self, name: str) -> ModuleFacts | None:
         return self.snapshot.modules.get(name) if self.snapshot is not None else None
 
-    def set_up(self, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
-        """Run a resource's set-up and see what it reads."""
+    def set_up(self, resource: str, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
+        """Run the set-up of a resource, named where steps share its object, and see what it reads."""
         self._forget()
         before = self.stains.begin(self.loaded.loaded)
         seen = _NOTHING
@@ -397,6 +405,8 @@ class Sight:
         finally:
             self.remembered.note(watch)
             self.stains.end(before, seen.observations, for_good=True)
+        if resource:
+            self.stains.set_up(resource, made)
         return made, seen.observations
 
     def paused(self) -> AbstractContextManager[None]:
@@ -431,7 +441,7 @@ class _Watched:
 
     __slots__ = (
         "_before", "_facts", "_importing", "_listening", "_names", "_node", "_path", "_resources", "_seen", "_sight",
-        "_watch",
+        "_taken", "_watch",
     )  # fmt: skip
     _watch: Watch
 
@@ -440,6 +450,7 @@ class _Watched:
         self._listening = sight.observer.watch()
         self._importing = sight.loaded.importing()
         self._before: Before | None = None
+        self._taken: set[str] = set()
         self._names: frozenset[str] | None = None
         self._seen: Seen | None = None
 
@@ -464,7 +475,8 @@ class _Watched:
                 self._conclude()  # nobody may ask for it
 
     def _begin(self) -> None:
-        self._before = self._sight.stains.begin(self._facts.modules)
+        self._taken = {each.id for each in resource_functions(self._node, self._resources)}
+        self._before = self._sight.stains.begin((*self._facts.modules, *self._taken))
 
     def _conclude(self) -> Seen:
         if self._seen is None:
@@ -477,7 +489,7 @@ class _Watched:
         return self._seen
 
     def _reaches(self, module: str, variable: str) -> bool:
-        if module in self._facts.whole:
+        if module in self._facts.whole or module in self._taken:
             return True
         if self._names is None:
             self._names = self._sight.names(self._node, self._resources)

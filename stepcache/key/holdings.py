@@ -111,7 +111,7 @@ class Holdings:
     """What a module holds. `blanks` are the attributes of functions that have none, with the names of these."""
 
     name: str
-    module: ModuleType
+    module: ModuleType | SimpleNamespace
     variables: Mapping[str, Any]
     holders: tuple[Holder, ...]
     blanks: tuple[dict[str, Any], ...]
@@ -138,7 +138,7 @@ class Holdings:
         yield from ((each.name, each) for each in self.holders if not each.is_as_it_was)
 
 
-def holdings_of(name: str, module: ModuleType, is_project: Callable[[str], bool]) -> Holdings:
+def holdings_of(name: str, module: ModuleType | SimpleNamespace, is_project: Callable[[str], bool]) -> Holdings:
     """What the module of that name holds now. *is_project* tells project files."""
     return _Search(is_project).through(name, module)
 
@@ -153,10 +153,13 @@ class _Search:
     blank: list[Name] = field(factory=list)
     _todo: list[tuple[Name, Any, Label | None]] = field(factory=list)
 
-    def through(self, home: str, module: ModuleType) -> Holdings:
+    def through(self, home: str, module: ModuleType | SimpleNamespace) -> Holdings:
         variables = dict(vars(module))
+        has_names = isinstance(module, ModuleType)  # and no object of a resource, which each step calls as it likes
         self._todo += [
-            ((home, name), value, Label(name, module=home)) for name, value in variables.items() if _is_own(name)
+            ((home, name), value, Label(name, module=home) if has_names else None)
+            for name, value in variables.items()
+            if _is_own(name)
         ]
         seen: set[int] = set()
         while self._todo and len(seen) < _MOST_HOLDERS:
@@ -407,7 +410,7 @@ _HOLDING: tuple[type, ...] = (
 # --- counters
 
 
-def _is_counter(module: ModuleType, name: str) -> bool:
+def _is_counter(module: ModuleType | SimpleNamespace, name: str) -> bool:
     """Do the functions of a module only add constants to a variable?"""
     every = [one.definition.function if is_defined(one) else one for one in list(vars(module).values())]
     todo = [one.__code__ for one in every if type(one) is FunctionType]

@@ -1,5 +1,5 @@
-"""What steps leave in variables of project modules of what they have read: a later step of the process finds it there
-and does not read it again, so nothing would be seen of that.
+"""What steps leave in variables of project modules, and in resources, of what they have read: a later step of the
+process finds it there and does not read it again, so nothing would be seen of that.
 
 What a body leaves is told by comparing what the modules that it reaches hold (holdings.py) just before its first read
 with what they hold at its end. So memory that is made by hand is seen in any form. Entries that were added to a dict
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from attrs import field
@@ -74,6 +74,8 @@ class Stains:
     _remembered: dict[Name, list[_Stain]] = field(factory=dict)
     """Until the next step begins."""
     _open: list[Before] = field(factory=list)
+    _resources: dict[str, SimpleNamespace] = field(factory=dict)
+    """What steps share, each as the one thing that a module of the resource's name would hold."""
     _known: dict[str, Holdings] = field(factory=dict)
 
     def __bool__(self) -> bool:
@@ -165,10 +167,19 @@ class Stains:
 
     # --- modules
 
+    def set_up(self, resource: str, made: Any) -> None:
+        """A resource is there, and steps share its object: what they leave in it is as what they leave in a module."""
+        self._resources[resource] = SimpleNamespace(object=made)
+        self.imported(resource)
+
+    def torn_down(self, resource: str) -> None:
+        self._resources.pop(resource, None)
+        self.forget(resource)
+
     def holdings(self, name: str) -> Holdings | None:
-        """What the module of that name holds now, if it is there."""
-        module = sys.modules.get(name)
-        if not isinstance(module, ModuleType):
+        """What the module, or the resource, of that name holds now, if it is there."""
+        module = self._resources.get(name) or sys.modules.get(name)
+        if not isinstance(module, ModuleType | SimpleNamespace):
             return None
         known = self._known.get(name)
         if known is None or known.module is not module or not known.is_as_it_was:

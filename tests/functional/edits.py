@@ -1019,6 +1019,33 @@ for name, code in {
     "a decorator of its own": "def once(f):\n    kept = {}\n    def inner(*args):\n        if args not in kept:\n            kept[args] = f(*args)\n        return kept[args]\n    return inner\n\n@once\ndef load(name):\n    return open(name + '.txt').read()\n",
 }.items():
     row(f"each its own file, remembered by {name}", {**EACH_ITS_OWN, "own.py": code}, "1", "2", ("work", "both"), file="a.txt")
+OF_RESOURCE = """
+@resource
+def db():
+    return Kept()
+
+@step
+def work(db):
+    return db.load("a")
+
+@step
+def other(db):
+    return db.load("b")
+
+@step
+def both(db):
+    return db.load("a"), db.load("b"), db.load("c")
+
+@step
+def aside(db):
+    return db.load("c") * 2
+"""
+for name, code, runs in (
+    ("each its own file, remembered by a resource", "class Kept:\n    def __init__(self):\n        self.texts = {}\n\n    def load(self, name):\n        if name not in self.texts:\n            self.texts[name] = open(name + '.txt').read()\n        return self.texts[name]\n", ("work", "both")),
+    ("one file, remembered by a resource", "class Kept:\n    text = None\n\n    def load(self, name):\n        if self.text is None:\n            self.text = open('a' + '.txt').read()\n        return self.text, name\n", ("work", "other", "both", "aside")),
+    ("one file, remembered in a dict that is a resource", "class Kept(dict):\n    def load(self, name):\n        return self.setdefault('a', open('a' + '.txt').read() if not self else None), name\n", ("work", "other", "both", "aside")),
+):
+    row(name, {**EACH_ITS_OWN, PIPE: HEAD + code + OF_RESOURCE}, "1", "2", runs, file="a.txt")
 row("each its own file, remembered by a cache of a library", {**EACH_ITS_OWN, "own.py": "from cachetools import LRUCache, cached\n\n@cached(LRUCache(9))\ndef load(name):\n    return open(name + '.txt').read()\n"}, "1", "2", ("work", "both"), file="a.txt", needs="cachetools")
 for name, code in {
     "objects of which each step fills its own": "class Text:\n    one = None\n\n    def get(self, name):\n        self.one = self.one or open(name + '.txt').read()\n        return self.one\n\nKEPT = {name: Text() for name in 'abc'}\n\ndef load(name):\n    return KEPT[name].get(name)\n",
