@@ -96,6 +96,8 @@ def parametrize(
     ids: Iterable[str | None] | Callable[[Any], object] | None = None,
 ) -> Callable[[F], F]:
     """Make a variant for each of *values*; pytest's rules for names, ids and several decorators hold."""
+    if not isinstance(names, Iterable) or not isinstance(values, Iterable):
+        raise UsageError(f"parametrize({names!r}, {values!r}): names and a list of choices are wanted")
     split = tuple(n.strip() for n in names.split(",") if n.strip()) if isinstance(names, str) else tuple(names)
     given = list(values)
     rows: list[tuple[object, ...]] = []

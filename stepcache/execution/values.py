@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from copy import deepcopy
 from datetime import date, timedelta
 from enum import Enum
+from functools import partial
 from pathlib import PurePath
 from types import FunctionType
 from typing import Any
@@ -50,6 +51,14 @@ class Variants(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<variants {', '.join(self._loaders)}>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A step may return what it was given: that is kept with all values, which are loaded for it."""
+        return _loaded, (dict(self), self.params)
+
+
+def _loaded(values: Mapping[str, Any], params: Mapping[str, Mapping[str, object]]) -> Variants:
+    return Variants({variant: partial(values.__getitem__, variant) for variant in values}, params)
 
 
 def value_of(fields: Mapping[str, Any]) -> Value:

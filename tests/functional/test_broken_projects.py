@@ -281,6 +281,11 @@ DECORATORS = [
         "@mark.skipif('1 == 1', reason='r')\n" + DEF,
         "mark.skipif('1 == 1'): a condition is given as it is, not as text",
     ),
+    bad(
+        "choices that are no list",
+        "@parametrize('x', 3)\n" + DEF,
+        "parametrize('x', 3): names and a list of choices are wanted",
+    ),
     bad("too few ids", "@parametrize('x', [1, 2], ids=['a'])\n" + DEF, "parametrize('x'): 2 choices, but 1 ids"),
     bad(
         "an id that is no text",

@@ -443,3 +443,35 @@ def test_ids_that_would_meet_are_told_apart(stepcache_project: Project) -> None:
     assert names(stepcache_project) == ["work[a-b-c0]", "work[a-c]", "work[a-b-b-c]", "work[a-b-c1]"]
     run = stepcache.run("pipeline_x.py::work[a-b-c1]", check=True)
     assert run["work[a-b-c1]"] == ("a-b", "c")
+
+
+def test_all_variants_may_be_handed_on(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        from stepcache import All, parametrize, step
+
+        @step
+        @parametrize("size", [1, 2])
+        def work(size):
+            return [size]
+
+        @step
+        def collected(work: All):
+            return work
+
+        @step
+        def first(collected):
+            collected["1"].append("mine")
+            return dict(collected), collected.params
+
+        @step
+        def second(collected):
+            return dict(collected)
+        """,
+    )
+    run = stepcache.run(check=True)
+    assert run.warnings == ()
+    assert run["first"] == ({"1": [1, "mine"], "2": [2]}, {"1": {"size": 1}, "2": {"size": 2}})
+    assert run["second"] == dict(run["collected"]) == {"1": [1], "2": [2]}
+    assert stepcache_project.run().ran == []
