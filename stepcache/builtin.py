@@ -15,6 +15,8 @@ from stepcache.store import Codec, builtin_codecs
 
 BUILT_IN = ("codecs", "executors", "json", "junitxml", "graph", "terminal")
 """The names under which the parts below are registered."""
+ESSENTIAL = ("codecs", "executors")
+"""Those that no run can do without."""
 
 
 class OwnCodecs:
@@ -123,7 +125,7 @@ class TerminalReport:
 
 
 def parts() -> Iterator[tuple[str, object]]:
-    """The built-in plugins of every run, by name; `-p no:NAME` leaves one out."""
+    """The built-in plugins of every run, by name; `-p no:NAME` leaves out one that is not essential."""
     yield "codecs", OwnCodecs()
     yield "executors", OwnExecutors()
     yield "json", JsonReport()

@@ -76,6 +76,9 @@ def configure(call: Call, environ: Mapping[str, str], cwd: Path) -> tuple[Option
     plugins = Plugins(each.removeprefix("no:") for each in first.plugins if each.startswith("no:"))
     from stepcache import builtin
 
+    for name in builtin.ESSENTIAL:
+        if name in plugins.blocked:
+            raise UsageError(f"-p no:{name}: the plugin {name} cannot be left out")
     for name, part in builtin.parts():
         plugins.add(part, name)
     named = {name: f"-p {name}" for name in first.plugins if not name.startswith("no:")}

@@ -224,6 +224,12 @@ def test_a_plugin_that_is_not_there(project: Project) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["codecs", "executors"])
+def test_what_no_run_can_do_without_is_not_left_out(project: Project, name: str) -> None:
+    result = project.run("-p", f"no:{name}")
+    assert (result.exit_code, result.stderr) == (4, f"ERROR: -p no:{name}: the plugin {name} cannot be left out\n")
+
+
 def test_a_plugin_that_cannot_be_imported(project: Project) -> None:
     project.write("lib/my_plugin_broken.py", "import nothing_so_called\n")
     result = project.run("-p", "my_plugin_broken")
