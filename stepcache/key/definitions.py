@@ -30,6 +30,7 @@ def write_function(walker: Walker, node: FunctionNode) -> None:
     _write_decorators(walker, unit, node.decorator_list)
     if node.returns is not None:
         unit.annotations.append("-> " + walker.text_of(node.returns))
+    _note_type_parameters(walker, unit, node)
 
     def body() -> None:
         walker.out.append(node.__class__.__name__)
@@ -53,6 +54,10 @@ def _write_decorators(walker: Walker, unit: RawUnit, decorators: Sequence[ast.ex
     for decorator in decorators:
         unit.decorated_by.append(root_chain(decorator) or ())
         unit.decorators.append(walker.part(depth, lambda node=decorator: walker.visit(node), keep=keep))  # type: ignore[misc]
+
+
+def _note_type_parameters(walker: Walker, unit: RawUnit, node: ast.AST) -> None:
+    unit.annotations += [walker.text_of(each) for each in getattr(node, "type_params", ())]
 
 
 def _write_parts(walker: Walker, unit: RawUnit, arguments: ast.arguments, body: Callable[[], None]) -> None:
@@ -114,6 +119,7 @@ def write_class(walker: Walker, node: ast.ClassDef) -> None:
     outer, depth = walker.scope, walker.scope.depth + 1
     bases = bases_of(node) if outer.kind == "module" else None
     unit.bases = bases or []
+    _note_type_parameters(walker, unit, node)
     unit.has_effect = bases is None and outer.kind == "module"  # a metaclass may do what it likes
     walker.notes.append(unit)
     try:

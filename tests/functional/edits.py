@@ -6,6 +6,7 @@ before each pipeline file. A change is a list of (file, old, new); `old` None wr
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from pathlib import Path
 
@@ -633,6 +634,10 @@ def f(x: "int"):
 row("type of a dataclass field", body("return [f.type for f in fields(D)]", "from dataclasses import dataclass, fields\n\n@dataclass\nclass D:\n    x: 'int'\n"), "'int'", "'float'", BOTH)
 row("alias that a field's annotation names", {PIPE: body("import typing, own\nreturn [t.__name__ for t in typing.get_type_hints(own.C).values()]"), "own.py": "Alias = int\n\nclass C:\n    x: Alias\n"},
     "Alias = int", "Alias = float", BOTH, file="own.py")
+
+if sys.version_info >= (3, 12):
+    row("bound of a type parameter that is looked at", body("return f.__type_params__[0].__bound__.__name__", "def f[T: int](x: T):\n    return x\n"), "T: int", "T: str", BOTH)
+    row("bound of a type parameter", body("return f(1)", "def f[T: int](x: T):\n    return x\n"), "T: int", "T: str", NONE)
 
 # --- other spellings of the same text ---------------------------------------------------------------------------
 
