@@ -67,7 +67,7 @@ GROUPS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
             Flag(
                 ("--deselect",),
                 "deselect",
-                "a node id, or how it starts, not to be run (repeatable)",
+                "a node id, or a file or folder that ids start with, not to be run (repeatable)",
                 "values",
                 metavar="NODE",
             ),

@@ -332,5 +332,5 @@ def _narrowed(targets: list[str], kept: set[str], everything: Iterable[str]) -> 
 
 
 def _names(node_id: str, node: Node, prefix: str) -> bool:
-    """Does a `--deselect` argument mean the node? (A node id without its variant means all of them.)"""
-    return node_id == prefix or node.base == prefix or (prefix.endswith(".py") and node.file == prefix)
+    """Does a `--deselect` argument mean the node? A folder or file means all in it, an id without variant all of them."""
+    return prefix in (node_id, node.base, node.file) or node.file.startswith(f"{prefix.rstrip('/')}/")

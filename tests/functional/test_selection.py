@@ -110,6 +110,21 @@ def test_what_is_excluded_is_not_run(project: Project, args: tuple[str, ...], wa
     assert {name: outcomes.get(name) for name in wanted} == wanted
 
 
+@pytest.mark.parametrize(
+    ("prefix", "left"),
+    [
+        ("sub", ["pipeline_x.py::a", "subway/pipeline_z.py::c"]),
+        ("sub/", ["pipeline_x.py::a", "subway/pipeline_z.py::c"]),
+        ("sub/deep", ["pipeline_x.py::a", "subway/pipeline_z.py::c"]),
+        ("pipeline_x.py", ["sub/deep/pipeline_y.py::b", "subway/pipeline_z.py::c"]),
+    ],
+)
+def test_a_file_or_folder_is_excluded(stepcache_project: Project, prefix: str, left: list[str]) -> None:
+    for file, name in (("pipeline_x.py", "a"), ("sub/deep/pipeline_y.py", "b"), ("subway/pipeline_z.py", "c")):
+        stepcache_project.write(file, f"from stepcache import step\n@step\ndef {name}():\n    return {name!r}\n")
+    assert sorted(stepcache_project.run("--deselect", prefix).outcomes) == left
+
+
 def test_what_needs_an_excluded_node_is_skipped_and_all_leaves_it_out(project: Project) -> None:
     result = project.run("--deselect=pipeline_x.py::model[3]", "-rs")
     assert result.exit_code == 0
