@@ -332,5 +332,5 @@ def _narrowed(targets: list[str], kept: set[str], everything: Iterable[str]) -> 
 
 
 def _names(node_id: str, node: Node, prefix: str) -> bool:
-    """Does a `--deselect` argument mean the node? A folder or file means all in it, an id without variant all of them."""
+    """Does a `--deselect` argument mean the node? A file or folder means all in it, a bare id all of its variants."""
     return prefix in (node_id, node.base, node.file) or node.file.startswith(f"{prefix.rstrip('/')}/")
