@@ -12,7 +12,8 @@ from stepcache.key.walker import Walker, Writer
 _MARKS = {
     "__annotations__": "annotations", "get_type_hints": "annotations", "get_annotations": "annotations",
     "signature": "annotations", "getfullargspec": "annotations", "__type_params__": "annotations",
-    "__doc__": "doc", "getdoc": "doc", "getsource": "source", "getsourcelines": "source", "__subclasses__": "subclasses",
+    "__doc__": "doc", "getdoc": "doc", "getsource": "source", "getsourcelines": "source",
+    "__subclasses__": "subclasses",
     "__dict__": "attributes", "__getattribute__": "attributes", "getmembers": "attributes", "vars": "attributes",
     "dir": "attributes", "co_firstlineno": "source", "f_lineno": "source", "tb_lineno": "source",
     "co_lines": "source", "co_positions": "source", "getframeinfo": "source",

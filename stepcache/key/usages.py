@@ -4,7 +4,7 @@ there, or only put things in."""
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal
 
 from attrs import field
@@ -48,8 +48,9 @@ class _Functions:
     """What the functions of a module do with names."""
 
     uses: tuple[_Use, ...]
-    others: frozenset[str]
-    """What they set to something else than a constant: names and, with a dot before, attributes."""
+    set_to: Mapping[str, set[str | None]]
+    """The constants that they set names and, with a dot before, attributes to; None is anything else, and what they set
+    only where something else is so."""
     overwritten: frozenset[str]
     """Global variables that each function which sets them sets before it looks at them."""
 
@@ -79,11 +80,14 @@ class Usages:
         return bool(every) and all(how == "puts" for how in every)
 
     def is_flag(self, label: Label, *, items: bool = False) -> bool:
-        """Do functions only set it, or its *items*, to constants, and each looks at it first?"""
+        """Do functions only set it, or its *items*, to one constant, where they have seen that it is not set?"""
         names = {_stored(label.name, label.is_attribute, label.depth + items)}
         if label.module:
             names.add(_stored(label.name, True, label.depth + items))
-        if any(names & each.others for _, each in self._modules(label.name)):
+        set_to = {
+            value for _, each in self._modules(label.name) for name in names for value in each.set_to.get(name, ())
+        }
+        if len(set_to) != 1 or None in set_to:
             return False
         setting: set[tuple[str, int]] = set()
         asking: set[tuple[str, int]] = set()
@@ -133,7 +137,7 @@ def _read(source: bytes) -> _Functions:
         pass
     return _Functions(
         tuple(reader.uses),
-        frozenset(reader.others),
+        reader.set_to,
         frozenset(reader.set_first - reader.looked_first),
     )
 
@@ -143,7 +147,7 @@ class _Reader:
     """Goes through the functions of a module."""
 
     uses: list[_Use] = field(factory=list)
-    others: set[str] = field(factory=set)
+    set_to: dict[str, set[str | None]] = field(factory=dict)
     set_first: set[str] = field(factory=set)
     looked_first: set[str] = field(factory=set)
 
@@ -207,13 +211,34 @@ class _InFunction:
     def _stored(self, node: ast.expr, at: _Where) -> None:
         up = self.parents[node]
         value = up.value if isinstance(up, ast.Assign | ast.AnnAssign) else None
-        if not isinstance(value, ast.Constant):
-            self.reader.others.add(_stored(*at))
+        is_flag = isinstance(value, ast.Constant) and self._is_set_once(node, at)
+        self._sets(at, ast.dump(value) if value is not None and is_flag else None)
         if isinstance(node, ast.Subscript):
             at = (at[0], at[1], at[2] - 1)
             if isinstance(up, ast.AugAssign):
                 self._note("takes", at)
         self._note("puts", at)
+
+    def _sets(self, at: _Where, value: str | None) -> None:
+        self.reader.set_to.setdefault(_stored(*at), set()).add(value)
+
+    def _is_set_once(self, node: ast.AST, at: _Where) -> bool:
+        """Does it depend on nothing else than itself whether it is set?"""
+        while (up := self.parents.get(node)) is not None:
+            if isinstance(up, ast.For | ast.AsyncFor | ast.While | ast.Match | ast.ExceptHandler):
+                return False
+            if isinstance(up, ast.If) and not self._is_about(up.test, at):
+                return False
+            node = up
+        return True
+
+    def _is_about(self, test: ast.expr, at: _Where) -> bool:
+        while isinstance(test, ast.UnaryOp):
+            test = test.operand
+        parts = [test.left, *test.comparators] if isinstance(test, ast.Compare) else [test]
+        leads = [_leads_to(each, self.aliases) for each in parts]
+        others = [each for each, to in zip(parts, leads, strict=True) if to is None or to[:2] != at[:2]]
+        return len(others) < len(parts) and all(isinstance(each, ast.Name | ast.Constant) for each in others)
 
     def _taken(self, node: ast.Subscript | ast.Call, at: _Where) -> None:
         """Something is taken out of what is *at* that place."""
@@ -221,7 +246,7 @@ class _InFunction:
         if isinstance(node, ast.Call):
             sets = _method(node) == "setdefault"
             if sets:
-                self.reader.others.add(_stored(at[0], at[1], at[2] + 1))
+                self._sets((at[0], at[1], at[2] + 1), None)
             asks = asks or sets or _is_tested(node, self.parents) or isinstance(self.parents[node], ast.Assign)
         self._note("asks" if asks else "takes", at)
 

@@ -1016,6 +1016,8 @@ def aside():
 for name, code in {
     "a dict": "KEPT = {}\n\ndef load(name):\n    if name not in KEPT:\n        KEPT[name] = open(name + '.txt').read()\n    return KEPT[name]\n",
     "a dict that is asked by get": "KEPT = {}\n\ndef load(name):\n    if (text := KEPT.get(name)) is None:\n        text = KEPT[name] = open(name + '.txt').read()\n    return text\n",
+    "a dict of what it comes to": "KEPT = {}\n\ndef load(name):\n    if name not in KEPT:\n        if open(name + '.txt').read() == '1':\n            KEPT[name] = 'one'\n        else:\n            KEPT[name] = 'more'\n    return KEPT[name]\n",
+    "a dict of which are so": "KEPT = {}\n\ndef load(name):\n    if name not in KEPT:\n        text = open(name + '.txt').read()\n        KEPT[name] = False\n        if text == '1':\n            KEPT[name] = True\n    return KEPT[name]\n",
     "a dict that is tried": "KEPT = {}\n\ndef load(name):\n    try:\n        return KEPT[name]\n    except KeyError:\n        return KEPT.setdefault(name, open(name + '.txt').read())\n",
     "a dict in a dict that is put in first": "KEPT = {}\n\ndef load(name):\n    inner = KEPT.setdefault(name, {})\n    if 1 not in inner:\n        inner[1] = open(name + '.txt').read()\n    return inner[1]\n",
     "an object with a dict": "class Kept:\n    def __init__(self):\n        self.texts = {}\n\n    def load(self, name):\n        if name not in self.texts:\n            self.texts[name] = open(name + '.txt').read()\n        return self.texts[name]\n\nload = Kept().load\n",
