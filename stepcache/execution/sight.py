@@ -146,15 +146,10 @@ class Sight:
             if known is not None:
                 return known
             self.rouse([node], resources)
-        definitions = definitions_of(node, resources)
+        functions = [each.function for each in definitions_of(node, resources)]
         settings = {s.name: s.value for s in node.settings}
         home = sys.modules.get(self._home_of(node)[0])
-        return self.reader.reach(
-            [each.function for each in definitions],
-            settings=settings,
-            home=home or sys.modules["__main__"],
-            names=[each.name for each in definitions],
-        )
+        return self.reader.reach(functions, settings=settings, home=home or sys.modules["__main__"])
 
     def reach_name(self, node: Node, resources: Mapping[str, BoundResource]) -> Row | None:
         """What tells the code that the node reaches from that of others; None where objects may decide it."""
@@ -324,6 +319,22 @@ class Sight:
             return not (is_path and rules.ignored(look.locate(each.name.partition(SEPARATOR)[0])))
 
         return tuple(evolve(t, observations=tuple(filter(counts, t.observations))) for t in traces)
+
+    def foreign(self, node: Node, trace: Trace, values: Mapping[str, Value]) -> str | None:
+        """A class or function of the project that another step's value holds and the node could not have made: one of
+        the same code, of a file that is another, or had another name. None where there is none.
+
+        *values* are those that the node takes.
+        """
+        if trace.node == node.id or trace.value is None:
+            return None
+        held = [each for each in trace.value.every_class if self.modules.is_project(each.partition(":")[0])]
+        if not held:
+            return None
+        reach = self.reached(node)
+        own = set(reach.modules) if reach is not None else set()
+        own |= {each.partition(":")[0] for value in values.values() for each in value.every_class}
+        return next((each for each in held if each.partition(":")[0] not in own), None)
 
     def lacks(self, node: Node, trace: Trace) -> Observation | None:
         """The first of the node's `reads` that the trace says nothing of: it was made before that was declared."""

@@ -132,6 +132,8 @@ def _content(vertex: Vertex, marks: set[str]) -> str:
         content += " source " + vertex.source
     if "names" in marks and vertex.kind in _NAMED:
         content += " name " + vertex.name.partition("::")[2]
+    if "modules" in marks and vertex.kind in _NAMED:
+        content += " module " + vertex.module
     return content
 
 

@@ -50,6 +50,8 @@ def write_attribute(walker: Walker, node: ast.Attribute) -> None:
         walker.collector.marks.add(_MARKS[node.attr])
     if node.attr in _NAME_MARKS:
         walker.collector.marks.add("names")
+    if node.attr == "__module__":
+        walker.collector.marks.add("modules")
     walker.collector.names.add(node.attr)
     _note_handed_on(walker, node, node.attr)
     if not isinstance(node.ctx, ast.Load):

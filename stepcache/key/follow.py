@@ -108,7 +108,7 @@ class Walk:
             space = self.space(module)
             if space is None:
                 return [self.leaf("absent", "")]
-            return self.follow(space, chain) if chain else [self.whole(space)]
+            return self.follow(space, chain) if chain else [self.whole(space), self._place(space, "__spec__")]
         if kind == "missing":
             return [self.leaf("absent", ""), *self._unplaced(module, chain)]
         if kind == "stepcache":

@@ -237,11 +237,10 @@ class Objects:
             if not (each is EMPTY or is_a(each, ModuleType) or any(each is one for one in seen))
         )
 
-    def made(self, top: Vertex, function: Any, name: str) -> None:
-        """Tell apart steps that hold what has no digest: by their names, and the statements that made them."""
+    def made(self, top: Vertex, function: Any) -> None:
+        """A step that holds what has no digest counts by the statements that made it."""
         if (is_a(function, FunctionType) and not function.__closure__) or not self.holds_opaque(function):
             return
-        top.link("made", [self.walk.leaf("made", name)])
         for space in filter(None, map(self.walk.space, self.walk.loading)):
             for variable, value in (space.names or {}).items():
                 if is_defined(value) and value.definition.function is function and variable in space.table.bindings:

@@ -96,10 +96,8 @@ class CodeReader:
 
     # --- reach
 
-    def reach(
-        self, roots: Sequence[Any], *, settings: Mapping[str, object], home: ModuleType, names: Sequence[str] = ()
-    ) -> Reach:
-        """What *roots* reach: a step's plain function, then those of the resources it takes; *names* are theirs.
+    def reach(self, roots: Sequence[Any], *, settings: Mapping[str, object], home: ModuleType) -> Reach:
+        """What *roots* reach: a step's plain function, then those of the resources it takes.
 
         *settings* are the first one's; modules and attributes that it asks for by them are followed, and the code in
         their values too. *home* is the module of its pipeline file: names are looked up live in the modules that
@@ -114,7 +112,7 @@ class CodeReader:
         key = (id(walk), *map(id, roots), self._told(walk, roots, told) if told else ())
         known = self._reached.get(key)
         if known is None:
-            root = self._root(walk, roots, settings, names)
+            root = self._root(walk, roots, settings)
             # What is named by its id is kept: another object must not come to have it.
             kept = (tuple(roots), dict(settings)) if told else tuple(roots)
             known = self._reached[key] = (reach_from(root, self._owners_of), kept)
@@ -139,12 +137,12 @@ class CodeReader:
             walk = self._walks_of[every] = self._walks[key]
         return walk
 
-    def _root(self, walk: Walk, roots: Sequence[Any], settings: Mapping[str, object], names: Sequence[str]) -> Vertex:
+    def _root(self, walk: Walk, roots: Sequence[Any], settings: Mapping[str, object]) -> Vertex:
         """A vertex above the roots, the settings with code in them, and the effects of imports."""
         top = Vertex("reach", "reach")
         for number, function in enumerate(roots):
             top.link(f"root {number:04}", [walk.objects.root(function, settings if number == 0 else {})])
-            walk.objects.made(top, function, names[number] if names else "")
+            walk.objects.made(top, function)
         for name, value in settings.items():
             if type(value) not in _PLAIN:
                 found = walk.objects.digested(value)

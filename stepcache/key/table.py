@@ -54,8 +54,8 @@ class Uses:
     `chains` start with a global name, `free` with a name of an enclosing function. `strings` are its literals.
     `assigns` are the globals and `nonlocals` the enclosing names that it assigns. `effects` are what it calls for
     effect or stores into. `marks` says what it looks at beyond behaviour: "annotations", "doc", "source",
-    "names" of functions and classes, "subclasses", "attributes" where it names attributes at run time, or "remakes"
-    where it may give a function other code or defaults. `names` are the attributes that it names.
+    "names" and "modules" of functions and classes, "subclasses", "attributes" where it names attributes at run time,
+    or "remakes" where it may give a function other code or defaults. `names` are the attributes that it names.
     """
 
     chains: tuple[Chain, ...] = ()

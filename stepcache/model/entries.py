@@ -68,6 +68,11 @@ class Value:
         """The values with bytes of their own that it is put together from; itself, if it has them."""
         return tuple(each for part in self.parts for each in part.contents) if self.parts else (self,)
 
+    @property
+    def every_class(self) -> tuple[str, ...]:
+        """`classes`, with those of its parts."""
+        return tuple(dict.fromkeys(each for value in (self, *self.contents) for each in value.classes))
+
     def output(self, name: str | None) -> Value:
         """The part of that name; for None, itself."""
         return self if name is None else self.parts[self.names.index(name)]

@@ -236,6 +236,8 @@ class Traces:
             seen = json.dumps(sorted((one.kind, one.name, one.digest) for one in trace.observations)).encode()
         if trace.value is not None and trace.value.codec == PACK:  # a mapped step has many under one key
             seen += trace.value.digest.encode()
+        if trace.value is not None and (classes := trace.value.every_class):  # another step may have others
+            seen += "\0".join(("", *classes)).encode("utf-8", "surrogatepass")
         return key_bytes(trace.key), self._variant(seen) if seen else self._unseen
 
     def _variant(self, seen: bytes) -> bytes:

@@ -669,6 +669,7 @@ row("a mark added", body("return 1"), "@step\ndef work", "@mark.slow\n@step\ndef
 row("type alias only used by annotations", body("return f(1)", "Number = int\n\ndef f(x: Number):\n    return x\n"), "Number = int", "Number = float", NONE)
 row("a step added", body("return 1"), "@step\ndef aside", "@step\ndef more():\n    return 'more'\n\n\n@step\ndef aside", ("more",), why=("new",))
 row("a step added that another's result serves", body("return 1"), "@step\ndef aside", "@step\ndef more():\n    return 1\n\n\n@step\ndef aside", NONE)
+row("a step renamed", body("return 1", rest="\n\n@step\ndef aside():\n    return 2\n"), "def work", "def labour", NONE)
 row("random, clock and identity in module variables", body("return [LOCK is not None, STARTED > 0, TOKEN != '', EMPTY is not None]", """
 import threading
 import time
@@ -1155,14 +1156,32 @@ def one():
 """
     files = {f"{each}/pipeline_x.py": HEAD + text.replace("def one", f"def {each}") for each in ("work", "other")}
     row(f"data beside one of two files of the same code, by {name}", {**files, "work/data.txt": "1", "other/data.txt": "1"}, "1", "2", ("work",), file="work/data.txt")
+# What a value is, or stands beside, may be its file's own without a word of it in the code.
+OWN = {
+    "an object of a class of its own": "class Own:\n    pass\n\n@step\ndef {each}():\n    return Own()\n",
+    "a function of its own": "def own():\n    pass\n\n@step\ndef {each}():\n    return own\n",
+    "a file of a package of its own": "import importlib.resources\nfrom . import own\n\n@step\ndef {each}():\n    return importlib.resources.files(own).joinpath('data.txt').read_text()\n",
+}
+for name, code in OWN.items():
+    files = {f"{each}/pipeline_x.py": HEAD + code.format(each=each) for each in ("work", "other")}
+    files |= {f"{each}/{file}": text for each in ("work", "other") for file, text in (("__init__.py", ""), ("own/__init__.py", ""), ("own/data.txt", each), ("data.txt", "1"))}
+    files["pipeline_z.py"] = f"""{HEAD}
+from other.pipeline_x import other
+
+@step
+def taken(other):
+    return getattr(other, "__module__", "") or type(other).__module__, other if isinstance(other, str) else ""
+"""
+    row(f"in one of two files of the same code, {name}", files, "return ", "return 0 or ", ("work",), file="work/pipeline_x.py")
 NAMED = {
+    "the module of a class": "return type('C', (), {}).__module__, told.__module__",
     "__name__": "return __name__",
     "its frame": "return sys._getframe().f_code.co_name",
     "the frame that inspect gives": "return inspect.currentframe().f_code.co_name",
     "its module": "return sys.modules[__name__].__file__[-12:]",
 }
 for name, code in NAMED.items():
-    files = {f"{each}/pipeline_x.py": f"{HEAD}import inspect, sys\n\n@step\ndef {each}():\n    {code}\n" for each in ("work", "other")}
+    files = {f"{each}/pipeline_x.py": f"{HEAD}import inspect, sys\n\ndef told():\n    pass\n\n@step\ndef {each}():\n    {code}\n" for each in ("work", "other")}
     row(f"what one of two steps of the same code is called, by {name}", files, "return", "return 1,", ("work",), file="work/pipeline_x.py")
 row("what a decorator calls one of two steps of the same code", {PIPE: HEAD + """
 from functools import wraps
