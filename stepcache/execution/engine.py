@@ -168,9 +168,10 @@ class Engine:
         return self.sight.counted(node, (latest,))[0] if latest is not None else None
 
     def _objection(self, node: Node, trace: Trace) -> Reason | None:
-        foreign = self.sight.foreign(node, trace, self._values(node))
-        if foreign is not None:
-            return Reason("code", foreign)
+        if trace.node != node.id and trace.value is not None:
+            foreign = self.sight.foreign(node, trace.value.every_class, self._values(node))
+            if foreign is not None:
+                return Reason("code", foreign)
         lacking = self.sight.lacks(node, trace)
         if lacking is not None:
             return Reason("env" if lacking.kind == "env" else "file", lacking.label)

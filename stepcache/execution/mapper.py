@@ -273,9 +273,16 @@ class _LookUp:
                 pack = read_pack(trace.value, shelf.all)
             except ValueGone:
                 continue  # what it held is made anew
+            if trace.node != base.node.id and self._is_foreign(pack):
+                continue
             covered.update(pack.covers)
             self.mapped.packs.append((trace.value.digest, pack))
             yield pack
+
+    def _is_foreign(self, pack: Pack) -> bool:
+        """Do elements of another step hold what this one could not have made?"""
+        classes = dict.fromkeys(each for entry in pack.entries for each in entry.classes)
+        return self.mapper.sight.foreign(self.mapped.node, classes, self.mapped.base.values) is not None
 
     def _look_into(self, pack: Pack, lapses: dict[bytes, Reason]) -> None:
         found = self.mapped.found

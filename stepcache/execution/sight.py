@@ -320,15 +320,13 @@ class Sight:
 
         return tuple(evolve(t, observations=tuple(filter(counts, t.observations))) for t in traces)
 
-    def foreign(self, node: Node, trace: Trace, values: Mapping[str, Value]) -> str | None:
-        """A class or function of the project that another step's value holds and the node could not have made: one of
-        the same code, of a file that is another, or had another name. None where there is none.
+    def foreign(self, node: Node, classes: Iterable[str], values: Mapping[str, Value]) -> str | None:
+        """Of *classes*, and functions, that another step's value holds, one of the project that the node could not have
+        made: of a file with the same code that is another, or had another name. None where there is none.
 
         *values* are those that the node takes.
         """
-        if trace.node == node.id or trace.value is None:
-            return None
-        held = [each for each in trace.value.every_class if self.modules.is_project(each.partition(":")[0])]
+        held = [each for each in classes if self.modules.is_project(each.partition(":")[0])]
         if not held:
             return None
         reach = self.reached(node)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-HEAD = "from stepcache import All, Dir, File, mark, param, parametrize, pipeline, resource, step\n"
+HEAD = "from stepcache import All, Dir, Each, File, mark, param, parametrize, pipeline, resource, step\n"
 PIPE = "pipeline_x.py"
 
 # Most rows: `work` is changed or not, `after` takes its value, `aside` has nothing to do with it.
@@ -1159,6 +1159,7 @@ def one():
 # What a value is, or stands beside, may be its file's own without a word of it in the code.
 OWN = {
     "an object of a class of its own": "class Own:\n    pass\n\n@step\ndef {each}():\n    return Own()\n",
+    "objects of a class of its own in a mapped step": "class Own:\n    pass\n\n@step\ndef two():\n    yield 1\n    yield 2\n\n@step(takes={{'n': 'two'}}, name='{each}')\ndef own(n: Each):\n    return Own()\n\n{each} = own\n",
     "a function of its own": "def own():\n    pass\n\n@step\ndef {each}():\n    return own\n",
     "a file of a package of its own": "import importlib.resources\nfrom . import own\n\n@step\ndef {each}():\n    return importlib.resources.files(own).joinpath('data.txt').read_text()\n",
 }
