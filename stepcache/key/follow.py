@@ -108,7 +108,7 @@ class Walk:
             space = self.space(module)
             if space is None:
                 return [self.leaf("absent", "")]
-            return self.follow(space, chain) if chain else [self.whole(space), self._place(space, "__spec__")]
+            return self.follow(space, chain) if chain else [self.whole(space), self._place(space, "")]
         if kind == "missing":
             return [self.leaf("absent", ""), *self._unplaced(module, chain)]
         if kind == "stepcache":
@@ -206,13 +206,14 @@ class Walk:
         return self._unbound(space, chain)
 
     def _place(self, space: Space, name: str) -> Vertex:
-        """What a module says of where it lies: its file below the root, and its name."""
+        """What a module says of where it lies by that name, or all of it: its file below the root, and its name."""
         if name == "__builtins__":
             return self.leaf("module attribute", name)
         file = self.modules.portable(space.path) if space.path is not None else ""
         told = {"__name__": (space.name,), "__package__": (space.package,), "__file__": (file,)}
         state = digest("module attribute", *told.get(name, (space.name, file)))
-        return Vertex("variable", "module attribute", f"{space.shown}::{name}", space.name, state=state, keep=space)
+        shown = f"{space.shown}::{name}" if name else space.shown
+        return Vertex("variable", "module attribute", shown, space.name, state=state, keep=space)
 
     def _unbound(self, space: Space, chain: Chain) -> list[Vertex]:
         name = chain[0]

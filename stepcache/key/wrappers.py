@@ -109,7 +109,9 @@ _ATTACHED = re.compile(r"\s*attach\s+(?:database\s+)?'((?:[^']|'')*)'", re.IGNOR
 
 def _spawned(argv: Any, *args: Any) -> Any:
     """`_posixsubprocess.fork_exec`, by which multiprocessing starts its children that are not forked."""
-    tell("child", None, argv, None, None, sys._getframe(1))
+    caller = sys._getframe(1)
+    if caller.f_globals.get("__name__") != "subprocess":  # which says more of its children, by an event of its own
+        tell("child", None, argv, None, None, caller)
     return _fork_exec(argv, *args)
 
 

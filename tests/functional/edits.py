@@ -888,6 +888,7 @@ row("what a module imports that a child runs", {PIPE: body("import subprocess, s
 SHELL = {PIPE: body("import subprocess\nreturn subprocess.run('cat box/*.txt', shell=True, capture_output=True, text=True).stdout"), "box/a.txt": "1", "box/b.txt": "2"}
 row("file that a shell's pattern finds", SHELL, "1", "3", BOTH, file="box/a.txt")
 row("file that comes, found by a shell's pattern", SHELL, None, "3", BOTH, file="box/c.txt")
+row("file beside the folder in which a shell looks for files", {PIPE: body("import subprocess\nreturn subprocess.run('cat *.txt', shell=True, cwd='box', capture_output=True).stdout"), "box/a.txt": "1"}, None, "3", NONE, file="c.txt", started=True)
 row("file beside what a shell's pattern finds", SHELL, None, "3", NONE, file="c.txt")
 row("file that a shell finds by a pattern, and writes beside it", {PIPE: body("import os\nos.system('cat box/*.txt > box/all')\nreturn open('box/all').read()"), "box/a.txt": "1"}, "1", "2", BOTH, file="box/a.txt", reverts=False)
 row("pattern in quotes", {PIPE: body("import os\nreturn os.popen('echo \"*.txt\"').read()")}, None, "1", NONE, file="a.txt")
