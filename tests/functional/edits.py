@@ -953,9 +953,9 @@ CACHED = {
 }  # fmt: skip
 for name, code in CACHED.items():
     more = {"other.py": "kept = None\n"} if "other" in code else {}
-    row(f"file remembered by {name}", {PIPE: HEAD + "from own import load\n" + REMEMBERS, "own.py": code.format("open('in' + '.txt').read()"), "in.txt": "1", **more}, "1", "2", ALL, file="in.txt")
+    row(f"file remembered by {name}", {PIPE: HEAD + "from own import load\n" + REMEMBERS, "own.py": code.format("open('in' + '.txt').read()"), "in.txt": "1", **more}, "1", "2", ALL, file="in.txt", alone="connect" in code)
     ROWS.append(Row(f"variable remembered by {name}", {PIPE: HEAD + "from own import load\n" + REMEMBERS, "own.py": "import os\n" + code.format("os.environ.get('ZZ_' + 'SIZE')"), **more},
-        (), ALL, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
+        (), ALL, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}, alone="connect" in code))
 
 row("what is remembered of a file by way of another variable", {PIPE: HEAD + """
 FIRST, SECOND = [], []
@@ -1077,24 +1077,24 @@ row("a list of what was done beside what is read", {**EACH_ITS_OWN, "own.py": "D
 row("what nobody else reaches", {**EACH_ITS_OWN, "own.py": "LAST = {}\n\ndef load(name):\n    if name == 'a':\n        keep(name)\n    return open(name + '.txt').read()\n\ndef keep(name):\n    LAST[0] = name\n"}, "1", "2", ("work", "both"), file="a.txt")
 
 # What has no digest tells nobody which one it is: the statement that made it does.
-OPAQUE = """import sqlite3
+OPAQUE = """from queue import Queue
 
 def opened(number):
-    found = sqlite3.connect(":memory:")
-    found.execute(f"create table t as select {number} as n")
+    found = Queue()
+    found.put(number)
     return found
 
-def query(database):
+def query(held):
     def ask():
-        return database.execute("select n from t").fetchall()
+        return list(held.queue)
     return ask
 
 class Client:
     def __init__(self, number):
-        self.database = opened(number)
+        self.held = opened(number)
 
     def ask(self):
-        return query(self.database)()
+        return query(self.held)()
 """
 for name, (made, asked) in {
     "a function of another module": ("ask = query(opened(1))", "ask()"),
@@ -1103,12 +1103,12 @@ for name, (made, asked) in {
     "a default": ("def outer(inner):\n    def ask(inner=inner):\n        return inner()\n    return ask\n\nask = outer(query(opened(1)))", "ask()"),
     "an object": ("CLIENT = Client(1)", "CLIENT.ask()"),
     "a bound method": ("ask = Client(1).ask", "ask()"),
-    "an object of a class in a function": ("def kind(database):\n    class Kind:\n        def ask(self):\n            return query(database)()\n    return Kind\n\nCLIENT = kind(opened(1))()", "CLIENT.ask()"),
+    "an object of a class in a function": ("def kind(held):\n    class Kind:\n        def ask(self):\n            return query(held)()\n    return Kind\n\nCLIENT = kind(opened(1))()", "CLIENT.ask()"),
     "a partial": ("from functools import partial\n\nask = partial(query(opened(1)))", "ask()"),
-    "a lambda": ("ask = (lambda database: lambda: query(database)())(opened(1))", "ask()"),
+    "a lambda": ("ask = (lambda held: lambda: query(held)())(opened(1))", "ask()"),
 }.items():
-    row(f"a connection held by {name}", {PIPE: body(f"return {asked}", "from own import *\n"), "own.py": f"{OPAQUE}\n{made}\n"}, "(1)", "(3)", BOTH, file="own.py")
-    row(f"spaces beside a connection held by {name}", {PIPE: body(f"return {asked}", "from own import *\n"), "own.py": f"{OPAQUE}\n{made}\n"}, "(1)", "( 1 )", NONE, file="own.py")
+    row(f"a queue held by {name}", {PIPE: body(f"return {asked}", "from own import *\n"), "own.py": f"{OPAQUE}\n{made}\n"}, "(1)", "(3)", BOTH, file="own.py")
+    row(f"spaces beside a queue held by {name}", {PIPE: body(f"return {asked}", "from own import *\n"), "own.py": f"{OPAQUE}\n{made}\n"}, "(1)", "( 1 )", NONE, file="own.py")
 STEPS_OF_ONE = {PIPE: HEAD + """from own import *
 
 def maker(held, name):
@@ -1124,7 +1124,7 @@ third = step(query(opened(5)), name="third")
 """, "own.py": OPAQUE}
 row("one of several steps that one function makes", STEPS_OF_ONE, "(1)", "(6)", ("work",))
 row("one of several steps that one statement makes", STEPS_OF_ONE, "(3)", "(6)", ("first", "second"))
-row("what all steps that one function makes are made by", STEPS_OF_ONE, "as n", "+ 1 as n", ("work", "other", "first", "second", "third"), file="own.py")
+row("what all steps that one function makes are made by", STEPS_OF_ONE, "put(number)", "put(number + 1)", ("work", "other", "first", "second", "third"), file="own.py")
 row("another step beside those that one function makes", STEPS_OF_ONE, "third = ", "fourth = maker(query(opened(7)), 'fourth')\nthird = ", ("fourth",), why=("new",))
 
 # The same code in two files means two things where it asks where it stands.
