@@ -145,7 +145,7 @@ def _imports_of(path: str, base: str) -> Iterator[str]:
             if node.level:
                 home = os.path.normpath(os.path.join(os.path.dirname(path), *[".."] * (node.level - 1)))
             stem = f"{node.module}." if node.module else ""
-            names = [stem + each.name for each in node.names] or [stem]
+            names = [stem + each.name for each in node.names]
         else:
             continue
         for name in names:

@@ -13,7 +13,6 @@ from contextvars import ContextVar
 from dis import get_instructions
 from functools import _lru_cache_wrapper, partial
 from itertools import chain, islice, repeat
-from logging import Logger
 from operator import is_
 from types import (
     CellType,
@@ -273,7 +272,8 @@ class _Search:
 
 def is_no_data(value: Any) -> bool:
     """Is it nothing that could hold what was read: a module, a logger, a lock?"""
-    return is_a(value, (ModuleType, Logger, *_LOCKS))
+    logger = getattr(sys.modules.get("logging"), "Logger", None)  # there is none where nobody has imported it
+    return is_a(value, (ModuleType, *_LOCKS)) or (logger is not None and is_a(value, logger))
 
 
 def _deeper(label: Label | None) -> Label | None:
@@ -400,8 +400,8 @@ _SIZED = {*_DICTS, MappingProxyType, list, set, deque, bytearray, array}
 _MAPPINGS: tuple[type, ...] = (MutableMapping, MutableSet)
 # The attributes in which pydantic has those of a model that are no fields.
 _PRIVATE = ("__pydantic_private__", "__pydantic_extra__")
-# What holds things in attributes, whoever's class it is.
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
+# What holds things in attributes, whoever's class it is.
 _HOLDING: tuple[type, ...] = (
     SimpleNamespace, threading.local, partial, MethodType, staticmethod, classmethod, property, *_MAPPINGS,
 )  # fmt: skip
