@@ -10,13 +10,11 @@ from array import array
 from collections import ChainMap, Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSet
 from contextvars import ContextVar
-from dis import get_instructions
 from functools import _lru_cache_wrapper, partial
 from itertools import chain, islice, repeat
 from operator import is_
 from types import (
     CellType,
-    CodeType,
     FunctionType,
     GeneratorType,
     MappingProxyType,
@@ -123,15 +121,11 @@ class Holdings:
         return same and all(each.is_as_it_was for each in self.holders)
 
     def changed(self) -> Iterator[tuple[Name, Holder | None]]:
-        """The names of what holds something else now, each with what in it does, if it is not the variable itself.
-
-        A number that is only counted up says nothing.
-        """
+        """The names of what holds something else now, each with what in it does, if it is not the variable itself."""
         now = vars(self.module)
         for name in filter(_is_own, now.keys() | self.variables.keys()):
             before, after = self.variables.get(name), now.get(name)
-            counts = type(before) in _NUMBERS and type(after) in _NUMBERS
-            if before is not after and not is_no_data(after) and not (counts and _is_counter(self.module, name)):
+            if before is not after and not is_no_data(after):
                 yield (self.name, name), None
         yield from ((name, None) for name, each in zip(self.blank, self.blanks, strict=True) if each)
         yield from ((each.name, each) for each in self.holders if not each.is_as_it_was)
@@ -405,23 +399,3 @@ _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _HOLDING: tuple[type, ...] = (
     SimpleNamespace, threading.local, partial, MethodType, staticmethod, classmethod, property, *_MAPPINGS,
 )  # fmt: skip
-
-
-# --- counters
-
-
-def _is_counter(module: ModuleType | SimpleNamespace, name: str) -> bool:
-    """Do the functions of a module only add constants to a variable?"""
-    every = [one.definition.function if is_defined(one) else one for one in list(vars(module).values())]
-    todo = [one.__code__ for one in every if type(one) is FunctionType]
-    while todo:
-        code = todo.pop()
-        steps = [each for each in get_instructions(code) if each.opname != "EXTENDED_ARG"]
-        for at, each in enumerate(steps):
-            if each.opname == "STORE_GLOBAL" and each.argval == name:
-                first, second, last = steps[at - 3 : at]
-                is_constant = second.opname in ("LOAD_CONST", "LOAD_SMALL_INT")
-                if last.opname != "BINARY_OP" or first.argval != name or not is_constant:
-                    return False
-        todo += [const for const in code.co_consts if isinstance(const, CodeType)]
-    return True

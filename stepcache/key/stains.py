@@ -5,8 +5,8 @@ What a body leaves is told by comparing what the modules that it reaches hold (h
 with what they hold at its end. So memory that is made by hand is seen in any form. Entries that were added to a dict
 are taken out again before the next step, as what `functools.cache` keeps is, where each function that uses the dict
 asks first what is in it (usages.py): then that reads by itself. Anything else stays as it is, and what the body has
-read counts for every later step that reaches the variable. Flags, and what functions only put something into, say
-nothing.
+read counts for every later step that reaches the variable. Flags, counters, and what functions only put something
+into, say nothing.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Stains:
                 self._remembered.setdefault(name, []).append(_Stain(module, read, holder, keys))
 
     def _says_nothing(self, name: Name, holder: Holder | None) -> bool:
-        """Is what has changed there only flags, or what nobody looks at?"""
+        """Is what has changed there only flags, counters, or what nobody looks at?"""
         if holder is None:
             labels = [Label(name[1], module=name[0])]
         elif holder.attributes is not None:
@@ -150,7 +150,8 @@ class Stains:
                 return True
             is_flags = bool(keys) and self.usages.is_flag(holder.label, items=True)
             return is_flags or self.usages.is_only_written(holder.label)
-        return all(self.usages.is_flag(label) or self.usages.is_only_written(label) for label in labels)
+        told = (self.usages.is_flag, self.usages.is_counter, self.usages.is_only_written)
+        return all(any(is_so(label) for is_so in told) for label in labels)
 
     def _is_memory(self, holder: Holder, keys: tuple[Any, ...]) -> bool:
         """Can what was added be taken out again, and whoever uses it makes it anew?"""

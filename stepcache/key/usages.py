@@ -1,5 +1,5 @@
 """What the functions of project modules do with what a name leads to: take things out of it, ask first whether they are
-there, or only put things in."""
+there, only put things in, or only count it up."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _How = Literal["takes", "asks", "puts", "otherwise"]
 
 _PUTS = {"append", "appendleft", "add", "update", "extend", "insert", "clear", "remove", "discard"}
 _TAKES = {"get", "pop"}
+_COUNTED = "counted"
 _MISSES = {"KeyError", "LookupError", "IndexError", "AttributeError", "Exception", "BaseException"}
 
 
@@ -49,8 +50,8 @@ class _Functions:
 
     uses: tuple[_Use, ...]
     set_to: Mapping[str, set[str | None]]
-    """The constants that they set names and, with a dot before, attributes to; None is anything else, and what they set
-    only where something else is so."""
+    """The constants that they set names and, with a dot before, attributes to; `_COUNTED` where they add one to what is
+    there; None is anything else, and what they set only where something else is so."""
     overwritten: frozenset[str]
     """Global variables that each function which sets them sets before it looks at them."""
 
@@ -81,13 +82,8 @@ class Usages:
 
     def is_flag(self, label: Label, *, items: bool = False) -> bool:
         """Do functions only set it, or its *items*, to one constant, where they have seen that it is not set?"""
-        names = {_stored(label.name, label.is_attribute, label.depth + items)}
-        if label.module:
-            names.add(_stored(label.name, True, label.depth + items))
-        set_to = {
-            value for _, each in self._modules(label.name) for name in names for value in each.set_to.get(name, ())
-        }
-        if len(set_to) != 1 or None in set_to:
+        set_to = self._set_to(label, label.depth + items)
+        if len(set_to) != 1 or not set_to.isdisjoint((None, _COUNTED)):
             return False
         setting: set[tuple[str, int]] = set()
         asking: set[tuple[str, int]] = set()
@@ -96,9 +92,23 @@ class Usages:
                 (setting if use.how == "puts" else asking).add((module, use.function))
         return bool(setting) and setting <= asking
 
+    def is_counter(self, label: Label) -> bool:
+        """Do functions that set it only add constants to it?"""
+        return self._set_to(label, label.depth) == {_COUNTED}
+
     def is_overwritten(self, module: str, variable: str) -> bool:
         """Does each function of the module that sets a variable set it before it looks at it?"""
         return any(name == module and variable in each.overwritten for name, each in self._modules(variable))
+
+    def _set_to(self, label: Label, depth: int) -> set[str | None]:
+        """What functions set what lies that deep in it to."""
+        found: set[str | None] = set()
+        for module, each in self._modules(label.name):
+            if label.is_attribute or label.module:
+                found.update(each.set_to.get(_stored(label.name, True, depth), ()))
+            if not label.is_attribute and label.module in ("", module):
+                found.update(each.set_to.get(_stored(label.name, False, depth), ()))
+        return found
 
     def _uses(self, label: Label) -> Iterator[tuple[str, _Use]]:
         for module, known in self._modules(label.name):
@@ -195,10 +205,11 @@ class _InFunction:
     reader: _Reader
 
     def look_at(self, node: ast.expr) -> None:
-        at = _leads_to(node, self.aliases)
+        is_stored = not isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
+        at = _leads_to(node, {} if is_stored and isinstance(node, ast.Name) else self.aliases)
         if at is None:
             return
-        if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+        if is_stored:
             self._stored(node, at)
             return
         if isinstance(node, ast.Subscript | ast.Call):
@@ -210,14 +221,22 @@ class _InFunction:
 
     def _stored(self, node: ast.expr, at: _Where) -> None:
         up = self.parents[node]
-        value = up.value if isinstance(up, ast.Assign | ast.AnnAssign) else None
-        is_flag = isinstance(value, ast.Constant) and self._is_set_once(node, at)
-        self._sets(at, ast.dump(value) if value is not None and is_flag else None)
+        if not (isinstance(node, ast.Name) and node.id in self.own):
+            self._sets(at, self._value(node, at, up))
         if isinstance(node, ast.Subscript):
             at = (at[0], at[1], at[2] - 1)
             if isinstance(up, ast.AugAssign):
                 self._note("takes", at)
         self._note("puts", at)
+
+    def _value(self, node: ast.expr, at: _Where, up: ast.AST) -> str | None:
+        """What it is set to, as `set_to` has it."""
+        if isinstance(up, ast.AugAssign):
+            return _COUNTED if _is_constant(up.value) else None
+        value = up.value if isinstance(up, ast.Assign | ast.AnnAssign) else None
+        if isinstance(value, ast.BinOp) and _leads_to(value.left, self.aliases) == at and _is_constant(value.right):
+            return _COUNTED
+        return ast.dump(value) if isinstance(value, ast.Constant) and self._is_set_once(node, at) else None
 
     def _sets(self, at: _Where, value: str | None) -> None:
         self.reader.set_to.setdefault(_stored(*at), set()).add(value)
@@ -322,6 +341,11 @@ def _leads_to(node: ast.AST, aliases: dict[str, _Where]) -> _Where | None:
 
 def _method(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def _is_constant(node: ast.expr) -> bool:
+    parts = ast.Constant | ast.UnaryOp | ast.BinOp | ast.unaryop | ast.operator
+    return all(isinstance(each, parts) for each in ast.walk(node))
 
 
 def _is_tested(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:

@@ -950,9 +950,10 @@ CACHED = {
     "a database in memory": "import sqlite3\n\nKEPT = sqlite3.connect(':memory:', check_same_thread=False)\nKEPT.execute('CREATE TABLE t (x)')\n\ndef load():\n    if not KEPT.execute('SELECT * FROM t').fetchall():\n        KEPT.execute('INSERT INTO t VALUES (?)', ({},))\n    return KEPT.execute('SELECT * FROM t').fetchall()\n",
     "an array": "import numpy as np\n\nKEPT = np.zeros(2)\n\ndef load():\n    if not KEPT[0]:\n        KEPT[0] = int({} or 7)\n    return KEPT.tolist()\n",
     "a number": "kept = 0\n\ndef load():\n    global kept\n    if not kept:\n        kept = int({} or 7)\n    return kept\n",
+    "a number that another module sets": "import other\n\ndef load():\n    if not other.kept:\n        other.kept = int({} or 7)\n    return other.kept\n",
 }  # fmt: skip
 for name, code in CACHED.items():
-    more = {"other.py": "kept = None\n"} if "other" in code else {}
+    more = {"other.py": f"kept = {0 if 'int' in code else None}\n"} if "other" in code else {}
     row(f"file remembered by {name}", {PIPE: HEAD + "from own import load\n" + REMEMBERS, "own.py": code.format("open('in' + '.txt').read()"), "in.txt": "1", **more}, "1", "2", ALL, file="in.txt", alone="connect" in code)
     ROWS.append(Row(f"variable remembered by {name}", {PIPE: HEAD + "from own import load\n" + REMEMBERS, "own.py": "import os\n" + code.format("os.environ.get('ZZ_' + 'SIZE')"), **more},
         (), ALL, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}, alone="connect" in code))
@@ -1072,7 +1073,13 @@ for name, code in {
     "counts and lists of an object, which nobody looks at": "class Done:\n    def __init__(self):\n        self.count, self.names = 0, []\n\nDONE = Done()\n\ndef set_up():\n    DONE.count += 1\n    DONE.names.append('x')\n",
 }.items():
     row(f"{name} beside what is read", {**EACH_ITS_OWN, "own.py": f"{code}\ndef load(name):\n    text = open(name + '.txt').read()\n    set_up()\n    return text\n"}, "1", "2", ("work", "both"), file="a.txt")
-row("a counter beside what is read", {**EACH_ITS_OWN, "own.py": "count = 0\n\ndef load(name):\n    global count\n    count += 1\n    return open(name + '.txt').read()\n"}, "1", "2", ("work", "both"), file="a.txt")
+for name, code in {
+    "a counter": "count = 0\n\ndef set_up():\n    global count\n    count += 1\n",
+    "a counter that is looked at, of a name that others use too": "import other\n\ncount = 0\n\ndef set_up():\n    global count\n    count = count + 1\n    seen = count\n    print(seen, other.size())\n",
+    "a counter of an object": "class Done:\n    count = 0\n\n    def add(self):\n        self.count += 1\n        print(self.count)\n\nDONE = Done()\nset_up = DONE.add\n",
+}.items():
+    more = {"other.py": "count = 0\n\ndef size():\n    count = len('size')\n    return count\n\ndef set_to(number):\n    global count\n    count = number\n"}
+    row(f"{name} beside what is read", {**EACH_ITS_OWN, **more, "own.py": f"{code}\ndef load(name):\n    text = open(name + '.txt').read()\n    set_up()\n    return text\n"}, "1", "2", ("work", "both"), file="a.txt")
 row("a list of what was done beside what is read", {**EACH_ITS_OWN, "own.py": "DONE = []\n\ndef load(name):\n    DONE.append(name)\n    return open(name + '.txt').read()\n"}, "1", "2", ("work", "both"), file="a.txt")
 row("what nobody else reaches", {**EACH_ITS_OWN, "own.py": "LAST = {}\n\ndef load(name):\n    if name == 'a':\n        keep(name)\n    return open(name + '.txt').read()\n\ndef keep(name):\n    LAST[0] = name\n"}, "1", "2", ("work", "both"), file="a.txt")
 
