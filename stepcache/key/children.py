@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 from stepcache.key.files import FILE, kind_of, stamp_of
+from stepcache.key.source import analyse
 
 # What separates words in a command line that a shell reads, and the parts of a word such as --config=x.yml.
 _SEPARATORS = re.compile(r"[\s'\"`;|&<>()=,]+")
@@ -134,25 +135,23 @@ def _imports_of(path: str, base: str) -> Iterator[str]:
     """Where the modules may lie that a file imports."""
     try:
         with open(path, "rb") as file:
-            tree = ast.parse(file.read())
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+            imports = _imports_in(file.read())
+    except OSError:
         return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names, home = [each.name for each in node.names], base
-        elif isinstance(node, ast.ImportFrom):
-            home = base
-            if node.level:
-                home = os.path.normpath(os.path.join(os.path.dirname(path), *[".."] * (node.level - 1)))
-            stem = f"{node.module}." if node.module else ""
-            names = [stem + each.name for each in node.names]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
+    for module, level, taken in imports:
+        home = base
+        if level:
+            home = os.path.normpath(os.path.join(os.path.dirname(path), *[".."] * (level - 1)))
+        for name in taken or ("",):
+            parts = [part for part in (*module.split("."), name) if part]
             for end in range(1, len(parts) + 1):
                 place = os.path.join(home, *parts[:end])
                 yield from (place + ".py", os.path.join(place, "__init__.py"))
+
+
+@lru_cache(_MOST)
+def _imports_in(source: bytes) -> tuple[tuple[str, int, tuple[str, ...]], ...]:
+    return tuple(dict.fromkeys(analyse(source, "<script>").imports_anywhere()))
 
 
 def _parts(text: str) -> Iterator[str]:

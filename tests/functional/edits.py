@@ -882,6 +882,7 @@ row("function that numpy made another of", body("return f([1]).tolist()", "impor
 CHILD = body("import subprocess, sys\nreturn subprocess.run([sys.executable, '-B', 'tools/tool.py'], capture_output=True, text=True).stdout")
 TOOLS = {"tools/tool.py": "from one import K\n\nprint(K)\n", "tools/one.py": "from pk.two import K\n", "tools/pk/__init__.py": "", "tools/pk/two.py": "from .three import K\n", "tools/pk/three.py": "K = 1\n"}
 row("what a script imports that a child runs", {PIPE: CHILD, **TOOLS}, "K = 1", "K = 2", BOTH, file="tools/pk/three.py", why=("file: tools/pk/three.py",))
+row("what a script imports by its name that a child runs", {PIPE: CHILD, **TOOLS, "tools/one.py": "from importlib import import_module\n\nK = import_module('pk.three').K\n"}, "K = 1", "K = 2", BOTH, file="tools/pk/three.py", why=("file: tools/pk/three.py",))
 row("what lies beside a script that a child runs", {PIPE: CHILD, **TOOLS, "tools/other.py": "K = 1\n"}, "K = 1", "K = 2", NONE, file="tools/other.py")
 row("what a module imports that a child runs", {PIPE: body("import subprocess, sys\nreturn subprocess.run([sys.executable, '-B', '-m', 'pk.tool'], capture_output=True, text=True).stdout"),
     "pk/__init__.py": "", "pk/tool.py": "from pk.two import K\n\nprint(K)\n", "pk/two.py": "K = 1\n"}, "K = 1", "K = 2", BOTH, file="pk/two.py", why=("file: pk/two.py",))
