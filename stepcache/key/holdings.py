@@ -45,7 +45,8 @@ _Look = Callable[[Any], tuple[Any, ...]]
 class Holder:
     """Something that can come to hold something else, with what it `held`; `name` leads to it.
 
-    `look` says what it holds now. `label` is the name by which functions use it, where there is one.
+    `look` says what it holds now. `label` is the name by which functions use it, where there is one. `of_object` is
+    true of the dict in which an object has its attributes.
     """
 
     name: Name
@@ -53,6 +54,7 @@ class Holder:
     look: _Look
     held: tuple[Any, ...]
     label: Label | None = None
+    of_object: bool = False
 
     @property
     def is_as_it_was(self) -> bool:
@@ -94,8 +96,8 @@ class Holder:
 
     @property
     def attributes(self) -> tuple[str, ...] | None:
-        """The attributes that are other than they were; None where it is not what an object has them in."""
-        if self.look is not _attributes_in:
+        """The attributes of the object that are other than they were; None of anything else."""
+        if not self.of_object:
             return None
         half = len(self.held) // 2
         before = dict(zip(self.held[:half], self.held[half:], strict=True))
@@ -251,12 +253,12 @@ class _Search:
                 self._go_on(name, self.holders[-1].held, repeat(None))
 
     def _attributes(self, name: Name, attributes: dict[str, Any], label: Label | None = None) -> None:
-        self._hold(name, attributes, _attributes_in)
+        self._hold(name, attributes, _pairs, of_object=True)
         for each, value in list(attributes.items()):
             self._go_on(name, [value], [label or Label(each, is_attribute=True)])
 
-    def _hold(self, name: Name, one: Any, look: _Look, label: Label | None = None) -> None:
-        self.holders.append(Holder(name, one, look, look(one), label))
+    def _hold(self, name: Name, one: Any, look: _Look, label: Label | None = None, *, of_object: bool = False) -> None:
+        self.holders.append(Holder(name, one, look, look(one), label, of_object))
 
     def _go_on(self, name: Name, held: Iterable[Any], labels: Iterable[Label | None]) -> None:
         for each, label in zip(held, labels, strict=False):
@@ -304,10 +306,6 @@ def _attributes(one: Any) -> dict[str, Any] | None:
 
 
 def _pairs(one: Any) -> tuple[Any, ...]:
-    return (*one, *one.values())
-
-
-def _attributes_in(one: dict[str, Any]) -> tuple[Any, ...]:
     return (*one, *one.values())
 
 
