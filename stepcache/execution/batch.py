@@ -24,8 +24,8 @@ from stepcache.execution.body import (
 from stepcache.execution.call import BuiltIns, arguments_of, awaited, call
 from stepcache.execution.debugging import NoTerminal, is_quit
 from stepcache.execution.mapped import joined
+from stepcache.execution.observed import Observed
 from stepcache.execution.resources import Resources
-from stepcache.execution.sight import Watching
 from stepcache.execution.values import Held, Inputs
 from stepcache.execution.work import LIVE, Batch, Done, Ended, Pieces, Work
 from stepcache.key.conclude import Seen
@@ -200,9 +200,9 @@ class _Pass:
         while len(self.ended) < len(self.batch.names):
             first = len(self.ended)
             if self._prepared(streams):
-                with self.bodies.sight.watching(self.node, self.work.facts, self.work.resources) as watching:
-                    await self._some(watching, streams)
-                self._conclude(watching, first)
+                with Observed(self.bodies.sight, self.node, self.work.facts, self.work.resources) as observed:
+                    await self._some(observed, streams)
+                self._conclude(observed, first)
 
     def _prepared(self, streams: dict[str, Iterator[Any]]) -> bool:
         """Have what all elements are given at hand; where that cannot be had, the next element fails."""
@@ -222,12 +222,12 @@ class _Pass:
         self.fixed = 0.0 if self.shared.afresh else time.perf_counter() - began
         return True
 
-    async def _some(self, watching: Watching, streams: dict[str, Iterator[Any]]) -> None:
+    async def _some(self, observed: Observed, streams: dict[str, Iterator[Any]]) -> None:
         """Run the body for elements as long as nothing is noted of it."""
         while len(self.ended) < len(self.batch.names):
-            watching.renew()
+            observed.renew()
             self.ended.append(await self._tried({parameter: next(each) for parameter, each in streams.items()}))
-            if not watching.quiet or self.shared.afresh:
+            if not observed.quiet or self.shared.afresh:
                 return
 
     # --- one element
@@ -303,24 +303,24 @@ class _Pass:
 
     # --- what was seen
 
-    def _conclude(self, watching: Watching, first: int) -> None:
+    def _conclude(self, observed: Observed, first: int) -> None:
         """Say of the elements from *first* on what they were seen to read: only the last one saw anything."""
-        end = len(self.ended) if watching.quiet else len(self.ended) - 1
+        end = len(self.ended) if observed.quiet else len(self.ended) - 1
         if first < end:
             if self.quiet is None or self.bodies.sight.stains:
-                self.quiet = self._seen(watching if watching.quiet else self._nothing())
+                self.quiet = self._seen(observed if observed.quiet else self._nothing())
             self._mark(self.quiet, first, end)
         if end < len(self.ended):
-            self._mark(self._seen(watching), end, end + 1)
+            self._mark(self._seen(observed), end, end + 1)
 
-    def _nothing(self) -> Watching:
-        """A watch of which nothing was noted."""
-        with self.bodies.sight.watching(self.node, self.work.facts, self.work.resources) as watching:
+    def _nothing(self) -> Observed:
+        """An execution of which nothing was noted."""
+        with Observed(self.bodies.sight, self.node, self.work.facts, self.work.resources) as observed:
             pass
-        return watching
+        return observed
 
-    def _seen(self, watching: Watching) -> int:
-        self.sights.append(watching.seen())
+    def _seen(self, observed: Observed) -> int:
+        self.sights.append(observed.seen())
         return len(self.sights) - 1
 
     def _mark(self, sight: int, first: int, end: int) -> None:

@@ -17,11 +17,12 @@ from stepcache.execution.call import BuiltIns, arguments_of, awaited, call
 from stepcache.execution.capture import Capture
 from stepcache.execution.debugging import Debugger, NoTerminal, is_quit
 from stepcache.execution.mapped import joined
+from stepcache.execution.observed import Observed
 from stepcache.execution.pulse import Pulse
 from stepcache.execution.resources import Resources
 from stepcache.execution.returned import held, stored, streamed, streamed_together
 from stepcache.execution.shelf import Shelf
-from stepcache.execution.sight import Sight, Watching
+from stepcache.execution.sight import Sight
 from stepcache.execution.values import Inputs, Product
 from stepcache.execution.work import Done, Ended, Work
 from stepcache.model import Failure, Node, Observation, Output, Value, class_name
@@ -210,7 +211,7 @@ class _Execution:
     given: Given
     resources: Resources
     _began: float = 0.0
-    _watching: Watching | None = None
+    _observed: Observed | None = None
 
     async def done(self, called: Called) -> Done:
         """Run it and take what it comes to; *called* calls the body."""
@@ -222,14 +223,14 @@ class _Execution:
             if done.outcome == "ran":
                 built_in.ended_well()
             # What a failed body has read counts too: once that is changed, it may do.
-            return evolve(done, seen=self._watching.seen()) if done.outcome == "failed" and self._watching else done
+            return evolve(done, seen=self._observed.seen()) if done.outcome == "failed" and self._observed else done
         finally:
             built_in.close()
 
     async def _run(self, built_in: BuiltIns, called: Called) -> Done:
         work, node, bodies = self.work, self.work.node, self.bodies
         try:
-            result, seconds, watching = await self._result(built_in, called)
+            result, seconds, observed = await self._result(built_in, called)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -238,7 +239,7 @@ class _Execution:
             if is_interrupted(error):
                 raise
             return self._ended(error)
-        seen = watching.seen()
+        seen = observed.seen()
         standing = standing_of(node, self.resources)
         wrong_end = torn_down(self.resources)
         if wrong_end is not None:
@@ -257,20 +258,20 @@ class _Execution:
                 return Done(work.id, "failed", seconds=seconds, output=output, failure=failure)
         return Done(work.id, "ran", product, seconds, seen, standing, output, unstorable=unstorable)
 
-    async def _result(self, built_in: BuiltIns, called: Called) -> tuple[Any, float, Watching]:
+    async def _result(self, built_in: BuiltIns, called: Called) -> tuple[Any, float, Observed]:
         """What the body gives, how long that took, and what was seen meanwhile."""
         self._began = time.perf_counter()
         inputs = Inputs(self.given.load, self.work.inputs)
         arguments = arguments_of(self.work, inputs, self.resources)
         self._began = time.perf_counter()
-        with self.bodies.sight.watching(self.work.node, self.work.facts, self.work.resources) as watching:
-            self._watching = watching
+        with Observed(self.bodies.sight, self.work.node, self.work.facts, self.work.resources) as observed:
+            self._observed = observed
             # Seen to be made: what the step finds in its own folder is not read from outside.
             arguments.update(built_in.made())
             result = await called(self.work, arguments, built_in.tmp)
         if self.given.gone is not None:  # the body has swallowed it
             raise self.given.gone
-        return result, time.perf_counter() - self._began, watching
+        return result, time.perf_counter() - self._began, observed
 
     def _ended(self, error: BaseException) -> Done:
         """What came of a body that did not return; a value that it could not be given outweighs all else."""

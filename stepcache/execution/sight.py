@@ -15,7 +15,6 @@ from stepcache.collect.load import ProjectModules
 from stepcache.collect.packed import Row, is_plain
 from stepcache.collect.snapshot import ModuleFacts, Snapshot, source_digest
 from stepcache.digest import digest_all
-from stepcache.key.environment import put_variable
 from stepcache.key.files import FileDigests
 from stepcache.key.ingredients import (
     Facts,
@@ -24,7 +23,6 @@ from stepcache.key.ingredients import (
     definitions_of,
     facts_of,
     recipe,
-    resource_functions,
 )
 from stepcache.key.libraries import is_library
 from stepcache.key.look import SEPARATOR, Look, declared, named, named_variables, now
@@ -33,33 +31,9 @@ from stepcache.key.observe import Observer, Seen, Watch
 from stepcache.key.reach import CodeReader, Reach
 from stepcache.key.remembered import Remembered
 from stepcache.key.rules import Rules
-from stepcache.key.stains import Before, Stains
+from stepcache.key.stains import Stains
 from stepcache.model import BoundResource, Node, Observation, Trace, Value
 from stepcache.records import define
-
-__all__ = ["Seen", "Sight"]
-
-
-@define
-class Watching:
-    """A node's execution as it was seen; `seen` is asked once it is over."""
-
-    watch: Watch | None = None
-    conclude: Callable[[], Seen] = lambda: Seen(())
-
-    def seen(self) -> Seen:
-        return self.conclude()
-
-    @property
-    def quiet(self) -> bool:
-        """Was nothing noted so far?"""
-        return self.watch is None or self.watch.quiet
-
-    def renew(self) -> None:
-        """What runs from now on is another execution: a quiet watch may go on."""
-        if self.watch is not None:
-            self.watch.renew()
-
 
 _NOTHING = Seen(())
 
@@ -342,20 +316,12 @@ class Sight:
         every = named(node.definition.reads, os.path.dirname(node.definition.source.path), self._look(None))
         return next((each for each in every if (each.kind, each.name) not in seen), None)
 
-    def watching(
-        self, node: Node, facts: Facts, resources: Mapping[str, BoundResource]
-    ) -> AbstractContextManager[Watching]:
-        """Watch what runs in the block.
+    def begin(self, elements_of: str = "") -> None:
+        """Something is about to run: have modules forget what was read before.
 
-        Afterwards `sys.path` and the variables that project code has set are what they were: they must not decide
-        what the next node imports and reads. What functions remember of what was read before is forgotten.
+        The elements of one mapped step, named by *elements_of*, have what they remember in common: a model would be
+        loaded for each.
         """
-        self._forget(node.id if node.mapped else "")
-        return _Watched(self, node, facts, resources)
-
-    def _forget(self, elements_of: str = "") -> None:
-        """Have modules forget what was read before. The elements of one mapped step, named by *elements_of*, have what
-        they remember in common: a model would be loaded for each."""
         if not elements_of or elements_of != self._elements_of:
             self._elements_of = elements_of
             self.remembered.forget(self.loaded.loaded)
@@ -404,7 +370,7 @@ class Sight:
 
     def set_up(self, resource: str, make: Callable[[], Any]) -> tuple[Any, tuple[Observation, ...]]:
         """Run the set-up of a resource, named where steps share its object, and see what it reads."""
-        self._forget()
+        self.begin()
         before = self.stains.begin(self.loaded.loaded)
         seen = _NOTHING
         try:
@@ -443,70 +409,3 @@ class Sight:
             patterns = (*self.ignored, *ignore)
             self._rules[ignore, own] = Rules(self.root, environ=os.environ, cache=own, ignore=patterns)
         return self._rules[ignore, own]
-
-
-class _Watched:
-    """See `Sight.watching`. A class of its own: each step runs in one, and a generator takes three times as long."""
-
-    __slots__ = (
-        "_before", "_facts", "_importing", "_listening", "_names", "_node", "_path", "_resources", "_seen", "_sight",
-        "_taken", "_watch",
-    )  # fmt: skip
-    _watch: Watch
-
-    def __init__(self, sight: Sight, node: Node, facts: Facts, resources: Mapping[str, BoundResource]) -> None:
-        self._sight, self._node, self._facts, self._resources = sight, node, facts, resources
-        self._listening = sight.observer.watch()
-        self._importing = sight.loaded.importing()
-        self._before: Before | None = None
-        self._taken: set[str] = set()
-        self._names: frozenset[str] | None = None
-        self._seen: Seen | None = None
-
-    def __enter__(self) -> Watching:
-        self._path = list(sys.path)
-        self._watch = self._listening.__enter__()
-        if self._sight.stains:
-            self._begin()
-        else:
-            self._watch.before_first = self._begin
-        self._importing.__enter__()
-        return Watching(self._watch, self._conclude)
-
-    def __exit__(self, *raised: Any) -> None:
-        try:
-            self._importing.__exit__(*raised)
-        finally:
-            self._listening.__exit__(*raised)
-            self._sight.remembered.note(self._watch)
-            self._put_back()
-            if raised[0] is not None and self._before is not None:
-                self._conclude()  # nobody may ask for it
-
-    def _begin(self) -> None:
-        self._taken = {each.id for each in resource_functions(self._node, self._resources)}
-        self._before = self._sight.stains.begin((*self._facts.modules, *self._taken))
-
-    def _conclude(self) -> Seen:
-        if self._seen is None:
-            seen = self._sight.conclusion(self._watch, self._node, self._facts)
-            if self._before is not None:
-                read = self._sight.stains.end(self._before, seen.observations, self._reaches)
-                if read != seen.observations:
-                    seen = evolve(seen, observations=read)
-            self._seen = seen
-        return self._seen
-
-    def _reaches(self, module: str, variable: str) -> bool:
-        if module in self._facts.whole or module in self._taken:
-            return True
-        if self._names is None:
-            self._names = self._sight.names(self._node, self._resources)
-        return self._sight.is_named(self._names, module, variable)
-
-    def _put_back(self) -> None:
-        if sys.path != self._path:
-            self._sight.loaded.lent[tuple(sys.path)] = None
-            sys.path[:] = self._path
-        for name, value in self._watch.variables_before.items():
-            put_variable(name, value)
