@@ -89,7 +89,7 @@ class Schedule:
     _works: dict[str, tuple[_Flight, Work]] = field(factory=dict)
     """What an executor has."""
     _keys: dict[str, str] = field(factory=dict)
-    """The nodes under way by their keys: another one of the same key waits for the result."""
+    """The nodes under way, or planned, by their keys: another one of the same key waits for the result."""
     _again: dict[str, str] = field(factory=dict)
     """Nodes that have to run once more, since their values are damaged or gone, with what is wrong."""
     _tried: set[tuple[str, str]] = field(factory=set)
@@ -215,9 +215,17 @@ class Schedule:
             return self.engine.use(node, decision)
         if node.id in self.engine.graph.excluded:
             return self._left(node, "deselected, and not in the cache")
+        if self._shares(node, decision):
+            first = self._keys.setdefault(decision.key, node.id)
+            if first != node.id:
+                return evolve(row, key=decision.key, message=f"has the same key as {first}, which runs first")
         mapped = self.engine.mapped.get(node.id)
         elements = mapped.counts if mapped is not None else None
         return evolve(row, outcome="would-run", why=decision.reasons, key=decision.key or None, elements=elements)
+
+    def _shares(self, node: Node, miss: Miss) -> bool:
+        """Will what comes of the node serve others of its key?"""
+        return self.engine.shelf.store is not None and miss.reasons != _REFRESHED and self.engine.keeps(node)
 
     # --- running
 
@@ -268,7 +276,7 @@ class Schedule:
             return
         claim = None
         store = self.engine.shelf.store
-        if store is not None and miss.reasons != _REFRESHED and self.engine.keeps(node):
+        if store is not None and self._shares(node, miss):
             if miss.key in self._keys:
                 self._parked.setdefault(self._keys[miss.key], []).append(node)
                 return

@@ -194,6 +194,40 @@ def test_fail_on_miss_runs_nothing_and_names_what_would_run(project: Project) ->
     assert project.run().ran == ["a", "b"]
 
 
+# --- plan
+
+TWINS = """
+from stepcache import step
+
+def load(number):
+    return number + 1
+
+@step
+def first(size=1):
+    return load(size)
+
+second = step(first, name="second")
+
+@step
+def total(second):
+    return second
+"""
+
+
+def test_a_plan_says_that_nodes_of_one_key_run_once(stepcache_project: Project) -> None:
+    project, (first, second, total) = stepcache_project, (f"pipeline_x.py::{n}" for n in ("first", "second", "total"))
+    project.write("pipeline_x.py", TWINS)
+    planned = project.run("--plan")
+    assert planned.outcomes == {first: "would-run", second: "unknown", total: "unknown"}
+    assert f"unknown   {second} (has the same key as {first}, which runs first)" in planned.lines
+    assert project.run("--plan", "--no-cache").outcomes == {first: "would-run", second: "would-run", total: "unknown"}
+    assert project.run().outcomes == {first: "ran", second: "cached", total: "ran"}
+    assert project.run("--plan", "--cache-refresh").outcomes == {
+        first: "would-run", second: "would-run", total: "unknown",
+    }  # fmt: skip
+    assert project.run("--cache-refresh").ran == ["first", "second", "total"]
+
+
 # --- show
 
 
