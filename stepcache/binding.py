@@ -16,7 +16,6 @@ from stepcache.config import Configuration, Options, did_you_mean
 from stepcache.config.flags import FLAGS
 from stepcache.errors import UsageError
 from stepcache.execution.returned import by_output
-from stepcache.expression import keyword_names, parse_keywords, parse_marks
 from stepcache.graph.family import Family
 from stepcache.graph.keyable import unkeyable, without_codec
 from stepcache.graph.scope import Scope
@@ -286,9 +285,13 @@ def _filters(session: Session) -> Filters:
     options = session.options
     matchers: list[tuple[Callable[[Node], bool], bool]] = []
     if options.keyword:
+        from stepcache.expression import keyword_names, parse_keywords
+
         keywords = parse_keywords(options.keyword)
         matchers.append((lambda node: keywords.matches_names(keyword_names(node)), keywords.excludes))
     if options.markexpr:
+        from stepcache.expression import parse_marks
+
         marks = parse_marks(options.markexpr)
         matchers.append((lambda node: marks.matches_marks(node.marks), marks.excludes))
     if options.checks_only:

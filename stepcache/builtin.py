@@ -41,7 +41,7 @@ class JsonReport:
     @hookimpl
     def stepcache_run_finished(self, report: RunReport, options: Options) -> None:
         if options.json is not None:
-            from stepcache.report import write_json
+            from stepcache.report.jsonreport import write_json
 
             write_json(report, __version__, options.json)
 

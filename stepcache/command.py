@@ -1,42 +1,23 @@
-"""The command: what it shows instead of running, and a run with its report."""
+"""The command: a run with its report, or one of its chores."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from attrs import astuple
-
-from stepcache import __version__, replaying, snapshotting, stamping
-from stepcache.binding import asked_files, markers
+from stepcache import __version__, snapshotting, stamping
 from stepcache.builtin import BUILT_IN, terminal_report
 from stepcache.errors import CollectionFailed, StepcacheError, UsageError
-from stepcache.execution.mapper import elements_id
 from stepcache.model import ExitCode, RunReport
 from stepcache.opening import configure, offered_options, working_directory
 from stepcache.plugins import hook_that_raised, installed_version
-from stepcache.report import (
-    EntryLine,
-    HeaderFacts,
-    cache_show_lines,
-    cleared_line,
-    collect_lines,
-    dropped_line,
-    lost_line,
-    markers_lines,
-    plan_lines,
-    steps_lines,
-    total_line,
-    verified_lines,
-)
 from stepcache.report.outlet import Outlet, complain
-from stepcache.report.terminal import Terminal
+from stepcache.report.terminal import HeaderFacts
 from stepcache.session import Call, Session, collect, execute, open_session
 from stepcache.stamp import Asked
 from stepcache.termination import terminable
@@ -90,7 +71,9 @@ def _command(call: Call, told: str) -> int:
 def _once(session: Session, told: str) -> int:
     try:
         if session.options.replay is not None:
-            replaying.begin(session)
+            from stepcache.replaying import begin
+
+            begin(session)
         return _with_session(session)
     finally:
         if told:
@@ -124,23 +107,31 @@ def _with_session(session: Session) -> int:
         stream: TextIO = stamping.Tee(base) if stamping.may_stamp(session) else base
         report = terminal_report(options, stream)
         terminal = report.terminal
-        if (instead := _instead_of_running(session)) is not None:
-            return instead(session, terminal)
+        if options.cache_show is not None or options.cache_verify or options.cache_gc is not None:
+            from stepcache.chores import tend_cache
+
+            return tend_cache(session, terminal)
         terminal.header(_facts(session))
         if options.markers:
-            terminal.listing(markers_lines(markers(session)))
-            return ExitCode.OK
+            from stepcache.chores import list_marks
+
+            return list_marks(session, terminal)
         with terminal.collecting():
             _collect(session)
-        if options.steps:
-            return _steps(session, terminal)
-        if options.cache_clear:
-            _clear(session, terminal)
-        if options.collect_only:
-            return _collect_only(session, terminal)
+        if options.steps or options.cache_clear or options.collect_only:
+            from stepcache import chores
+
+            if options.steps:
+                return chores.list_steps(session, terminal)
+            if options.cache_clear:
+                chores.clear(session, terminal)
+            if options.collect_only:
+                return chores.list_nodes(session, terminal)
         session.plugins.add(report, "terminal")
         result = _looked_at_again(session, execute(session))
         if (options.plan or options.fail_on_miss) and not result.problems:
+            from stepcache.report.lists import plan_lines
+
             rows = result.nodes if options.plan else [r for r in result.nodes if r.outcome in ("would-run", "unknown")]
             terminal.listing(plan_lines(rows))
         prepared = stamping.prepare(session, result)
@@ -155,7 +146,9 @@ def _with_session(session: Session) -> int:
 def _collect(session: Session) -> None:
     collect(session)
     if session.options.replay is not None:
-        replaying.narrow(session)
+        from stepcache.replaying import narrow
+
+        narrow(session)
 
 
 def _looked_at_again(session: Session, report: RunReport) -> RunReport:
@@ -232,123 +225,3 @@ def _cache_told(session: Session) -> str:
         return "off"
     told = str(session.folder)
     return f"{told} (read only)" if session.options.cache == "readonly" else told
-
-
-# --- what is shown instead of running -----------------------------------------------------------
-
-
-def _instead_of_running(session: Session) -> Callable[[Session, Terminal], int] | None:
-    """What is to be done with the cache, if anything is. Arguments say which project is meant."""
-    options = session.options
-    asked = {_show: options.cache_show, _verify: options.cache_verify or None, _collect_garbage: options.cache_gc}
-    found = next((each for each, value in asked.items() if value is not None), None)
-    if found is not None and options.args:
-        asked_files(session)  # for what is wrong with them
-    return found
-
-
-def _show(session: Session, terminal: Terminal) -> int:
-    pattern = session.options.cache_show
-    store, now = session.shelf.store, time.time()
-    rows = (
-        [r for r in store.entries() if pattern is True or _matches(r.node, str(pattern))] if store is not None else []
-    )
-    if store is None or not rows:
-        terminal.lines(["no entries"])
-        return _told_warnings(session, terminal)
-    entries = [
-        EntryLine(
-            node=r.node,
-            size=r.size,
-            stored=r.stored if r.held else None,
-            age=max(0.0, now - r.made),
-            idle=max(0.0, now - r.used),
-            seconds=r.seconds,
-        )
-        for r in rows
-    ]
-    held, own = store.totals({r.node for r in rows})
-    terminal.lines(cache_show_lines(entries, session.options.cache_sort))
-    terminal.lines(["", total_line(*astuple(held)), lost_line(*astuple(own))])
-    return _told_warnings(session, terminal)
-
-
-def _matches(node: str, pattern: str) -> bool:
-    """Does the id, or what stands behind its `::`, fit? Brackets stand for themselves, as they do in ids."""
-    from fnmatch import fnmatchcase
-
-    pattern = pattern.replace("[", "[[]")
-    return fnmatchcase(node, pattern) or fnmatchcase(node.rpartition("::")[2], pattern)
-
-
-def _verify(session: Session, terminal: Terminal) -> int:
-    store = session.shelf.store
-    if store is None:
-        _told_warnings(session, terminal)
-        return ExitCode.FAILED
-    found = store.verify()
-    terminal.lines(verified_lines(found.checked, found.damaged))
-    _told_warnings(session, terminal)
-    # A cache that could not be read, or lost a part of its database, is not sound.
-    return ExitCode.FAILED if found.damaged or store.problems else ExitCode.OK
-
-
-def _collect_garbage(session: Session, terminal: Terminal) -> int:
-    store = session.shelf.store
-    if store is not None:
-        wanted = session.options.cache_gc
-        dropped = store.gc(session.configuration.cache_max_size if wanted is True else wanted)
-        if dropped is not None:
-            terminal.lines([dropped_line(dropped.count, dropped.stored, dropped.left)])
-    return _told_warnings(session, terminal)
-
-
-def _told_warnings(session: Session, terminal: Terminal) -> int:
-    """Tell what went wrong, of the cache too."""
-    problems = session.shelf.store.problems if session.shelf.store is not None else []
-    terminal.lines(f"warning: {each}" for each in [*session.warnings, *problems])
-    return ExitCode.OK
-
-
-def _steps(session: Session, terminal: Terminal) -> int:
-    definitions = {
-        (d.source.path, d.source.line, d.name): d
-        for level in (*session.collection.levels.values(), session.collection.plugins)
-        for d in level.own.values()
-    }
-    ordered = sorted(definitions.values(), key=lambda d: (d.source.file, d.source.line))
-    terminal.listing(steps_lines(ordered, verbosity=session.options.verbosity, width=terminal.writer.width))
-    terminal.problems(session.collection.problems)
-    return ExitCode.INTERRUPTED if session.collection.problems else ExitCode.OK
-
-
-def _clear(session: Session, terminal: Terminal) -> None:
-    """Remove the entries of the selected nodes, or all of this project's where none were selected."""
-    store = session.shelf.store
-    options = session.options
-    if store is None or (session.collection.problems and not options.continue_on_collection_errors):
-        return
-    selected = options.args or options.keyword or options.markexpr or options.lf or options.deselect
-    chosen = set(session.graph.nodes) - session.graph.excluded
-    mapped = {elements_id(session.graph.nodes[i]) for i in chosen if session.graph.nodes[i].mapped}
-    ids = chosen | mapped if selected else None
-    cleared = store.clear(ids)
-    if cleared is not None:
-        terminal.lines([cleared_line(cleared.count, cleared.size, cleared.stored, cleared.seconds)])
-    elif options.collect_only:  # a run tells it at its end
-        _told_warnings(session, terminal)
-
-
-def _collect_only(session: Session, terminal: Terminal) -> int:
-    graph, problems = session.graph, session.collection.problems
-    nodes = [n for n in graph.nodes.values() if n.id not in graph.excluded]
-    total = len(nodes) + graph.deselected
-    terminal.collected(total, graph.deselected, problems)
-    terminal.listing(collect_lines(nodes, session.options.verbosity))
-    if session.options.graph is not None:
-        from stepcache.report.graphfile import write_graph
-
-        write_graph(graph, {}, session.options.graph)
-    code = ExitCode.INTERRUPTED if problems else ExitCode.OK if nodes else ExitCode.NOTHING
-    terminal.summary(RunReport(code, 0.0, problems=tuple(problems), deselected=graph.deselected))
-    return code

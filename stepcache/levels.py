@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stepcache.execution.engine import Policy
-from stepcache.expression import keyword_names, parse_keywords
 from stepcache.graph.order import closure
 from stepcache.model import Definition, Graph
 from stepcache.state import Session
@@ -30,6 +29,8 @@ def policy_of(session: Session, graph: Graph, pipelines: Mapping[str, Definition
     if options.cache_refresh is True:
         refresh = set(nodes)
     elif options.cache_refresh:
+        from stepcache.expression import keyword_names, parse_keywords
+
         expression = parse_keywords(options.cache_refresh, "--cache-refresh")
         refresh = {i for i, n in nodes.items() if expression.matches_names(keyword_names(n))}
     return Policy(frozenset(off), frozenset(refresh), session.call.values)

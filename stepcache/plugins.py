@@ -6,7 +6,6 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from functools import cache
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pluggy
 
 from stepcache import hookspecs
+from stepcache.config.spelling import nearest
 from stepcache.errors import UsageError
 
 GROUP = "stepcache"
@@ -207,8 +207,8 @@ class Plugins:
             if not isinstance(getattr(plugin, attribute), FunctionType | MethodType):
                 continue
             known = [each for each in vars(hookspecs) if each.startswith("stepcache_")]
-            near = get_close_matches(attribute, known, 1)
-            hint = f"did you mean {near[0]}?" if near else "the hooks are " + ", ".join(known)
+            near = nearest(attribute, known)
+            hint = f"did you mean {near}?" if near else "the hooks are " + ", ".join(known)
             raise UsageError(f"plugin {name}: there is no hook {attribute}: {hint}")
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from stepcache.execution.batch import run_work
 from stepcache.execution.body import Bodies
 from stepcache.execution.capture import Capture
 from stepcache.execution.engine import Engine
+from stepcache.execution.inline import run_work
 from stepcache.execution.values import value_of
 from stepcache.model import Failure, Miss, Node, Value
 from stepcache.pytest_checks import CheckItem

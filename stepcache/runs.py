@@ -22,7 +22,7 @@ from stepcache.execution.values import Variants, own_settings
 from stepcache.model import ExitCode, Node, NodeReport, RunReport, Value
 from stepcache.opening import working_directory
 from stepcache.records import frozen
-from stepcache.report import json_report
+from stepcache.report.jsonreport import json_report
 from stepcache.report.traceback import trimmed
 from stepcache.results import Run
 from stepcache.session import Call, Session, collect, execute, open_session, remake

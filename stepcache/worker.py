@@ -22,12 +22,12 @@ from stepcache.api.record import running_node
 from stepcache.binding import file_rules, offered
 from stepcache.collect.discover import STEPCONF, is_pipeline_file, stepconf_chain
 from stepcache.collect.harvest import harvest, placed
-from stepcache.execution.batch import run_work
 from stepcache.execution.body import Bodies
 from stepcache.execution.capture import Capture, LiveLog
 from stepcache.execution.channel import Channel
 from stepcache.execution.crossing import DoneData, Place, WorkData, find_definitions, pack_done, read_work
 from stepcache.execution.debugging import without_terminal
+from stepcache.execution.inline import run_work
 from stepcache.execution.pulse import Pulse
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.site import Hello

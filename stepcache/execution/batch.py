@@ -1,4 +1,4 @@
-"""Works run in this process: the body of a node once, or that of a mapped node for each element of a batch."""
+"""The body of a mapped node run in this process for each element of a batch."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ from stepcache.execution.body import (
 )
 from stepcache.execution.call import BuiltIns, arguments_of, awaited, call
 from stepcache.execution.debugging import NoTerminal, is_quit
-from stepcache.execution.mapped import joined
 from stepcache.execution.observed import Observed
 from stepcache.execution.resources import Resources
 from stepcache.execution.values import Held, Inputs
 from stepcache.execution.work import LIVE, Batch, Done, Ended, Pieces, Work
 from stepcache.key.conclude import Seen
-from stepcache.model import Value
+from stepcache.model import Value, joined
 from stepcache.records import define
 from stepcache.store.chunks import Chunk
 from stepcache.store.objects import loaded
@@ -40,13 +39,11 @@ from stepcache.store.vault import Vault
 _REST = 5
 
 
-def run_work(work: Work, bodies: Bodies) -> Done:
-    """Run the body of the work's node. A KeyboardInterrupt goes upwards."""
-    if work.batch is None:
-        return bodies.run(work)
+def run_batch(work: Work, batch: Batch, bodies: Bodies) -> Done:
+    """Run the body of the work's node for each element. A KeyboardInterrupt goes upwards."""
     bodies.given.gone = None
     shared = Shared(bodies, bodies.given)
-    done = at_once(_Pass(work, work.batch, shared, bodies.resources).done())
+    done = at_once(_Pass(work, batch, shared, bodies.resources).done())
     if done.outcome != "ran":
         return done
     ended = time.perf_counter()
@@ -55,14 +52,12 @@ def run_work(work: Work, bodies: Bodies) -> Done:
         return evolve(done, seconds=done.seconds + looking, fixed=done.fixed + looking)
     # A body has changed what the next was given too: none of the results counts.
     afresh = Shared(bodies, bodies.given, afresh=True)
-    return at_once(_Pass(work, work.batch, afresh, bodies.resources).done())
+    return at_once(_Pass(work, batch, afresh, bodies.resources).done())
 
 
-async def run_together(work: Work, bodies: Bodies, shared_by: MutableMapping[str, Shared]) -> Done:
+async def run_batch_together(work: Work, batch: Batch, bodies: Bodies, shared_by: MutableMapping[str, Shared]) -> Done:
     """The same of an asynchronous body, beside others. *shared_by* the batches of a node is what they are given."""
-    batch, node = work.batch, work.node
-    if batch is None:
-        return await bodies.run_together(work)
+    node = work.node
     shared = shared_by.get(node.id)
     if shared is None:
         shared = shared_by[node.id] = Shared(bodies, bodies.own_given())

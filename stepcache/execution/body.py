@@ -16,7 +16,6 @@ from stepcache.errors import Unstorable, ValueGone, WrongReturn
 from stepcache.execution.call import BuiltIns, arguments_of, awaited, call
 from stepcache.execution.capture import Capture
 from stepcache.execution.debugging import Debugger, NoTerminal, is_quit
-from stepcache.execution.mapped import joined
 from stepcache.execution.observed import Observed
 from stepcache.execution.pulse import Pulse
 from stepcache.execution.resources import Resources
@@ -25,7 +24,7 @@ from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
 from stepcache.execution.values import Inputs, Product
 from stepcache.execution.work import Done, Ended, Work
-from stepcache.model import Failure, Node, Observation, Output, Value, class_name
+from stepcache.model import Failure, Node, Observation, Output, Value, class_name, joined
 from stepcache.records import define
 from stepcache.store.content import Content
 from stepcache.store.objects import loaded

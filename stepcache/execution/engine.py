@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field
 
 from stepcache.errors import ValueGone
-from stepcache.execution.mapped import Mapped
-from stepcache.execution.mapper import Mapper
 from stepcache.execution.returned import given_product
 from stepcache.execution.shelf import Shelf
 from stepcache.execution.sight import Sight
@@ -37,6 +35,10 @@ from stepcache.model import (
 from stepcache.records import define, frozen
 from stepcache.store.objects import loaded
 from stepcache.store.vault import Vault
+
+if TYPE_CHECKING:
+    from stepcache.execution.mapped import Mapped
+    from stepcache.execution.mapper import Mapper
 
 
 @frozen
@@ -75,7 +77,6 @@ class Engine:
     """What went wrong when the resources of the run were torn down."""
     mapped: dict[str, Mapped] = field(factory=dict)
     """The mapped nodes that are not answered as a whole, as last decided."""
-    mapper: Mapper = field(init=False)
     _answered: set[str] = field(factory=set)
     """The nodes whose stored results were taken."""
     _foreseen: dict[str, tuple[Hit, tuple[object, ...]]] = field(factory=dict)
@@ -83,9 +84,16 @@ class Engine:
     _foresaw: bool = False
     _begun: bool = False
     """Has a node been run?"""
+    _mapper: Mapper | None = None
 
-    def __attrs_post_init__(self) -> None:
-        self.mapper = Mapper(self.graph, self.shelf, self.sight, self.gone)
+    @property
+    def mapper(self) -> Mapper:
+        """What decides about mapped nodes, element by element."""
+        if self._mapper is None:
+            from stepcache.execution.mapper import Mapper  # most runs have no mapped node
+
+            self._mapper = Mapper(self.graph, self.shelf, self.sight, self.gone)
+        return self._mapper
 
     # --- deciding
 

@@ -5,17 +5,29 @@ Of a mapped node it is batches that do: the bodies of one follow one another.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from attrs import field
 
-from stepcache.execution.batch import Shared, run_together, run_work
 from stepcache.execution.body import Bodies
 from stepcache.execution.work import MOST_TOGETHER, Done, Work, runs_together
 from stepcache.garbage import growing
 from stepcache.model import Node
 from stepcache.records import define
+
+if TYPE_CHECKING:
+    from stepcache.execution.batch import Shared
+
+
+def run_work(work: Work, bodies: Bodies) -> Done:
+    """Run the body of the work's node: once, or for each element of a batch. A KeyboardInterrupt goes upwards."""
+    if work.batch is None:
+        return bodies.run(work)
+    from stepcache.execution.batch import run_batch
+
+    return run_batch(work, work.batch, bodies)
 
 
 @define
@@ -45,9 +57,16 @@ class Inline:
                 self.before_first()
         self.before(work.node)
         if runs_together(work.node):
-            self.bodies.together.begin(lambda: run_together(work, self.bodies, self._shared))
+            self.bodies.together.begin(lambda: self._run_together(work))
         else:
             self._done.append(run_work(work, self.bodies))
+
+    def _run_together(self, work: Work) -> Awaitable[Done]:
+        if work.batch is None:
+            return self.bodies.run_together(work)
+        from stepcache.execution.batch import run_batch_together
+
+        return run_batch_together(work, work.batch, self.bodies, self._shared)
 
     @property
     def is_busy(self) -> bool:

@@ -13,7 +13,7 @@ from stepcache.execution.elements import Source
 from stepcache.execution.values import Held
 from stepcache.execution.work import MOST_TOGETHER, Work, runs_together
 from stepcache.key.ingredients import Recipe
-from stepcache.model import Elements, Failure, Node, Observation, Output, Reason, Value
+from stepcache.model import Elements, Failure, Node, Observation, Output, Reason, Value, joined
 from stepcache.records import define, frozen
 from stepcache.store.mapped import Elements as Lineup
 from stepcache.store.mapped import Pack
@@ -267,16 +267,3 @@ def failures_told(failures: Sequence[tuple[str, Failure]]) -> Failure:
         shown = ", ".join(others[:20]) + (", ..." if len(others) > 20 else "")
         texts.append(f"{len(others)} more elements failed: {shown}")
     return Failure(f"element {label}: {first.summary}{more}", "\n\n".join(texts), first.location, first.exception)
-
-
-def joined(outputs: Iterator[Output] | Sequence[Output]) -> Output:
-    """Outputs one after the other."""
-    every = list(outputs)
-    if len(every) == 1:
-        return every[0]
-    return Output(
-        "".join(each.stdout for each in every),
-        "".join(each.stderr for each in every),
-        "".join(each.log for each in every),
-        tuple(dict.fromkeys(warning for each in every for warning in each.warnings)),
-    )

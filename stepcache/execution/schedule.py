@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from attrs import Factory, evolve, field
 
 from stepcache.errors import StepcacheError, ValueGone
 from stepcache.execution.engine import Engine
-from stepcache.execution.mapped import Mapped
 from stepcache.execution.waiting import Waiting
 from stepcache.execution.work import Done, Executor, Work
 from stepcache.model import Failure, Hit, Miss, Node, NodeReport, Reason, skipping
 from stepcache.records import define, frozen
+
+if TYPE_CHECKING:
+    from stepcache.execution.mapped import Mapped
 
 _REFRESHED = (Reason("refresh"),)
 # Outcomes after which the node has a value to hand on, or has let pass what it gates.

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from attrs import evolve, field
+from attrs import evolve
 
 from stepcache.config import Configuration, Options
-from stepcache.execution.crossing import Insides, pack_work, read_done
 from stepcache.execution.engine import Engine
 from stepcache.execution.inline import Inline
 from stepcache.execution.work import Done, Executor, Work
 from stepcache.model import Value
 from stepcache.records import define, frozen
+
+if TYPE_CHECKING:
+    from stepcache.execution.crossing import Insides
 
 
 @frozen
@@ -51,14 +52,20 @@ class Site:
     make_hello: Callable[[], Hello]
     logged: Callable[[str, str], object] = lambda node, line: None
     """To be told of what bodies elsewhere log, as they do: the node's id, and a line."""
-    _insides: Insides = field(factory=Insides)
+    _insides: Insides | None = None
 
     def hello(self) -> bytes:
         """The `Hello` of another process, each with a folder of its own."""
+        import pickle
+
         return pickle.dumps(self.make_hello(), pickle.HIGHEST_PROTOCOL)
 
     def pack(self, work: Work) -> bytes | str:
         """A work for `stepcache.worker.answer` in another process, or why it cannot go there."""
+        from stepcache.execution.crossing import Insides, pack_work
+
+        if self._insides is None:
+            self._insides = Insides()
         try:
             return pack_work(work, self.engine.shelf, self.engine.sight, self._insides)
         except Exception as error:  # noqa: BLE001 - a setting's own methods may raise anything
@@ -70,6 +77,8 @@ class Site:
 
     def unpack(self, work: Work, data: bytes) -> Done:
         """Take what the other process answered: its value, if it has one, is stored here."""
+        from stepcache.execution.crossing import read_done
+
         shelf, sight = self.engine.shelf, self.engine.sight
         with sight.loaded.importing():
             answer = read_done(data)

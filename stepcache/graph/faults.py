@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from types import FunctionType
 
+from stepcache.config.spelling import nearest
 from stepcache.graph.family import Edge
 from stepcache.graph.scope import Scope
 from stepcache.model import Definition, Parameter, Problem
@@ -109,7 +109,7 @@ def missing(definition: Definition, parameter: Parameter, name: str, scope: Scop
     what = f"{definition.kind} '{definition.name}'"
     found = scope.find(name, definition)
     names = scope.names(definition)
-    near = get_close_matches(name, [n for n in names if n != definition.name and names[n].kind != "pipeline"], 1)
+    near = nearest(name, [n for n in names if n != definition.name and names[n].kind != "pipeline"])
     if not parameter.name:
         lines = [f"{source}: {what} builds '{name}', and no step of that name is found"]
     else:
@@ -128,7 +128,7 @@ def missing(definition: Definition, parameter: Parameter, name: str, scope: Scop
     elif line := _line_of_plain_function(definition, name):
         lines.append(f"  {source.file}:{line}: '{name}' is a plain function: @step in front of it makes it a step")
     elif near:
-        lines.append(f"  did you mean '{near[0]}' ({names[near[0]].source})?")
+        lines.append(f"  did you mean '{near}' ({names[near].source})?")
     elif name == definition.name:
         lines.append("  only a definition of an outer stepconf.py is extended so: rename one of the two")
     elif parameter.name:

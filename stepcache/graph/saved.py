@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from string import Formatter
 
+from stepcache.config.spelling import nearest
 from stepcache.model import Definition, Node, Problem
 from stepcache.records import frozen
 
@@ -79,8 +79,8 @@ def _wrong(node: Node, text: str) -> Problem | None:
         return _problem(node, text, f": {error}", "a brace that is meant is written twice: {{ or }}")
     for place in places:
         if place not in _PLACES:
-            near = get_close_matches(place, _PLACES, 1)
-            hint = f"did you mean {{{near[0]}}}?" if near else "{variant} and {key} may stand in it"
+            near = nearest(place, _PLACES)
+            hint = f"did you mean {{{near}}}?" if near else "{variant} and {key} may stand in it"
             return _problem(node, text, f" holds {{{place}}}, which means nothing there", hint)
     if node.variant is None and "variant" in places:
         return _problem(node, text, " holds {variant}, and the step has no variants", "take it out")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 
 from attrs import evolve, field
 
 from stepcache.collect.harvest import Level, identity
+from stepcache.config.spelling import nearest
 from stepcache.graph.family import Family
 from stepcache.graph.order import closure, gates, ordered
 from stepcache.graph.scope import Found, Scope
@@ -212,14 +212,14 @@ class Selector:
     def _unknown(self, scope: Scope, selector: str, name: str) -> Problem:
         level = scope.chain[0]
         offered = [*scope.names(), *(c.name for c in level.checks)]
-        near = get_close_matches(name, offered, 1)
+        near = nearest(name, offered)
         lines = [f"{scope.file}::{selector}: there is no such node in {scope.file}"]
         if name in offered:
             family = self._bound(next(self._named(scope, name)), scope)
             ids = list(family.ids.values())
             lines.append(f"  '{name}' has {', '.join(i.rpartition('::')[2] for i in ids[:8])}")
         elif near:
-            lines.append(f"  did you mean {scope.file}::{near[0]}?")
+            lines.append(f"  did you mean {scope.file}::{near}?")
         lines.append("  `stepcache --collect-only -q` lists the nodes")
         return Problem(f"{scope.file}::{selector}", "\n".join(lines))
 

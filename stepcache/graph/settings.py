@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 
 from attrs import evolve, field
 
 from stepcache.api import Dir, File
+from stepcache.config.spelling import nearest
 from stepcache.errors import UsageError
-from stepcache.graph.convert import from_configuration, from_parsed, from_text, is_toml_type, type_of
 from stepcache.model import ABSENT, Definition, Parameter, ParamSet, Setting, awake, is_asleep
 from stepcache.records import frozen
 from stepcache.signature import source_of
@@ -101,6 +100,8 @@ def choices_of(
 def _sweep(raw: object, level: Given) -> list[object]:
     """The values of a parametrised name: one, or those of a list."""
     if level.form == "text" and isinstance(raw, str):
+        from stepcache.graph.convert import from_text
+
         parsed = from_text(raw, None)
         return [_Parsed(each) for each in parsed] if isinstance(parsed, list) else [raw]
     return list(raw) if isinstance(raw, (list, tuple)) else [raw]
@@ -141,6 +142,8 @@ def _sameness(value: object) -> object:
 def _converted(definition: Definition, parameter: Parameter, level: Given, key: str, raw: object, root: str) -> object:
     if is_asleep(definition):  # what its annotations mean is known where they stand
         parameter = next((p for p in awake(definition).parameters if p.name == parameter.name), parameter)
+    from stepcache.graph.convert import from_configuration, from_parsed, from_text, is_toml_type, type_of
+
     wanted = type_of(parameter, definition.function)
     told = raw.value if isinstance(raw, _Parsed) else raw
     try:
@@ -206,13 +209,13 @@ def unknown_settings(level: Given, known: Mapping[str, set[str]]) -> Iterator[st
 def _unknown(key: str, step: str, name: str, known: Mapping[str, set[str]], names: set[str]) -> str:
     if step and step in known:
         own = sorted(known[step])
-        near = get_close_matches(name, own, 1)
-        hint = f"did you mean {step}.{near[0]}?" if near else f"it has {', '.join(own)}" if own else "it has none"
+        near = nearest(name, own)
+        hint = f"did you mean {step}.{near}?" if near else f"it has {', '.join(own)}" if own else "it has none"
         return f"'{step}' has no setting '{name}': {hint}"
     everything = sorted(names) + sorted(f"{s}.{n}" for s, own in known.items() for n in own)
     elsewhere = sorted(f"{s}.{name}" for s, own in known.items() if step and name in own)
-    near = get_close_matches(key, elsewhere, 1, 0.0) or get_close_matches(key, everything, 1)
-    hint = f"did you mean {near[0]}?" if near else "`stepcache --steps` lists the settings of every step"
+    near = nearest(key, elsewhere) or (elsewhere[0] if elsewhere else nearest(key, everything))
+    hint = f"did you mean {near}?" if near else "`stepcache --steps` lists the settings of every step"
     return f"no step has a setting '{key}': {hint}"
 
 

@@ -30,6 +30,7 @@ from stepcache.model.entries import (
     ReasonKind,
     Trace,
     Value,
+    joined,
     shown_scalar,
 )
 from stepcache.model.graph import BoundResource, Graph, Kind, Need, Node, Setting, skipping
@@ -74,6 +75,7 @@ __all__ = [
     "become",
     "class_name",
     "is_asleep",
+    "joined",
     "shown_scalar",
     "skipping",
 ]

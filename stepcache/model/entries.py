@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from stepcache.records import frozen, unguarded
@@ -89,6 +90,19 @@ class Output:
 
     def __bool__(self) -> bool:
         return bool(self.stdout or self.stderr or self.log or self.warnings)
+
+
+def joined(outputs: Iterable[Output]) -> Output:
+    """Outputs one after the other."""
+    every = list(outputs)
+    if len(every) == 1:
+        return every[0]
+    return Output(
+        "".join(each.stdout for each in every),
+        "".join(each.stderr for each in every),
+        "".join(each.log for each in every),
+        tuple(dict.fromkeys(warning for each in every for warning in each.warnings)),
+    )
 
 
 @unguarded

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from stepcache.store.codecs import Codec, Declined, Encoded
     from stepcache.store.compression import Packer
     from stepcache.store.folder import Refused
+    from stepcache.store.gc import Dropped
+    from stepcache.store.inventory import EntryRow, Totals, VerifyReport
     from stepcache.store.parcel import Parcel
     from stepcache.store.registry import Codecs, builtin_codecs
     from stepcache.store.scratch import Scratch
     from stepcache.store.seal import NoSeal, Seal, load_seal
-    from stepcache.store.settings import Dropped, EntryRow, StoreSettings, Totals, VerifyReport
+    from stepcache.store.settings import StoreSettings
     from stepcache.store.store import Store, open_store
     from stepcache.store.streams import Stream
 
@@ -28,9 +30,9 @@ _HOMES = {
     "Codec": "codecs",
     "Codecs": "registry",
     "Declined": "codecs",
-    "Dropped": "settings",
+    "Dropped": "gc",
     "Encoded": "codecs",
-    "EntryRow": "settings",
+    "EntryRow": "inventory",
     "NoSeal": "seal",
     "Packer": "compression",
     "Parcel": "parcel",
@@ -40,8 +42,8 @@ _HOMES = {
     "Store": "store",
     "StoreSettings": "settings",
     "Stream": "streams",
-    "Totals": "settings",
-    "VerifyReport": "settings",
+    "Totals": "inventory",
+    "VerifyReport": "inventory",
     "builtin_codecs": "registry",
     "load_seal": "seal",
     "open_store": "store",

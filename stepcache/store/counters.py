@@ -24,3 +24,14 @@ def counted(connection: sqlite3.Connection, name: bytes) -> int:
     """How often what goes by *name* has changed."""
     found = connection.execute("SELECT number FROM counters WHERE name = ?", (name,)).fetchone()
     return found[0] if found else 0
+
+
+def count_removal(connection: sqlite3.Connection) -> None:
+    """Tell those who rest on an earlier answer that something was removed."""
+    count(connection, REMOVALS)
+
+
+def volume(connection: sqlite3.Connection) -> int | None:
+    """No less bytes than all that is stored has, at no cost; None if they were never added up."""
+    found = connection.execute("SELECT number FROM counters WHERE name = ?", (VOLUME,)).fetchone()
+    return found[0] if found else None

@@ -20,7 +20,6 @@ from weakref import WeakSet
 from stepcache.store.connection import ERRORS, connect
 from stepcache.store.counters import REMOVALS
 from stepcache.store.folder import lock_file, make_private, remove
-from stepcache.store.salvage import salvage
 from stepcache.store.schema import FORMAT, FORMAT_NAME, SCHEMA
 
 if TYPE_CHECKING:
@@ -259,6 +258,8 @@ class Database:
                 beginning = int.from_bytes(os.urandom(7))
                 connection.execute("INSERT INTO counters VALUES (?, ?)", (REMOVALS, beginning))
                 if damaged is not None:
+                    from stepcache.store.salvage import salvage
+
                     saved = salvage(damaged, connection, temporary)
                 connection.execute("PRAGMA journal_mode=WAL")
             finally:

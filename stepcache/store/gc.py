@@ -11,13 +11,13 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from stepcache.records import frozen
 from stepcache.store.batch import names_in
-from stepcache.store.counters import REMOVALS, VOLUME, count
+from stepcache.store.counters import VOLUME, count_removal
 from stepcache.store.evict import Candidate, chosen
 from stepcache.store.folder import remove
 from stepcache.store.frame import MAGIC, VERSION
 from stepcache.store.rows import is_foreign
-from stepcache.store.settings import Dropped
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,6 +40,15 @@ _CANDIDATES = (
 )
 
 
+@frozen
+class Dropped:
+    """What was dropped: entries, and bytes on disk; and the bytes of all that is left, other projects' included."""
+
+    count: int = 0
+    stored: int = 0
+    left: int = 0
+
+
 def total(connection: sqlite3.Connection) -> int:
     """The stored bytes of all entries, values, memos and stamps."""
     size = 0.0
@@ -51,12 +60,6 @@ def total(connection: sqlite3.Connection) -> int:
     ):
         size += connection.execute(sql).fetchone()[0]
     return int(size)
-
-
-def volume(connection: sqlite3.Connection) -> int | None:
-    """No less than `total`, at no cost; None if it was never added up."""
-    found = connection.execute("SELECT number FROM counters WHERE name = ?", (VOLUME,)).fetchone()
-    return found[0] if found else None
 
 
 def collect(
@@ -120,11 +123,6 @@ def drop_value(connection: sqlite3.Connection, blobs: Blobs, name: bytes) -> int
     if freed:
         blobs.remove(name)
     return freed + ((size and size[0]) or 0)
-
-
-def count_removal(connection: sqlite3.Connection) -> None:
-    """Tell those who rest on an earlier answer that something was removed."""
-    count(connection, REMOVALS)
 
 
 def _evict(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stepcache.errors import ValueGone
+from stepcache.records import frozen
 from stepcache.store.frame import Damaged, Foreign
 from stepcache.store.gc import drop_entries
-from stepcache.store.settings import EntryRow, Totals, VerifyReport
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,6 +24,39 @@ _OF_PROJECT = (
     "JOIN traces ON traces.key = records.key AND traces.variant = records.variant "
     "WHERE records.project = ? ORDER BY records.node, records.id"
 )
+
+
+@frozen
+class EntryRow:
+    """An entry of this project, as `--cache-show` lists it. `held` is whether its value is there."""
+
+    node: str
+    key: str
+    size: int
+    stored: int
+    made: float
+    used: float
+    seconds: float
+    held: bool
+
+
+@frozen
+class Totals:
+    """Entries taken together: their number, the bytes of their values, raw and on disk, each content counted once, and
+    the seconds they took to make."""
+
+    count: int = 0
+    size: int = 0
+    stored: int = 0
+    seconds: float = 0.0
+
+
+@frozen
+class VerifyReport:
+    """How many entries were checked, and the nodes of those that were damaged."""
+
+    checked: int = 0
+    damaged: tuple[str, ...] = ()
 
 
 class Inventory:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from stepcache.errors import Unstorable
 from stepcache.store.codecs import type_name
 from stepcache.store.composed import MAPPED, OUTPUTS
-from stepcache.store.mapped import loaded_whole
 from stepcache.store.streams import Stream, stream_of
 
 if TYPE_CHECKING:
@@ -34,5 +33,7 @@ def loaded(value: Value, vault: Vault) -> Any:
     if value.codec == OUTPUTS:
         return {name: loaded(part, vault) for name, part in zip(value.names, value.parts, strict=True)}
     if value.codec == MAPPED:
+        from stepcache.store.mapped import loaded_whole
+
         return loaded_whole(value, vault)
     return Stream(value, vault)

@@ -1,4 +1,4 @@
-"""What the store is told, and the data that it gives back about itself."""
+"""What the store is told."""
 
 from __future__ import annotations
 
@@ -20,45 +20,3 @@ class StoreSettings:
     durability: Literal["normal", "fsync"] = "normal"
     formats: Literal["any", "safe"] = "any"
     max_size: int = 10 * 2**30
-
-
-@frozen
-class EntryRow:
-    """An entry of this project, as `--cache-show` lists it. `held` is whether its value is there."""
-
-    node: str
-    key: str
-    size: int
-    stored: int
-    made: float
-    used: float
-    seconds: float
-    held: bool
-
-
-@frozen
-class Totals:
-    """Entries taken together: their number, the bytes of their values, raw and on disk, each content counted once, and
-    the seconds they took to make."""
-
-    count: int = 0
-    size: int = 0
-    stored: int = 0
-    seconds: float = 0.0
-
-
-@frozen
-class Dropped:
-    """What was dropped: entries, and bytes on disk; and the bytes of all that is left, other projects' included."""
-
-    count: int = 0
-    stored: int = 0
-    left: int = 0
-
-
-@frozen
-class VerifyReport:
-    """How many entries were checked, and the nodes of those that were damaged."""
-
-    checked: int = 0
-    damaged: tuple[str, ...] = ()

@@ -5,21 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stepcache.errors import ValueGone
-from stepcache.store import gc
 from stepcache.store.blobs import TooLarge
 from stepcache.store.checkpoints import Checkpoints
 from stepcache.store.claims import Claim
 from stepcache.store.content import Content, inlined
-from stepcache.store.counters import REMOVALS, counted
+from stepcache.store.counters import REMOVALS, counted, volume
 from stepcache.store.database import Unusable
 from stepcache.store.folder import Refused, prepare
-from stepcache.store.inventory import Inventory
 from stepcache.store.ledger import Ledger
 from stepcache.store.memos import Memos
 from stepcache.store.objects import loaded, saved
 from stepcache.store.parcel import Parcel
 from stepcache.store.scratch import SMALL, Scratch
-from stepcache.store.settings import Dropped, StoreSettings
+from stepcache.store.settings import StoreSettings
 from stepcache.store.stamps import Stamps
 from stepcache.store.traces import Traces
 from stepcache.store.values import Values
@@ -34,9 +32,11 @@ if TYPE_CHECKING:
     from stepcache.model import Ingredient, Trace, Value
     from stepcache.store.batch import EntryName
     from stepcache.store.evict import Order
+    from stepcache.store.gc import Dropped
+    from stepcache.store.inventory import EntryRow, Inventory, Totals, VerifyReport
     from stepcache.store.registry import Codecs
     from stepcache.store.seal import Seal
-    from stepcache.store.settings import EntryRow, Totals, Trouble, VerifyReport
+    from stepcache.store.settings import Trouble
 
 _LAST_RUN = "last run"
 
@@ -76,7 +76,6 @@ class Store:
         self._ledger.abandoned = self.scratch.keep
         self._values = Values(self._ledger, packer=settings.packer, max_size=settings.max_size)
         self._traces = Traces(self._ledger, self._values, project)
-        self._inventory = Inventory(self._ledger, self._values, self._traces)
         self._memos = Memos(self._ledger)
         self.stamps = Stamps(self._ledger, self._traces.project)
         self._project = project.encode("utf-8", "surrogatepass")
@@ -236,13 +235,18 @@ class Store:
 
     # --- the cache as a whole
 
+    def _inventory(self) -> Inventory:
+        from stepcache.store.inventory import Inventory  # a run does not look at the whole
+
+        return Inventory(self._ledger, self._values, self._traces)
+
     def entries(self) -> list[EntryRow]:
         """The entries of this project."""
-        return self._inventory.entries()
+        return self._inventory().entries()
 
     def totals(self, node_ids: Collection[str] | None = None) -> tuple[Totals, Totals]:
         """This project's entries, of those nodes only if given, and those of them that `clear` would remove."""
-        return self._inventory.totals(node_ids)
+        return self._inventory().totals(node_ids)
 
     def clear(self, node_ids: Collection[str] | None = None) -> Totals | None:
         """Remove this project's entries, of those nodes only if given. None where the cache cannot be changed.
@@ -251,7 +255,7 @@ class Store:
         """
         if node_ids is None and not self.readonly:
             self.checkpoints.clear()
-        return self._inventory.clear(node_ids)
+        return self._inventory().clear(node_ids)
 
     def gc(self, limit: int | None = None) -> Dropped | None:
         """Drop what nothing refers to, and least recently used entries down to *limit* bytes.
@@ -261,6 +265,8 @@ class Store:
         return self._collect(limit, "use")
 
     def _collect(self, limit: int | None, order: Order, spared: Collection[EntryName] = ()) -> Dropped | None:
+        from stepcache.store import gc
+
         ledger = self._ledger
         dropped = ledger.change(
             lambda connection: gc.collect(connection, ledger.blobs, ledger.seal, limit, order, spared)
@@ -273,7 +279,7 @@ class Store:
 
     def verify(self) -> VerifyReport:
         """Read and check every entry; drop the damaged."""
-        return self._inventory.verify()
+        return self._inventory().verify()
 
     def removals(self) -> int:
         """How often anything was removed: an answer that rests on entries holds while this stays the same."""
@@ -316,10 +322,10 @@ class Store:
     def _make_room(self) -> None:
         limit, database = self._settings.max_size, self._ledger.database
         try:
-            size = database.work(gc.volume)
+            size = database.work(volume)
             if size is None or size > limit:
-                self._collect(
-                    None if database.work(gc.total) <= limit else limit * 9 // 10, "worth", self._traces.kept()
-                )
+                from stepcache.store.gc import total
+
+                self._collect(None if database.work(total) <= limit else limit * 9 // 10, "worth", self._traces.kept())
         except Unusable:
             return

@@ -14,7 +14,6 @@ from stepcache.store.ahead import Ahead
 from stepcache.store.batch import TraceRow
 from stepcache.store.composed import PACK
 from stepcache.store.frame import INGREDIENTS, TRACE, Damaged, Foreign
-from stepcache.store.gc import drop_entries
 from stepcache.store.rows import opened, sealed
 
 if TYPE_CHECKING:
@@ -147,6 +146,8 @@ class Traces:
             if key is not None:
                 self._troubles[key] = "damaged"
             if not self._ledger.readonly:
+                from stepcache.store.gc import drop_entries
+
                 self._ledger.suspect()
                 blobs = self._ledger.blobs
                 self._ledger.change(lambda connection: drop_entries(connection, blobs, [entry], None))

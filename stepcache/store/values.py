@@ -9,8 +9,8 @@ from stepcache.model import Value
 from stepcache.store.batch import ValueRow
 from stepcache.store.blobs import VALUE_NAMES
 from stepcache.store.compression import unpack
+from stepcache.store.counters import count_removal
 from stepcache.store.frame import RAW, VALUE, ZSTD, Damaged, Foreign, frame, payload_of, read_header
-from stepcache.store.gc import count_removal
 
 if TYPE_CHECKING:
     import sqlite3

@@ -35,6 +35,7 @@ ROOMS = (
     ("session", "grounds", "stamping", "snapshotting"),
     ("introspect", "determinism", "served", "watched"),
     ("watching",),
+    ("chores",),
     ("runs", "command", "worker"),
     ("asking",),
     (

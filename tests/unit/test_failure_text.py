@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from stepcache.model import Failure
-from stepcache.report import failure_text, traceback
+from stepcache.report import traceback
+from stepcache.report.traceback import failure_text
 
 SOURCE = '''\
 """A module."""

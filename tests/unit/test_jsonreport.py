@@ -10,7 +10,7 @@ import pytest
 
 from stepcache.errors import UsageError
 from stepcache.model import Failure, NodeReport, Output, Problem, Reason, RunReport, Value
-from stepcache.report import json_report, write_json
+from stepcache.report.jsonreport import json_report, write_json
 
 FILE = "pipeline_flights.py"
 RAN = NodeReport(

@@ -25,15 +25,13 @@ from stepcache.model import (
     RunReport,
     Source,
 )
-from stepcache.report import (
+from stepcache.report import figures
+from stepcache.report.lists import (
     EntryLine,
-    HeaderFacts,
-    Terminal,
     cache_show_lines,
     cleared_line,
     collect_lines,
     dropped_line,
-    figures,
     lost_line,
     markers_lines,
     plan_lines,
@@ -42,6 +40,7 @@ from stepcache.report import (
     verified_lines,
 )
 from stepcache.report.statusline import Running, StatusLine, long_text, status_text
+from stepcache.report.terminal import HeaderFacts, Terminal
 from stepcache.report.writer import Writer, columns, rule, wants_color
 
 FILE = "pipeline_flights.py"
