@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from types import FunctionType
 from typing import Any
 
+from stepcache.annotated import words
 from stepcache.errors import UsageError
 from stepcache.model import ABSENT, Parameter, Source
 
@@ -96,32 +97,13 @@ def _by_inspect(function: Callable[..., Any]) -> tuple[Parameter, ...]:
 
 def parameter(name: str, default: object, annotation: object, function: Callable[..., Any]) -> Parameter:
     """A parameter, with what its annotation means to stepcache."""
-    if default is ABSENT and annotation is None:
-        return _bare(name)
-    word = _word(annotation, function)
-    return Parameter(name, default, default is ABSENT and word == "All", annotation, word == "Each")
+    if annotation is None:
+        return _bare(name) if default is ABSENT else Parameter(name, default)
+    said = {*words(annotation, getattr(function, "__globals__", {}))}
+    return Parameter(name, default, "All" in said, annotation, "Each" in said)
 
 
 @lru_cache(maxsize=4096)
 def _bare(name: str) -> Parameter:
     """A parameter that is a name alone: those of many steps are the same."""
     return Parameter(name)
-
-
-def _word(annotation: object, function: Callable[..., Any]) -> str:
-    """ "All" or "Each" where the annotation is that, with or without a type in brackets, given as it is or as text."""
-    if annotation is None:
-        return ""
-    if isinstance(annotation, str):
-        head = annotation.split("[", 1)[0].strip()
-        if not head.rpartition(".")[2].isidentifier():
-            return ""
-        first, _, rest = head.partition(".")
-        found: object = getattr(function, "__globals__", {}).get(first)
-        for part in rest.split(".") if rest else ():
-            found = getattr(found, part, None)
-        annotation = found
-    origin = getattr(annotation, "__origin__", annotation)
-    if getattr(origin, "__module__", "") != "stepcache.api.annotations":
-        return ""
-    return str(getattr(origin, "__qualname__", ""))

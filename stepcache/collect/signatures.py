@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from stepcache.annotated import words_inside
 from stepcache.config.spelling import did_you_mean
-from stepcache.model import Definition
+from stepcache.model import Definition, Parameter
 from stepcache.signature import innermost
 
 
@@ -39,9 +40,18 @@ def _parameters(definition: Definition) -> Iterator[str]:
     for parameter in definition.parameters:
         if parameter.name.startswith("*"):
             yield f"has {parameter.name} in its signature\n  name each step and setting that it takes"
+        elif parameter.type is not None and not (parameter.takes_all or parameter.takes_each):
+            yield from _inside(definition, parameter)
     code = getattr(definition.function, "__code__", None)
     for name in code.co_varnames[: code.co_posonlyargcount] if code is not None else ():
         yield f"has '{name}' before the / in its signature, and values are handed on by name\n  take the / out"
+
+
+def _inside(definition: Definition, parameter: Parameter) -> Iterator[str]:
+    names = getattr(innermost(definition.function), "__globals__", {})
+    for word in sorted(words_inside(parameter.type, names)):
+        what = "the type of one element" if word == "Each" else "the type of a variant's value"
+        yield f"has {word} inside the annotation of '{parameter.name}'\n  it stands around {what}: {word}[…]"
 
 
 def _choices(definition: Definition) -> Iterator[str]:

@@ -17,7 +17,7 @@ PLUGINS = sorted(path.name for path in (REPOSITORY / "plugins").iterdir() if (pa
 ROOMS = (
     ("errors", "digest", "garbage", "nodeid", "wholefile", "archive", "records", "results", "termination"),
     ("model",),
-    ("signature", "variantid", "api"),
+    ("annotated", "signature", "variantid", "api"),
     ("config", "expression"),
     ("hookspecs", "plugins"),
     ("store",),

@@ -527,6 +527,61 @@ def test_a_skip_that_rests_on_what_cannot_be_seen_is_not_kept(stepcache_project:
     assert calls(project) == ""
 
 
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        "Each | None",
+        "Each[int] | None",
+        "None | Each[int] | str",
+        "Optional[Each]",
+        "Optional[Each[int]]",
+        "typing.Optional['stepcache.Each[int]']",
+        "Union[str, Each[int]]",
+        "Annotated[Each[int], 'one of them']",
+        "Number",
+        "'Number | None'",
+    ],
+)
+def test_each_in_any_annotation_that_means_it(stepcache_project: Project, annotation: str, future: str) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        f"{future}import typing\nfrom typing import Annotated, Optional, Union\nimport stepcache\n"
+        "from stepcache import Each, step\n\nNumber = Each[int]\n\n"
+        f"@step\ndef numbers(): return [1, 2]\n\n@step\ndef double(numbers: {annotation}): return numbers * 2\n",
+    )
+    assert stepcache.run()["double"] == [2, 4]
+
+
+def test_each_that_is_imported_for_type_checkers_only(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        from __future__ import annotations
+        from typing import TYPE_CHECKING, Literal
+        from stepcache import parametrize, step
+        if TYPE_CHECKING:
+            from pandas import DataFrame
+            import stepcache
+            from stepcache import All, Each
+
+        @step
+        @parametrize("number", [1, 2])
+        def one(number, mode: Literal["All", "Each"] = "All", frame: DataFrame | None = None):
+            return [number]
+
+        @step
+        def numbers(one: stepcache.All[list[int]]):
+            return sorted(one)
+
+        @step
+        def names(numbers: Each[str]):
+            return numbers + "!"
+        """,
+    )
+    assert stepcache.run()["names"] == ["1!", "2!"]
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -546,6 +601,16 @@ def test_a_skip_that_rests_on_what_cannot_be_seen_is_not_kept(stepcache_project:
             "@step(outputs=('x', 'y'))\ndef one(a: Each): return a",
             "pipeline_x.py:11: step 'one' takes 'a: Each' and has outputs, which only a step that runs once can have\n"
             "  return a dict, and take its parts in a step of their own",
+        ),
+        (
+            "@step\ndef one(a: list[Each[int]]): return a",
+            "pipeline_x.py:11: step 'one' has Each inside the annotation of 'a'\n"
+            "  it stands around the type of one element: Each[…]",
+        ),
+        (
+            "@step\ndef one(a: 'dict[str, Each]'): return a",
+            "pipeline_x.py:11: step 'one' has Each inside the annotation of 'a'\n"
+            "  it stands around the type of one element: Each[…]",
         ),
     ],
 )

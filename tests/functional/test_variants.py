@@ -475,3 +475,31 @@ def test_all_variants_may_be_handed_on(stepcache_project: Project) -> None:
     assert run["first"] == ({"1": [1, "mine"], "2": [2]}, {"1": {"size": 1}, "2": {"size": 2}})
     assert run["second"] == dict(run["collected"]) == {"1": [1], "2": [2]}
     assert stepcache_project.run().ran == []
+
+
+@pytest.mark.parametrize(
+    ("annotation", "takes"),
+    [
+        ("model: All[int] | None", ""),
+        ("model: 'None | stepcache.All'", ""),
+        ("models: All = None", "(takes={'models': 'model'})"),
+        ("models: All[int] | None = None", "(takes={'models': 'model'})"),
+    ],
+)
+def test_all_in_any_annotation_that_means_it(stepcache_project: Project, annotation: str, takes: str) -> None:
+    pipeline(
+        stepcache_project,
+        f"""
+        import stepcache
+
+        @step
+        @parametrize("depth", [3, 5])
+        def model(depth):
+            return depth
+
+        @step{takes}
+        def depths({annotation}):
+            return dict({annotation.partition(":")[0]})
+        """,
+    )
+    assert stepcache.run()["depths"] == {"3": 3, "5": 5}
