@@ -1,4 +1,4 @@
-"""A child's command: its executable, the files that its words name, and the variables that it names."""
+"""A child's command: its executable, the files that its words name, and the variables that it and its scripts name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from stepcache.key.files import FILE, kind_of, stamp_of
-from stepcache.key.source import analyse
+from stepcache.key.scripts import Program, is_file
 
 # What separates words in a command line that a shell reads, and the parts of a word such as --config=x.yml.
 _SEPARATORS = re.compile(r"[\s'\"`;|&<>()=,]+")
@@ -28,7 +26,7 @@ _OUTPUT = re.compile(r"(?:\A(?:--output|--out|--outfile|--output-file|of)=|\d?>>
 # Quotes keep a shell from looking for files.
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _PATTERN = re.compile(r"[*?\[]")
-# More files than this are not looked for: a pattern, or the imports of a script, may lead anywhere.
+# More files than this are not looked for: a pattern may lead anywhere.
 _MOST = 1000
 
 
@@ -47,12 +45,28 @@ class Command(NamedTuple):
             path = os.path.normpath(os.path.join(self.cwd, os.path.expanduser(word)))
             if word in outputs or len(word) > os.pathconf("/", "PC_PATH_MAX"):
                 continue
-            if _is_file(path):
+            if is_file(path):
                 yield path
-                if path.endswith(".py"):
-                    yield from _imported(path)
-        yield from self._module()
-        yield from (path for path in self._matches() if _is_file(path))
+        yield from (path for path in self._matches() if is_file(path))
+
+    def program(self) -> Program:
+        """What a Python that the child is, or starts, runs: scripts that the words name, a module, a text."""
+        found = Program(self.cwd)
+        given = os.environ if self.given is None else self.given
+        folders = [os.path.join(self.cwd, each) for each in given.get("PYTHONPATH", "").split(os.pathsep) if each]
+        for path in self.files():
+            if path.endswith(".py"):
+                found.run_file(path, folders)
+        if _is_python(self.executable):
+            for word, after in pairwise(self.words):
+                if word == "-c":
+                    found.run_text(after, (self.cwd, *folders))
+        words = [self.executable, *(part for text in self.words for part in _SEPARATORS.split(text))]
+        if any(map(_is_python, words)):
+            for word, after in pairwise(words):
+                if word == "-m" and after.replace(".", "").isidentifier():
+                    found.run_module(after, (self.cwd, *folders))
+        return found
 
     def folders(self) -> Iterator[str]:
         """The folders in which a shell looks for files by a pattern, save for those that the child writes into."""
@@ -70,16 +84,6 @@ class Command(NamedTuple):
             if _PATTERN.search(word) and word.strip("*?"):
                 yield from _expanded(os.path.normpath(os.path.join(self.cwd, os.path.expanduser(word))))
 
-    def _module(self) -> Iterator[str]:
-        """The file of a module that Python is told to run, where it lies in the child's working directory."""
-        name = next((after for word, after in pairwise(self.words) if word == "-m"), "")
-        if os.path.basename(self.executable).startswith(("python", "pypy")) and name.replace(".", "").isidentifier():
-            base = os.path.join(self.cwd, *name.split("."))
-            for path in (base + ".py", os.path.join(base, "__init__.py"), os.path.join(base, "__main__.py")):
-                if _is_file(path):
-                    yield path
-                    yield from _imported(path, self.cwd)
-
     def _outputs(self) -> set[str]:
         found = {after for word, after in pairwise(self.words) if word in _OUTPUT_WORDS}
         for text in self.words[1:]:
@@ -89,19 +93,19 @@ class Command(NamedTuple):
         return found
 
     def variables(self, environ: Mapping[str, str]) -> set[str]:
-        """The variables that the words name and that the child has from this process: set ones by their bare names,
-        missing ones where the text expands them or they are written as constants are."""
+        """The variables that the words, or texts of the Python programs, name and that the child has from this process:
+        set ones by their bare names, missing ones where a word expands them or they are written as constants are."""
         text = "\n".join(self.words)
         found = set(_EXPANDED.findall(text))
-        found.update(n for n in _IDENTIFIER.findall(text) if n != "_" and (n in environ or _CONSTANT.match(n)))
+        names = {*_IDENTIFIER.findall(text), *self.program().texts}
+        found.update(name for name in names if name != "_" and (name in environ or _CONSTANT.match(name)))
         if self.given is None:
             return found
         return {name for name in found if self.given.get(name) == environ.get(name)}
 
 
-def _is_file(path: str) -> bool:
-    found = stamp_of(path)
-    return found is not None and kind_of(found[0]) == FILE
+def _is_python(program: str) -> bool:
+    return os.path.basename(program).startswith(("python", "pypy"))
 
 
 def _expanded(pattern: str) -> Iterator[str]:
@@ -117,41 +121,6 @@ def _expanded(pattern: str) -> Iterator[str]:
             names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
             found += [os.path.join(folder, name) for name in names if fnmatchcase(name, part)]
     yield from found[:_MOST]
-
-
-def _imported(script: str, folder: str | None = None) -> Iterator[str]:
-    """The files of the modules that a script, or one of them, imports, where they lie beside it or in *folder*."""
-    base = folder or os.path.dirname(script)
-    todo, seen = [script], {script}
-    while todo and len(seen) < _MOST:
-        for path in _imports_of(todo.pop(), base):
-            if path not in seen and _is_file(path):
-                seen.add(path)
-                todo.append(path)
-                yield path
-
-
-def _imports_of(path: str, base: str) -> Iterator[str]:
-    """Where the modules may lie that a file imports."""
-    try:
-        with open(path, "rb") as file:
-            imports = _imports_in(file.read())
-    except OSError:
-        return
-    for module, level, taken in imports:
-        home = base
-        if level:
-            home = os.path.normpath(os.path.join(os.path.dirname(path), *[".."] * (level - 1)))
-        for name in taken or ("",):
-            parts = [part for part in (*module.split("."), name) if part]
-            for end in range(1, len(parts) + 1):
-                place = os.path.join(home, *parts[:end])
-                yield from (place + ".py", os.path.join(place, "__init__.py"))
-
-
-@lru_cache(_MOST)
-def _imports_in(source: bytes) -> tuple[tuple[str, int, tuple[str, ...]], ...]:
-    return tuple(dict.fromkeys(analyse(source, "<script>").imports_anywhere()))
 
 
 def _parts(text: str) -> Iterator[str]:

@@ -203,6 +203,10 @@ class _Conclusion:
         if not self.own(event) and self.rules.anyhow(event.path):
             self.observe("file", event.path, event.asked, event.what)
 
+    def on_named_by_child(self, event: Event) -> None:
+        if event.what == self.look.files.content(event.path):
+            self.on_before_child(event)
+
     def on_network(self, event: Event) -> None:
         self.notices.append(
             f"it uses the network ({event.path}), and what comes from there is not seen: declare `expires=` or "

@@ -30,6 +30,7 @@ class Event(NamedTuple):
     environ    None: the whole environment was read; `path` says by whose code
     child      (executable, words, the variables it was given or None, the directory it starts in)
     before-child  the file that a child's command names: its digest before the child was started
+    named-by-child  the same, of what a script that the child runs names and may write
     import     None: the project module `path` was imported by other means than an import statement
     network    None; `path` says where to
     """

@@ -370,10 +370,15 @@ class Watch:
         if who == NOBODY or here is None:
             return
         command = command_of(executable, argv, here[0], env)
-        for path in command.files():
-            if path not in self._made and self._first("before-child", path, PROJECT):
-                asked = "" if here[0] != self.cwd else os.path.relpath(path, self.cwd)
-                self._note("before-child", path, asked, who, self._files.content(path))
+        program = command.program()
+        for kind, paths in (
+            ("before-child", (*command.files(), *program.files)),
+            ("named-by-child", program.named),
+        ):
+            for path in paths:
+                if path not in self._made and self._first(kind, path, PROJECT):
+                    asked = "" if here[0] != self.cwd else os.path.relpath(path, self.cwd)
+                    self._note(kind, path, asked, who, self._files.content(path))
         for path in command.folders():
             if self._first("list", path, PROJECT):
                 self._note("list", path, os.path.relpath(path, self.cwd), who, stamp_of(path))

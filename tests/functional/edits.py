@@ -886,6 +886,27 @@ row("what a script imports by its name that a child runs", {PIPE: CHILD, **TOOLS
 row("what lies beside a script that a child runs", {PIPE: CHILD, **TOOLS, "tools/other.py": "K = 1\n"}, "K = 1", "K = 2", NONE, file="tools/other.py")
 row("what a module imports that a child runs", {PIPE: body("import subprocess, sys\nreturn subprocess.run([sys.executable, '-B', '-m', 'pk.tool'], capture_output=True, text=True).stdout"),
     "pk/__init__.py": "", "pk/tool.py": "from pk.two import K\n\nprint(K)\n", "pk/two.py": "K = 1\n"}, "K = 1", "K = 2", BOTH, file="pk/two.py", why=("file: pk/two.py",))
+TOOL = {PIPE: body("import subprocess, sys\nreturn subprocess.run([sys.executable, '-B', 'tool.py'], capture_output=True, text=True).stdout")}
+LATE = {**TOOL, "tool.py": "try:\n    from late import K\nexcept ImportError:\n    K = 0\nprint(K)\n"}
+row("module that comes, which a child's script tries to import", LATE, None, "K = 1\n", BOTH, file="late.py", why=("file: late.py",))
+row("package that comes, which a child's script tries to import", LATE, None, "K = 1\n", BOTH, file="late/__init__.py", why=("file: late/__init__.py",))
+row("module that hides one of the standard library from a child's script", {**TOOL, "tool.py": "import colorsys\n\nprint(hasattr(colorsys, 'K'))\n"}, None, "K = 1\n", BOTH, file="colorsys.py", why=("file: colorsys.py",))
+row("module that a child's script makes and imports", {**TOOL, "tool.py": "open('made.py', 'w').write('K = 1')\nimport made\nprint(made.K)\n", "in.txt": "1"}, "1", "2", NONE, file="in.txt")
+row("file that a child's script names", {**TOOL, "tool.py": "print(open('in.txt').read())\n", "in.txt": "1"}, "1", "2", BOTH, file="in.txt")
+row("file beside a module of a child's script", {**TOOL, "tool.py": "from pk.one import K\n\nprint(K)\n", "pk/one.py": "from pathlib import Path\n\nK = (Path(__file__).parent / 'in.txt').read_text()\n", "pk/in.txt": "1"}, "1", "2", BOTH, file="pk/in.txt")
+row("file that a child's script names and writes", {**TOOL, "tool.py": "open('out.txt', 'a').write('1')\n", "out.txt": "", "in.txt": "1"}, "1", "2", NONE, file="in.txt")
+for name, given in (("that is set", {"ZZ_SIZE": "1"}), ("that was missing", {})):
+    ROWS.append(Row(f"variable {name}, which a child's script looks up", {**TOOL, "tool.py": "import os\n\nprint(os.environ.get('ZZ_SIZE'))\n"}, (), BOTH, given, {"ZZ_SIZE": "2"}))
+for name, words in {
+    "a text that a child runs": "[sys.executable, '-B', '-c', 'import one; print(one.K)'], cwd='tools'",
+    "a module that a shell has Python run": "sys.executable + ' -B -m one', shell=True, cwd='tools'",
+    "a module in a folder of PYTHONPATH": "[sys.executable, '-B', '-m', 'one'], env={'PYTHONPATH': 'tools'}",
+    "a text and a folder of PYTHONPATH": "[sys.executable, '-B', '-c', 'from pk import two; print(two.K)'], env={'PYTHONPATH': 'tools'}",
+    "a package's __main__": "[sys.executable, '-B', '-m', 'pk'], cwd='tools'",
+}.items():
+    code = f"import subprocess, sys\nreturn subprocess.run({words}, capture_output=True, text=True).stdout"
+    row(f"what a child imports by {name}", {PIPE: body(code), **TOOLS, "tools/one.py": "from pk.three import K\n\nprint(K)\n", "tools/pk/__main__.py": "from .three import K\n\nprint(K)\n"},
+        "K = 1", "K = 2", BOTH, file="tools/pk/three.py", why=("file: tools/pk/three.py",))
 SHELL = {PIPE: body("import subprocess\nreturn subprocess.run('cat box/*.txt', shell=True, capture_output=True, text=True).stdout"), "box/a.txt": "1", "box/b.txt": "2"}
 row("file that a shell's pattern finds", SHELL, "1", "3", BOTH, file="box/a.txt")
 row("file that comes, found by a shell's pattern", SHELL, None, "3", BOTH, file="box/c.txt")
