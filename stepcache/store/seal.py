@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SHORTEST_FILE = 32
+_SHORTEST = 32  # as long as 128 random bits in hex digits
 _LARGEST_FILE = 64 * 1024
 
 
@@ -80,7 +80,7 @@ class NoSeal:
 def load_seal(environ: Mapping[str, str]) -> Seal | NoSeal:
     """The key to seal with: the environment's, else the user's own, made if there is none."""
     if text := environ.get("STEPCACHE_KEY"):
-        return Seal(text.encode("utf-8", "surrogateescape"))
+        return _long_enough("STEPCACHE_KEY", text.encode("utf-8", "surrogateescape"))
     if path := environ.get("STEPCACHE_KEY_FILE"):
         return _given_key(path)
     folder = _configuration_folder(environ)
@@ -125,14 +125,21 @@ def _given_key(path: str) -> Seal | NoSeal:
             return NoSeal(f"STEPCACHE_KEY_FILE={path} belongs to another user")
         if status.st_mode & 0o022:
             return NoSeal(f"STEPCACHE_KEY_FILE={path} can be written by others: chmod go-w {path}")
-        text = os.read(fd, _LARGEST_FILE).strip()
+        text = os.read(fd, _LARGEST_FILE)
     except OSError as error:
         return NoSeal(f"STEPCACHE_KEY_FILE={path} cannot be read: {error.strerror or error}")
     finally:
         os.close(fd)
-    if not text:
-        return NoSeal(f"STEPCACHE_KEY_FILE={path} is empty")
-    return Seal(text)
+    return _long_enough(f"STEPCACHE_KEY_FILE={path}", text)
+
+
+def _long_enough(what: str, text: bytes) -> Seal | NoSeal:
+    """The key that was given, unless it could be guessed."""
+    key = text.strip()
+    if len(key) >= _SHORTEST:
+        return Seal(key)
+    told = f"has {len(key)} characters of {_SHORTEST} at least" if key else "is empty"
+    return NoSeal(f'{what} {told}; python -c "import secrets; print(secrets.token_hex())" makes a key')
 
 
 def _own_key(path: str) -> Seal | NoSeal | None:
@@ -156,7 +163,7 @@ def _own_key(path: str) -> Seal | NoSeal | None:
         text = os.read(fd, _LARGEST_FILE).strip()
     finally:
         os.close(fd)
-    return Seal(text) if len(text) >= _SHORTEST_FILE else None
+    return Seal(text) if len(text) >= _SHORTEST else None
 
 
 def _new_key(path: str) -> Seal | NoSeal:

@@ -475,13 +475,29 @@ def test_a_folder_that_cannot_be_made(project: Project) -> None:
         )
 
 
-def test_without_a_usable_key_the_cache_is_off(project: Project) -> None:
-    project.key.write_text("")
+@pytest.mark.parametrize(
+    ("key", "in_file", "what"),
+    [
+        ("", True, "is empty"),
+        (" \n", False, "is empty"),
+        ("hello\n", True, "has 5 characters of 32 at least"),
+        ("hello", False, "has 5 characters of 32 at least"),
+    ],
+)
+def test_without_a_usable_key_the_cache_is_off(
+    project: Project, monkeypatch: pytest.MonkeyPatch, key: str, in_file: bool, what: str
+) -> None:
+    if in_file:
+        project.key.write_text(key)
+    else:
+        monkeypatch.setenv("STEPCACHE_KEY", key)
     result = project.run()
     assert (result.exit_code, result.ran) == (0, ["a", "b", "other"])
     assert "cache: off" in result.lines
     told = [line for line in result.lines if line.startswith("the cache is off: ")]
-    assert told == [f"the cache is off: STEPCACHE_KEY_FILE={project.key} is empty"]
+    name = f"STEPCACHE_KEY_FILE={project.key}" if in_file else "STEPCACHE_KEY"
+    how = 'python -c "import secrets; print(secrets.token_hex())" makes a key'
+    assert told == [f"the cache is off: {name} {what}; {how}"]
     assert not project.cache.exists()
 
 

@@ -56,8 +56,8 @@ def test_xdg_config_home_counts_if_absolute(tmp_path: Path) -> None:
 
 
 def test_the_environment_comes_first(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("a shared key\n")
-    by_text = load_seal({"STEPCACHE_KEY": "a shared key", **own(tmp_path)})
+    (tmp_path / "key").write_text("a shared key that is long enough to be one\n")
+    by_text = load_seal({"STEPCACHE_KEY": "a shared key that is long enough to be one", **own(tmp_path)})
     by_file = load_seal({"STEPCACHE_KEY_FILE": str(tmp_path / "key"), **own(tmp_path)})
     assert isinstance(by_text, Seal)
     assert isinstance(by_file, Seal)
@@ -69,7 +69,7 @@ def test_the_environment_comes_first(tmp_path: Path) -> None:
 
 
 def test_a_key_file_may_be_a_mounted_secret(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("a shared key")
+    (tmp_path / "secret").write_text("a shared key that is long enough to be one")
     (tmp_path / "secret").chmod(0o444)
     (tmp_path / "link").symlink_to("secret")
     assert isinstance(load_seal({"STEPCACHE_KEY_FILE": str(tmp_path / "link")}), Seal)
@@ -87,7 +87,12 @@ def test_a_key_file_that_cannot_serve_is_named(tmp_path: Path) -> None:
         f"STEPCACHE_KEY_FILE={path} cannot be read: No such file or directory"
     )
     path.touch()
-    assert reason({"STEPCACHE_KEY_FILE": str(path)}) == f"STEPCACHE_KEY_FILE={path} is empty"
+    how = 'python -c "import secrets; print(secrets.token_hex())" makes a key'
+    assert reason({"STEPCACHE_KEY_FILE": str(path)}) == f"STEPCACHE_KEY_FILE={path} is empty; {how}"
+    path.write_text("0" * 31)
+    assert reason({"STEPCACHE_KEY_FILE": str(path)}) == (
+        f"STEPCACHE_KEY_FILE={path} has 31 characters of 32 at least; {how}"
+    )
     path.chmod(0o666)
     assert reason({"STEPCACHE_KEY_FILE": str(path)}) == (
         f"STEPCACHE_KEY_FILE={path} can be written by others: chmod go-w {path}"
