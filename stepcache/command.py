@@ -12,6 +12,7 @@ from typing import TextIO
 
 from stepcache import __version__, snapshotting, stamping
 from stepcache.builtin import BUILT_IN, terminal_report
+from stepcache.config import Options
 from stepcache.errors import CollectionFailed, StepcacheError, UsageError
 from stepcache.model import ExitCode, RunReport
 from stepcache.opening import configure, offered_options, working_directory
@@ -22,6 +23,7 @@ from stepcache.session import Call, Session, collect, execute, open_session
 from stepcache.stamp import Asked
 from stepcache.termination import terminable
 from stepcache.watched import VARIABLE, tell
+from stepcache.wholefile import check_place
 
 
 def command(arguments: tuple[str, ...], plugins: tuple[object, ...], asked: Asked | None) -> int:
@@ -59,6 +61,7 @@ def _command(call: Call, told: str) -> int:
         return _help(call)
     session = open_session(call, os.environ, working_directory())
     try:
+        _check_reports(session.options)
         if not (session.options.watch and not told):
             return _once(session, told)
     finally:
@@ -66,6 +69,16 @@ def _command(call: Call, told: str) -> int:
     from stepcache.watching import watch
 
     return watch(call.arguments)
+
+
+def _check_reports(options: Options) -> None:
+    """Raise `UsageError` before anything runs where a report could not be written when all has run."""
+    for flag, path in (("--json", options.json), ("--junitxml", options.junitxml), ("--graph", options.graph)):
+        if path is not None and (flag, path) != ("--json", "-"):
+            try:
+                check_place(path)
+            except OSError as error:
+                raise UsageError(f"{flag}={path}: cannot be written: {error.strerror}") from None
 
 
 def _once(session: Session, told: str) -> int:

@@ -401,13 +401,6 @@ def test_json_of_a_collection_error(project: Project) -> None:
     assert set(report["errors"][0]) == {"id", "message"}
 
 
-def test_json_that_cannot_be_written(project: Project) -> None:
-    project.write("file", "")
-    result = project.run("-P", "limit=5", f"--json={project.path}/file/report.json")
-    assert result.exit_code == 4
-    assert result.stderr == f"ERROR: --json={project.path}/file/report.json: cannot be written: File exists\n"
-
-
 # --- the last line
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -119,14 +120,35 @@ def test_collection_errors_are_errors(project: Project) -> None:
     assert "No module named 'absent_module'" in (case.findtext("error") or "")
 
 
-def test_a_report_that_cannot_be_written_is_a_usage_error(project: Project) -> None:
+@pytest.mark.parametrize("option", ["--json", "--junitxml", "--graph"])
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("file/below/it.dot", "Not a directory"),
+        ("file/it.dot", "Not a directory"),
+        ("folder.dot", "Is a directory"),
+        pytest.param(
+            "locked/it.dot",
+            "Permission denied",
+            marks=pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere"),
+        ),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_told_before_anything_runs(
+    project: Project, option: str, path: str, why: str
+) -> None:
     project.write("file", "")
-    for option, path in (("--junitxml", "file/junit.xml"), ("--graph", "file/graph.dot")):
-        result = project.run(f"{option}={path}")
-        assert (result.exit_code, result.stderr.splitlines()) == (
-            4,
-            [f"ERROR: {option}={path}: cannot be written: File exists"],
-        )
+    (project.path / "folder.dot").mkdir()
+    (project.path / "locked").mkdir(mode=0o500)
+    result = project.run(f"{option}={path}")
+    assert (result.exit_code, result.stderr) == (4, f"ERROR: {option}={path}: cannot be written: {why}\n")
+    assert result.stdout == ""
+    assert "cached" not in project.run("--plan").outcomes.values()
+
+
+def test_the_folder_of_a_report_is_made(project: Project) -> None:
+    project.run("--plan", "--junitxml=new/folder/junit.xml")
+    assert (project.path / "new/folder/junit.xml").is_file()
 
 
 # --- --graph
