@@ -20,6 +20,7 @@ from stepcache.collect.harvest import (
     portable_name,
     replaced_problems,
     signature_problems,
+    unfound,
 )
 from stepcache.collect.imports import hidden_siblings, replaced_definitions
 from stepcache.collect.load import ProjectModules, has_asserts
@@ -61,6 +62,8 @@ class Collector:
         self._snapshot = snapshot
         self._collection = Collection()
         self._failed: set[str] = set()
+        self._unfound: list[tuple[Definition, Problem]] = []
+        """What no variable of its file holds."""
         self._main: str | None = None
 
     def collect(
@@ -96,6 +99,8 @@ class Collector:
                 added = self._defining_module(definition)
                 if added is not None:
                     todo.append(added)
+        bound = {identity(each) for level in found.levels.values() for each in (*level.own.values(), *level.checks)}
+        found.problems.extend(problem for each, problem in self._unfound if identity(each) not in bound)
         return found
 
     def stepconfs(self) -> list[ModuleType]:
@@ -138,7 +143,8 @@ class Collector:
             self._failed.add(path)
             self._collection.problems.extend(problems)
             return
-        self._add(module, path)
+        level, known = self._add(module, path), self._modules.loaded.get(module.__name__)
+        self._unfound += unfound(level, module, known.made if known is not None else (), root)
 
     def _is_known(self, path: str, module: str) -> bool:
         """Is the level of that file known without importing it? Then it is taken."""

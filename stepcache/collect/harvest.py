@@ -77,19 +77,54 @@ def harvest(module: ModuleType, path: str, root: str, made: Iterable[Definition]
         (checks if definition.kind == "check" else own)[definition.name] = definition
     last = {d.name: d for d in (*own.values(), *checks.values())}
     for each in made:
-        if each.module != module.__name__ or "<locals>" in getattr(each.function, "__qualname__", ""):
-            continue
-        if identity(each) in present:
+        if each.module != module.__name__ or _is_local(each) or class_of(each) or identity(each) in present:
             continue
         other, first = last.get(each.name), placed(each, root)
-        if class_of(each):
-            problems.append(_in_class(file, first))
-        elif other is not None and other.source.path == first.source.path and other.source.line != first.source.line:
+        if other is not None and other.source.path == first.source.path and other.source.line != first.source.line:
             problems.append(_twice(file, first, other))
-        elif other is None and _is_lost(each, module):
-            problems.append(_lost(file, first))
     level = Level(file, path, module.__name__, own, tuple(checks.values()))
     return level, problems
+
+
+def unfound(
+    level: Level, module: ModuleType, made: Iterable[Definition], root: str
+) -> Iterator[tuple[Definition, Problem]]:
+    """Those of *made*, the definitions that the import of *module* made, that no variable of it holds, each with what
+    is to be said if none of another file does either."""
+    bound = (*level.own.values(), *level.checks)
+    present, names = {identity(each) for each in bound}, {each.name for each in bound}
+    left = [each for each in made if each.module == module.__name__ and identity(each) not in present]
+    held = _held(module) if left else set()
+    for each in left:
+        if class_of(each):
+            yield each, _in_class(level.file, placed(each, root))
+        elif each.name not in names and (identity(each) in held or (not _is_local(each) and _is_lost(each, module))):
+            yield each, _lost(level.file, placed(each, root))
+
+
+def _held(module: ModuleType) -> set[tuple[str, str, int, str]]:
+    """The definitions that lists, dicts and classes of the module hold, as deep as these go."""
+    found: set[tuple[str, str, int, str]] = set()
+    seen: set[int] = set()
+    todo: list[object] = list(vars(module).values())
+    while todo:
+        one = todo.pop()
+        if isinstance(one, api.Defined):
+            found.add(identity(one.definition))
+        elif id(one) not in seen:
+            seen.add(id(one))
+            if isinstance(one, (list, tuple, set, frozenset)):
+                todo += one
+            elif isinstance(one, dict):
+                todo += one.values()
+            elif isinstance(one, type) and one.__module__ == module.__name__:
+                todo += vars(one).values()
+    return found
+
+
+def _is_local(definition: Definition) -> bool:
+    """Is its function made by another, which may have made it for a purpose of its own?"""
+    return "<locals>" in getattr(definition.function, "__qualname__", "")
 
 
 def _definitions(module: ModuleType, path: str) -> Iterator[tuple[object, Definition]]:

@@ -418,6 +418,16 @@ WIRING = [
         "  assign it to one of its own; in a loop: globals()[NAME] = step(FUNCTION, name=NAME)",
     ),
     wired(
+        "steps of a maker in containers",
+        "def maker(name):\n    @step(name=name)\n    def part():\n        return 1\n    return part\n"
+        "parts = [maker('a')]\nby_name = {'b': (maker('b'),)}\nclass C:\n    c = maker('c')\nd = maker('d')\nmaker('e')\n",
+        *(
+            f"pipeline_x.py:4: step '{name}' has no variable of the file, where it is found\n"
+            "  assign it to one of its own; in a loop: globals()[NAME] = step(FUNCTION, name=NAME)"
+            for name in "abc"
+        ),
+    ),
+    wired(
         "a step that a function has replaced",
         "@step\ndef a():\n    return 1\ndef a():\n    return 2\n",
         "pipeline_x.py:3: step 'a' has no variable of the file, where it is found\n"

@@ -533,3 +533,38 @@ def test_steps_that_one_function_makes_in_one_file_have_their_own_values(stepcac
     assert values(project) == wanted
     assert values(project) == wanted
     assert set(project.run().outcomes.values()) == {"cached"}
+
+
+def test_steps_that_another_file_has_variables_for(stepcache_project: Project) -> None:
+    stepcache_project.write(
+        "made.py",
+        """
+        from functools import partial
+        from stepcache import step
+
+        def load(year):
+            return year
+
+        def maker(name):
+            @step(name=name)
+            def part(first):
+                return name, first
+            return part
+
+        LOADED = [step(partial(load, year=year), name=name) for name, year in (("first", 1), ("second", 2))]
+        MADE = {name: maker(name) for name in ("third", "unused")}
+        """,
+    )
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        from made import LOADED, MADE, maker
+
+        LATE = [maker("fourth")]
+        first, second = LOADED
+        third = MADE["third"]
+        """,
+    )
+    stepcache_project.write("pipeline_y.py", "from pipeline_x import LATE, first\n\nfourth = LATE[0]\n")
+    result = stepcache_project.run()
+    assert (result.errors, result.ran) == ([], ["first", "second", "third", "fourth"])
