@@ -19,6 +19,7 @@ from stepcache.api import Dir, File
 from stepcache.binding import searched
 from stepcache.collect.snapshot import Snapshot
 from stepcache.key.environment import locate
+from stepcache.key.files import ACCESS_KINDS
 from stepcache.key.installed import looked_at as records
 from stepcache.key.look import SEPARATOR
 from stepcache.model import NodeReport, Observation
@@ -277,6 +278,11 @@ class Grounds:
         self._links[self._located(name)] = None
         self._content(name)
 
+    def _rights(self, name: str) -> None:
+        """What may be done with a file shows in its times, not in its content."""
+        self._links[os.path.realpath(self._located(name))] = None
+        self._content(name)
+
     def _variable_of_environment(self, name: str) -> None:
         """The environment is part of a stamp's name, but for what differs between shells."""
         if name in SHELL:
@@ -315,6 +321,7 @@ _LOOKS: dict[str, Callable[[Grounds, str], None]] = {
     "module": Grounds._content,
     "size": Grounds._content,
     "exists": Grounds._content,
+    **dict.fromkeys(ACCESS_KINDS, Grounds._rights),
     "dir": Grounds._listing,
     "sqlite": Grounds._database,
     "link": Grounds._link,

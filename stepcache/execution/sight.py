@@ -15,7 +15,7 @@ from stepcache.collect.load import ProjectModules
 from stepcache.collect.packed import Row, is_plain
 from stepcache.collect.snapshot import ModuleFacts, Snapshot, source_digest
 from stepcache.digest import digest_all
-from stepcache.key.files import FileDigests
+from stepcache.key.files import ACCESS_KINDS, FileDigests
 from stepcache.key.ingredients import (
     Facts,
     Recipe,
@@ -289,7 +289,7 @@ class Sight:
         def counts(each: Observation) -> bool:
             if each.kind in ("env", "given", "env beginning"):
                 return rules.variable(each.name.partition(SEPARATOR)[0])
-            is_path = each.kind in ("file", "dir", "sqlite", "exists", "size", "link")
+            is_path = each.kind in ("file", "dir", "sqlite", "exists", "size", "link", *ACCESS_KINDS)
             return not (is_path and rules.ignored(look.locate(each.name.partition(SEPARATOR)[0])))
 
         return tuple(evolve(t, observations=tuple(filter(counts, t.observations))) for t in traces)

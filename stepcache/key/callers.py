@@ -103,6 +103,11 @@ class Callers:
             frame = frame.f_back
         return False
 
+    def compares(self, frame: FrameType) -> bool:
+        """Whether `os.stat` is asked to tell whether two paths lead to the same file."""
+        before = frame.f_back
+        return frame.f_code.co_name == "samefile" or (before is not None and before.f_code.co_name == "samefile")
+
     def importer(self, frame: FrameType | None) -> tuple[bool, bool]:
         """Of the import that *frame* is part of: whether it is an import statement's (or there is none), and whether
         a library has it done."""

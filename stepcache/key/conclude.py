@@ -167,12 +167,13 @@ class _Conclusion:
 
     def on_test(self, event: Event) -> None:
         kind, answer = event.what
-        if self.own(event) or not self.rules.test(event.path, by_project=event.who == PROJECT):
+        by_project, absent = event.who == PROJECT, answer == ABSENT
+        if self.own(event) or not self.rules.test(event.path, by_project=by_project, absent=absent):
             return
         now = self.look.files.exists(event.path)
-        if answer == ABSENT and now != ABSENT:
+        if absent and now != ABSENT:
             return  # made meanwhile, by a child or by native code
-        if answer == ABSENT and event.path in self.made:
+        if absent and event.path in self.made:
             return
         if now == ABSENT and answer != ABSENT and self.rules.gone(event.path):
             return

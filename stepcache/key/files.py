@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from blake3 import blake3
@@ -35,7 +35,9 @@ THREADED_SIZE = 1 << 22
 CHUNK = 1 << 23
 
 # The system's own functions: those in `os` may be wrapped while a step is watched.
-_stat, _lstat, readlink, _scandir = os.stat, os.lstat, os.readlink, os.scandir
+_stat, _lstat, _access, readlink, _scandir = os.stat, os.lstat, os.access, os.readlink, os.scandir
+
+_RIGHTS = ((os.R_OK, "r"), (os.W_OK, "w"), (os.X_OK, "x"))
 
 
 class Memo(Protocol):
@@ -44,6 +46,15 @@ class Memo(Protocol):
     def get(self, kind: str, name: bytes) -> bytes | None: ...
 
     def put(self, kind: str, name: bytes, data: bytes) -> None: ...
+
+
+def access_kind(mode: int) -> str:
+    """The kind of observation that tells whether this process may do with a file what *mode* says."""
+    return "access " + "".join(letter for right, letter in _RIGHTS if mode & right)
+
+
+# Each such kind, with its mode.
+ACCESS_KINDS = {access_kind(mode): mode for mode in range(1, 8)}
 
 
 def stamp_of(path: str) -> tuple[int, Stamp] | None:
@@ -62,6 +73,24 @@ def _stamp(status: os.stat_result) -> Stamp:
 def racy(stamp: Stamp, at: int, margin: int = RACY_NS) -> bool:
     """Whether what bears *stamp* could have changed after *at* (nanoseconds since the epoch) without showing it."""
     return at - max(stamp[1], stamp[2]) < margin
+
+
+def links_to(path: str) -> Iterator[str]:
+    """The symbolic links on the way to what the absolute *path* leads to."""
+    seen: set[str] = set()
+    done, todo = "/", path.split("/")
+    while todo:
+        place = os.path.normpath(os.path.join(done, todo.pop(0)))
+        try:
+            target = readlink(place)
+        except OSError:
+            done = place
+            continue
+        if place in seen:
+            return
+        seen.add(place)
+        yield place
+        done, todo = ("/" if target.startswith("/") else done), target.split("/") + todo
 
 
 def kind_of(mode: int) -> str:
@@ -91,6 +120,11 @@ class FileDigests:
         """As `exists`, with the size of a file."""
         found = stamp_of(path)
         return described(found[0], found[1][0]) if found else ABSENT
+
+    def access(self, path: str, mode: int) -> str:
+        """As `exists`, with whether this process may do with it what *mode* says."""
+        found = self.exists(path)
+        return found if found == ABSENT else f"{found}:{_access(path, mode)}"
 
     def link(self, path: str) -> str:
         """As `exists` without following a link, whose target it names by digest."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from glob import escape, iglob
 
 from attrs import Factory, evolve
 
 from stepcache.digest import digest_all
 from stepcache.key.environment import Given, locate, portable
-from stepcache.key.files import ABSENT, FILE, FileDigests, kind_of, stamp_of
+from stepcache.key.files import ABSENT, ACCESS_KINDS, FILE, FileDigests, kind_of, stamp_of
 from stepcache.model import Observation
 from stepcache.records import frozen
 from stepcache.stamp import SHELL
@@ -107,6 +108,10 @@ def _pattern(name: str, look: Look) -> str:
     return digest_all("glob", (part for path in paths for part in (look.name(path), look.files.content(path))))
 
 
+def _rights(name: str, look: Look, mode: int) -> str:
+    return look.files.access(look.locate(name), mode)
+
+
 _READERS: dict[str, Callable[[str, Look], str]] = {
     "file": _file,
     "module": lambda name, look: look.source(look.locate(name)),
@@ -115,6 +120,7 @@ _READERS: dict[str, Callable[[str, Look], str]] = {
     "exists": lambda name, look: look.files.exists(look.locate(name)),
     "size": lambda name, look: look.files.size(look.locate(name)),
     "link": lambda name, look: look.files.link(look.locate(name)),
+    **{kind: partial(_rights, mode=mode) for kind, mode in ACCESS_KINDS.items()},
     "env": lambda name, look: look.secret(name, look.environ.get(name)),
     "given": lambda name, look: look.secret(name, look.given.get(name)),
     "env beginning": lambda name, look: look.beginning(name),

@@ -4,7 +4,8 @@
     ----------------------------------------------  ------------------------------  ------------------------------------
     a file's content, an SQLite database            anyone opened it                A B C D; E by installed code
     a folder's listing                              anyone listed it                A B C D; E F by installed code
-    an existence test, a file's size, a link        project code asked              A B C D; the root and above it
+    an existence test, a file's size or rights,     project code asked, or there    A B C D; the root and above it
+    a link                                          was nothing below the root
     an environment variable                         project code asked              G
     the whole environment                           anyone read it                  all but names in reached code, and
                                                                                     what begins with one (`APP_`)
@@ -130,9 +131,13 @@ class Rules:
             return False
         return by_project or named or below(path, self.root) or not self._temporary.hold(path)
 
-    def test(self, path: str, *, by_project: bool) -> bool:
-        """Whether a test for the existence of *path* counts."""
-        return by_project and self.anyhow(path) and not below(self.root, path)
+    def test(self, path: str, *, by_project: bool, absent: bool = False) -> bool:
+        """Whether a test for the existence of *path* counts; *absent*: nothing was there.
+
+        A library opens what it finds, and tells of what it does not find.
+        """
+        counts = by_project or (absent and below(path, self.root))
+        return counts and self.anyhow(path) and not below(self.root, path)
 
     def variable(self, name: str) -> bool:
         """Whether a look-up of an environment variable that project code made counts."""

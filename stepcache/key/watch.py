@@ -23,7 +23,7 @@ from stepcache.key.children import command_of
 from stepcache.key.conclude import Context, Seen, conclude
 from stepcache.key.environment import below
 from stepcache.key.events import Event, Sink
-from stepcache.key.files import FOLDER, FileDigests, described, kind_of, racy, stamp_of
+from stepcache.key.files import ACCESS_KINDS, FOLDER, FileDigests, described, kind_of, links_to, racy, stamp_of
 from stepcache.key.look import Look
 from stepcache.key.mentions import files_of
 from stepcache.key.places import Places
@@ -282,22 +282,29 @@ class Watch:
     def tested(
         self, flavour: str, path: object, descriptor: int | None, status: os.stat_result | None, frame: FrameType
     ) -> None:
-        """A path was tested: *flavour* is "stat", "lstat", "access" or "readlink"."""
+        """A path was tested: *flavour* is "stat", "lstat", "access", one of ACCESS_KINDS, or "readlink"."""
         if isinstance(path, int) or (place := self.place(path, descriptor)) is None:
             return
-        kind = "link" if flavour in ("lstat", "readlink") else "exists"
+        kind = "link" if flavour in ("lstat", "readlink") else flavour if flavour in ACCESS_KINDS else "exists"
         who = self._callers.tested(frame)
         if flavour == "stat" and who == PROJECT and self._callers.wants_size(frame):
             kind = "size"
         if who == PROJECT and descriptor is None and isinstance(path, (str, PurePath)):
             self.known_tests.add((path, f"{flavour} {frame.f_code.co_name}"))
-        if who == NOBODY or not self._first(kind, place[0], who):
+        if who == NOBODY:
             return
-        self._note("test", *place, who, (kind, self._answer(kind, place[0], status)))
+        if flavour == "stat" and self._callers.compares(frame):
+            for link in links_to(place[0]):
+                if self._first("link", link, who):
+                    self._note("test", link, "", who, ("link", self._files.link(link)))
+        if self._first(kind, place[0], who):
+            self._note("test", *place, who, (kind, self._answer(kind, place[0], status)))
 
     def _answer(self, kind: str, path: str, status: os.stat_result | None) -> str:
         if kind == "link":
             return self._files.link(path)
+        if kind in ACCESS_KINDS:
+            return self._files.access(path, ACCESS_KINDS[kind])
         if status is None:
             return self._files.exists(path)
         return described(status.st_mode, status.st_size) if kind == "size" else kind_of(status.st_mode)

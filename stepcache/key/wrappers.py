@@ -18,6 +18,7 @@ from pathlib import PurePath
 from types import FrameType, ModuleType
 from typing import Any
 
+from stepcache.key.files import access_kind
 from stepcache.key.listen import TRANSPARENT, listening, tell
 from stepcache.key.watch import PAUSED, Watch, current_watch, paused
 
@@ -40,17 +41,21 @@ def _wrapper(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         if current is PAUSED or not listening():
             return original(path, *args, **options)
         frame = sys._getframe(1)
+        flavour = name
+        if name == "stat" and not options.get("follow_symlinks", True):
+            flavour = "lstat"
+        elif name == "access" and (mode := args[0] if args else options.get("mode")):
+            flavour = access_kind(mode)
         known: Collection[object] = ()
         if isinstance(current, Watch) and isinstance(path, (str, PurePath)) and not options:
             known = current.known_tests
-        if known and (path, f"{name} {frame.f_code.co_name}") in known:
+        if known and (path, f"{flavour} {frame.f_code.co_name}") in known:
             return original(path, *args, **options)
         try:
             result = original(path, *args, **options)
         except (OSError, ValueError):
-            tell("tested", name, path, options.get("dir_fd"), None, frame)
+            tell("tested", flavour, path, options.get("dir_fd"), None, frame)
             raise
-        flavour = "lstat" if name == "stat" and not options.get("follow_symlinks", True) else name
         tell("tested", flavour, path, options.get("dir_fd"), result if flavour == "stat" else None, frame)
         return result
 

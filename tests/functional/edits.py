@@ -2,6 +2,7 @@
 
 A row is a small project, a change to it, and the steps that must run after the change, and no others. `HEAD` is put
 before each pipeline file. A change is a list of (file, old, new); `old` None writes the file anew, `new` None removes it.
+`Link` makes it a symbolic link, `Mode` gives it other rights.
 """
 
 from __future__ import annotations
@@ -31,6 +32,14 @@ def aside():
 BOTH, WORK, NONE = ("work", "after"), ("work",), ()
 
 Change = tuple[str, str | None, str | None]
+
+
+class Link(str):
+    """Where a symbolic link leads to, in the place of a file's text."""
+
+
+class Mode(int):
+    """The rights of a file, in the place of its text."""
 
 
 @frozen
@@ -835,6 +844,16 @@ for name, code in {
     row(f"file read by {name}", {PIPE: body(code), "in.txt": "1"}, "1", "2", BOTH, file="in.txt", reverts=False, alone=name == "linecache")
 row("size of a file", {PIPE: body("import os\nreturn os.path.getsize('in.txt')"), "in.txt": "1"}, "1", "22", BOTH, file="in.txt")
 row("content of a file that was asked for its size only", {PIPE: body("import os\nreturn os.path.getsize('in' + '.txt')"), "in.txt": "1"}, "1", "2", NONE, file="in.txt")
+row("content of a file that two names may lead to", {PIPE: body("import os\nreturn os.path.samefile('ln', 'in.txt')"), "in.txt": "1", "ln": Link("in.txt")}, "1", "2", NONE, file="in.txt")
+for name, code in {"os.path": "import os\nreturn os.path.samefile('box/ln', 'in.txt')", "pathlib": "from pathlib import Path\nreturn Path('box/ln').samefile('in.txt')"}.items():
+    for link, path in (("a link", "in/ln"), ("a link to a link", "in/to"), ("a link to a folder", "box")):
+        files = {PIPE: body(code), "in.txt": "1", "other.txt": "1", "in/ln": Link("to"), "in/to": Link("../in.txt"), "out/ln": Link("../other.txt"), "box": Link("in")}
+        row(f"where {link} leads, by {name}", files, Link(files[path]), Link("out" if path == "box" else "../other.txt"), BOTH, file=path, why=(f"file: {path}",))
+for name, code in {"os.access": "return os.access('in.txt', os.X_OK)", "shutil.which": "return shutil.which('in.txt', path=os.getcwd()) is None"}.items():
+    row(f"right to execute a file, by {name}", {PIPE: body(f"import os, shutil\n{code}"), "in.txt": "1"}, Mode(0o644), Mode(0o755), BOTH, file="in.txt")
+row("right that nobody asks for", {PIPE: body("import os\nreturn open('in.txt').read(), os.access('in.txt', os.R_OK)"), "in.txt": "1"}, Mode(0o644), Mode(0o755), NONE, file="in.txt")
+row("file that a library has missed", body("import numpy as np\ntry:\n    return np.loadtxt('in' + '.txt').tolist()\nexcept OSError:\n    return 'none'"), None, "1", BOTH, file="in.txt")
+row("file that a library has missed, of a literal", body("import numpy as np\ntry:\n    return np.loadtxt('in.txt').tolist()\nexcept OSError:\n    return 'none'"), None, "1", BOTH, file="in.txt")
 for name, code in {
     "scandir": "import os\nreturn sorted(e.name for e in os.scandir('box'))",
     "walk": "import os\nreturn sorted(f for _, _, fs in os.walk('box') for f in fs)",

@@ -109,16 +109,23 @@ def change(project: Project, row, undo: bool = False) -> None:
             path.unlink()
         elif ".zip/" in name:
             put(project, name, EDITS.archived(project.path, name)[name].replace(old, new))
-        elif old is None or not path.exists():
-            project.write(name, new)
+        elif old is None or not path.exists() or isinstance(new, EDITS.Link | EDITS.Mode):
+            put(project, name, new)
         else:
             project.edit(name, old, new)
 
 
 def put(project: Project, name: str, text: str) -> None:
-    """Write a file, into a zip archive where its name leads through one."""
+    """Write a file, into a zip archive where its name leads through one; make a link; give rights."""
+    path = project.path / name
     if ".zip/" in name:
         EDITS.put_into_archive(project.path, name, text)
+    elif isinstance(text, EDITS.Mode):
+        path.chmod(text)
+    elif isinstance(text, EDITS.Link):
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.symlink_to(text)
     else:
         project.write(name, text)
 
