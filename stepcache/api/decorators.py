@@ -74,11 +74,11 @@ def _place(function: Callable[..., Any]) -> tuple[Source, str]:
     """Where a definition stands, and in which module.
 
     That is the function's own place, or, where a module that is being imported makes a step of another module's
-    function, the place in that module.
+    function, or of one that stands in a text which it executes, the place in that module.
     """
     source = source_of(function)
     frame = sys._getframe(1) if importing else None
-    while frame is not None and frame.f_code.co_name != "<module>":
+    while frame is not None and (frame.f_code.co_name != "<module>" or frame.f_code.co_filename.startswith("<")):
         frame = frame.f_back
     if frame is None or frame.f_code.co_filename == source.path:
         return source, getattr(innermost(function), "__module__", None) or "__main__"

@@ -211,6 +211,25 @@ TABLE: list[tuple[str, dict[str, str], list[str]]] = [
             for each in ("stepconf.py::source", "stepconf.py::used", "pipeline_a.py::last")
         ],
     ),
+    (
+        "what stands in a text is called by the file that executes it",
+        {
+            "sub/pipeline_a.py": HEAD
+            + "exec("
+            + repr(SOURCE.format("a") + "def check_source(source):\n    assert source\n")
+            + ")\n"
+            + "apart = {'step': step}\nexec("
+            + repr(USED)
+            + ", apart)\nused = apart['used']\n",
+            "sub/pipeline_b.py": "from pipeline_a import source, used\n" + HEAD + LAST,
+        },
+        [
+            "sub/pipeline_a.py::source",
+            "sub/pipeline_a.py::check_source",
+            "sub/pipeline_a.py::used",
+            "sub/pipeline_b.py::last",
+        ],
+    ),
 ]
 
 CASES = [pytest.param(files, wanted, id=name.replace(" ", "-")) for name, files, wanted in TABLE]
