@@ -30,7 +30,7 @@ _NAMING = {"getattr": 1, "hasattr": 1, "setattr": 1, "delattr": 1, "attrgetter":
 _FORMATTING = {"format", "format_map", "vformat"}
 # What is given the name of its module, which changes nothing that it does.
 _LOGGERS = {"getLogger", "get_logger"}
-_IMPORTS = {"import_module", "__import__", "run_module"}
+_IMPORTS = {"import_module", "__import__", "run_module", "find_spec"}
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -180,8 +180,10 @@ def _write_getattr(walker: Walker, node: ast.Call) -> bool:
 def _note_module(walker: Walker, name: ast.expr, line: int, feature: str) -> None:
     """A module is asked for by *name*."""
     found = named_module(name)
+    only_sought = feature == "find_spec"
     if found is not None:
-        walker.collector.direct.add(Import(f"{feature} {found[0]}", found[0], found[1], ()))
+        walker.collector.direct.add(Import(f"{feature} {found[0]}", found[0], found[1], (), only_sought))
+    if found is not None or only_sought:
         return
     head = name.values[0] if isinstance(name, ast.JoinedStr) and name.values else None
     if isinstance(name, ast.BinOp) and isinstance(name.op, ast.Add):

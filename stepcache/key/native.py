@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import importlib.machinery
+import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from stepcache.key.listen import listening, tell
@@ -92,11 +93,17 @@ def _wrap_module(module: ModuleType) -> None:
                 setattr(module, name, known[1])
 
 
+_FIND_SPEC = importlib.util.find_spec.__code__
+
+
 class _Finder:
-    """Has a reader's module that is imported while something is watched tell, too."""
+    """Has a reader's module that is imported while something is watched tell, too, and tells which modules code seeks
+    without importing them."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> Any:
+        if (seeker := _seeker()) is not None and listening():
+            tell("module_sought", name, sys.path if path is None else path, seeker)
         if name not in READERS and name not in METHODS:
             return None
         finders = (finder for finder in sys.meta_path if finder is not _finder)
@@ -112,6 +119,16 @@ class _Finder:
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
+
+
+def _seeker() -> FrameType | None:
+    """The caller of `importlib.util.find_spec`, where that is what asks; other finders may stand between."""
+    frame: FrameType | None = sys._getframe(2)
+    for _ in range(4):
+        if frame is None or frame.f_code is _FIND_SPEC:
+            break
+        frame = frame.f_back
+    return frame.f_back if frame is not None and frame.f_code is _FIND_SPEC else None
 
 
 _finder: Any = _Finder()

@@ -82,16 +82,15 @@ class Objects:
             known = self._files[file] = self.modules.is_project(os.path.abspath(file))
         return known
 
-    def of(self, value: Any) -> Vertex:
-        """The vertex of a piece of code that a value holds."""
+    def of(self, value: Any) -> list[Vertex]:
+        """What a piece of code stands for that a value holds."""
         if is_defined(value):
-            return self.function(value.definition.function)
+            return [self.function(value.definition.function)]
         if is_a(value, FunctionType):
-            return self.function(value)
+            return [self.function(value)]
         if is_a(value, type):
-            return self.class_(value)
-        (vertex,) = self.walk.of_module(value.__name__, ())
-        return vertex
+            return [self.class_(value)]
+        return self.walk.of_module(value.__name__, ())
 
     # --- names
 
@@ -102,13 +101,13 @@ class Objects:
         assigned = made_by is None and units
         if is_defined(value):
             opaque = assigned and self.holds_opaque(value.definition.function)
-            return [self.of(value), *([self.walk.source_of(space, name)] if opaque else [])]
+            return self.of(value) + ([self.walk.source_of(space, name)] if opaque else [])
         owner = value if is_a(value, (FunctionType, type)) else type(value)
         if str(owner.__module__).startswith("stepcache."):
             return [self.walk.leaf("stepcache", "")]
         if is_a(value, (FunctionType, type)):
             if self.is_code(value):
-                found = [self.of(value)]
+                found = self.of(value)
                 by_source = assigned and (is_a(value, type) or self.holds_opaque(value))
                 return found + ([self.walk.source_of(space, name)] if by_source else [])
             if made_by is None:
@@ -193,7 +192,7 @@ class Objects:
         vertex.literals += [(text, folder) for text in found.strings]
         vertex.packages += [module for module in found.modules if self.modules.kind(module) == "package"]
         for number, reference in enumerate(found.references):
-            vertex.link(f"{label} {number}", [self.of(reference)])
+            vertex.link(f"{label} {number}", self.of(reference))
         for module in found.modules:
             if self.modules.kind(module) == "project":
                 # A compiled module's own: it counts as a whole.
@@ -289,7 +288,7 @@ class Objects:
             values["__kwdefaults__"] = function.__kwdefaults__
         for name, value in function.__dict__.items():
             if name == "__wrapped__" and self.is_code(value):
-                vertex.link("wraps", [self.of(value)])
+                vertex.link("wraps", self.of(value))
             elif not name.startswith("_stepcache_"):
                 values["." + name] = value
         if values:
@@ -312,7 +311,7 @@ class Objects:
                 elif is_a(value, ModuleType):
                     vertex.link(label, self.walk.of_module(value.__name__, chain[1:]))
                 elif is_a(value, (FunctionType, type)) and self.is_code(value):
-                    vertex.link(label, [self.of(value)])
+                    vertex.link(label, self.of(value))
                 else:
                     values[chain[0]] = value
                     unknown = unknown or self.digested(value).opaque is not None

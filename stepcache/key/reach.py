@@ -148,7 +148,7 @@ class CodeReader:
                 found = walk.objects.digested(value)
                 top.packages += [module for module in found.modules if self.modules.kind(module) == "package"]
                 for number, reference in enumerate(found.references):
-                    top.link(f"setting {name} {number}", [walk.objects.of(reference)])
+                    top.link(f"setting {name} {number}", walk.objects.of(reference))
         for label, vertex in walk.effects.vertices():
             top.link(label, [vertex])
         walk.finish()

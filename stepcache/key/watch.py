@@ -426,6 +426,16 @@ class Watch:
         if self._callers.by_library(frame):
             self.found(module)
 
+    def module_sought(self, module: str, folders: Iterable[str], frame: FrameType) -> None:
+        """Code asks in `importlib.util.find_spec` whether there is a module, which is not imported for that."""
+        if self._callers.tested(frame) != PROJECT:
+            return
+        for folder in folders:
+            base = os.path.join(os.path.abspath(folder or self.cwd), module.rpartition(".")[2])
+            for path in (base, base + ".py"):
+                if self._first("exists", path, PROJECT):
+                    self._note("test", path, "", PROJECT, ("exists", self._files.exists(path)))
+
     # --- forks ---
 
     def before_fork(self) -> None:

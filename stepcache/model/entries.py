@@ -34,8 +34,8 @@ class Observation:
     `kind` is "file" (content), "dir" (listing), "exists" (an existence test), "access …" (the right to read, write or
     execute), "env" (a variable of the environment; the digest is keyed), "given" (the same, as it was before imports of
     the project set it), "env beginning" (those that begin so), "environment" (all, or some by name), "variable" (a
-    module variable's value) or "module" (a project module imported late). `name` is what finds it again: a portable path, a variable's name, or its number in the code
-    graph. `label` is what `--why` prints.
+    module variable's value) or "module" (a project module imported late). `name` is what finds it again: a portable
+    path, a variable's name, or its number in the code graph. `label` is what `--why` prints.
     """
 
     kind: str

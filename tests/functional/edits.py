@@ -604,6 +604,28 @@ row("package that imports what lies in it", {PIPE: body("import plug\nreturn plu
 row("variable that a body's import sets for the process", {PIPE: body("import os, own\nreturn os.environ['ZQ']"), "own.py": "import os\n\nos.environ['ZQ'] = '1'\n"}, "'1'", "'2'", BOTH, file="own.py")
 row("data of a package", {PIPE: body("from importlib.resources import files\nreturn files('pk').joinpath('d.txt').read_text()"), "pk/__init__.py": "", "pk/d.txt": "1"}, "1", "2", BOTH, file="pk/d.txt")
 
+for name, (code, before, arguments) in {
+    "a dict": ("return MODULES['own'].f()", "import own\n\nMODULES = {'own': own}\n", ""),
+    "a default": ("return call()", "import own\n\ndef call(module=own):\n    return module.f()\n", ""),
+    "a class": ("return T.module.f()", "import own\n\nclass T:\n    module = own\n", ""),
+    "an object": ("return T.module.f()", "import own\nfrom types import SimpleNamespace\n\nT = SimpleNamespace(module=own)\n", ""),
+    "a partial": ("return get('f')()", "import own\nfrom functools import partial\n\nget = partial(getattr, own)\n", ""),
+    "a closure": ("return call()", "import own\n\ndef maker(module):\n    return lambda: module.f()\n\ncall = maker(own)\n", ""),
+    "a setting": ("return module.f()", "import own\n", "module=own"),
+}.items():
+    row(f"module held by {name}", {PIPE: body(code, before, arguments=arguments), "own.py": OWN}, "return 5", "return 6", BOTH, file="own.py")
+for name, (code, before) in {
+    "a literal": ("return importlib.util.find_spec('fast') is not None", "import importlib.util\n"),
+    "a name made at run time": ("return [find_spec(name) is not None for name in ('fa' + 'st', 'other')]", "from importlib.util import find_spec\n"),
+    "an import": ("return FAST", "from own import FAST\n"),
+}.items():
+    files = {PIPE: body(code, before), "own.py": "from importlib.util import find_spec\n\nFAST = [find_spec(name) is not None for name in ('fast', 'other')]\n"}
+    why = ("code: pipeline_x.py::work", "file: {}") if name == "a literal" else ("file: {}",)
+    for file in ("fast.py", "fast/__init__.py"):
+        row(f"{file} that comes, sought by {name}", files, None, "K = 1\n", BOTH, file=file, why=tuple(each.format(file.removesuffix("/__init__.py")) for each in why))
+    row(f"another module that comes than the one sought by {name}", files, None, "K = 1\n", NONE, file="slow.py")
+    row(f"what stands in a module that is sought by {name}", {**files, "fast.py": "K = 1\n"}, "K = 1", "K = 2", NONE, file="fast.py")
+
 # --- statements of imports that change how the process computes -------------------------------------------------
 
 CALLED = body("return f()", "import own\n\ndef f():\n    return 1\n")
