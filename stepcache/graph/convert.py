@@ -33,12 +33,12 @@ def type_of(parameter: Parameter, function: Callable[..., Any]) -> Any:
 
 def _evaluated(annotation: Any, names: Mapping[str, Any]) -> Any:
     """An annotation that may be text, as what it means; None where that cannot be told."""
-    if not isinstance(annotation, str):
-        return annotation
-    try:
-        return eval(annotation, dict(names))  # the user's own annotation, in the user's own module
-    except Exception:  # noqa: BLE001 - one that is only there for type checkers may fail in any way
-        return None
+    while isinstance(annotation, str):
+        try:
+            annotation = eval(annotation, dict(names))  # the user's own annotation, in the user's own module
+        except Exception:  # noqa: BLE001 - one that is only there for type checkers may fail in any way
+            return None
+    return annotation
 
 
 def _meant(wanted: Any) -> Any:
@@ -52,6 +52,14 @@ def _meant(wanted: Any) -> Any:
             wanted = wanted.__value__
         else:
             return wanted
+
+
+def kinds_of(wanted: Any) -> tuple[Any, ...]:
+    """The types that a value may have: those of a union, else the one."""
+    wanted = _meant(wanted)
+    if typing.get_origin(wanted) in (typing.Union, types.UnionType):
+        return tuple(kind for each in typing.get_args(wanted) for kind in kinds_of(each))
+    return (wanted,)
 
 
 def from_text(text: str, wanted: Any) -> Any:

@@ -142,7 +142,7 @@ def _sameness(value: object) -> object:
 def _converted(definition: Definition, parameter: Parameter, level: Given, key: str, raw: object, root: str) -> object:
     if is_asleep(definition):  # what its annotations mean is known where they stand
         parameter = next((p for p in awake(definition).parameters if p.name == parameter.name), parameter)
-    from stepcache.graph.convert import from_configuration, from_parsed, from_text, is_toml_type, type_of
+    from stepcache.graph.convert import from_configuration, from_parsed, from_text, is_toml_type, kinds_of, type_of
 
     wanted = type_of(parameter, definition.function)
     told = raw.value if isinstance(raw, _Parsed) else raw
@@ -160,20 +160,22 @@ def _converted(definition: Definition, parameter: Parameter, level: Given, key: 
             f"{level.told(key)}: {key} = {told!r} does not fit {definition.kind} '{definition.name}' "
             f"({definition.source}): {error}"
         ) from error
-    return tracked(_as_tracked(value, parameter.default, wanted), level.folder or os.getcwd(), root)
+    return tracked(_as_tracked(value, parameter.default, kinds_of(wanted)), level.folder or os.getcwd(), root)
 
 
-def _as_tracked(value: object, default: object, wanted: object) -> object:
-    """Text or a path given for a setting that is a `File` or `Dir`, as one."""
+def _as_tracked(value: object, default: object, kinds: tuple[object, ...]) -> object:
+    """Text or a path given for a setting that is a `File` or `Dir`, as one; *kinds* are the types that it may have."""
     if not isinstance(value, (str, Path)) or isinstance(value, File):
         return value
     if isinstance(value, Dir):
-        return Dir(value, glob=default.pattern) if isinstance(default, Dir) and wanted is Dir else value
+        return Dir(value, glob=default.pattern) if isinstance(default, Dir) and Dir in kinds else value
     if isinstance(default, Dir):
         return Dir(value, glob=default.pattern)
-    if isinstance(default, File) or wanted is File:
+    if isinstance(default, File):
         return File(value)
-    return Dir(value) if wanted is Dir else value
+    if any(isinstance(kind, type) and isinstance(value, kind) for kind in kinds):
+        return value
+    return File(value) if File in kinds else Dir(value) if Dir in kinds else value
 
 
 def tracked(value: object, folder: str, root: str, depth: int = 20) -> object:

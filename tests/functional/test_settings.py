@@ -391,6 +391,21 @@ def test_text_or_a_path_from_python_given_for_a_file_becomes_one(stepcache_proje
     assert stepcache.run(params={"path": "two.txt"}, check=True)["work"] == ("File", "3")
 
 
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
+@pytest.mark.parametrize("kind", ["File", "Dir"])
+@pytest.mark.parametrize("annotation", ["{} | None", "Optional[{}]", "Annotated[{}, 'in']", "'None | {}'", "{} | int"])
+def test_text_for_a_setting_that_may_be_a_file_is_one(
+    stepcache_project: Project, annotation: str, kind: str, future: str
+) -> None:
+    stepcache_project.write(
+        "pipeline_x.py",
+        f"{future}from typing import Annotated, Optional\n{HEAD}"
+        f"@step\ndef work(path: {annotation.format(kind)} = None):\n    return type(path).__name__\n",
+    )
+    assert stepcache.run(params={"path": "data"}, check=True)["work"] == kind
+    assert stepcache_project.run("-P", "path=data").ran == []
+
+
 # --- sweeps -----------------------------------------------------------------------------------
 
 SWEEPS: list[tuple[str, str, list[str]]] = [
