@@ -323,6 +323,7 @@ _LOOKS: dict[str, Callable[[Grounds, str], None]] = {
     "exists": Grounds._content,
     **dict.fromkeys(ACCESS_KINDS, Grounds._rights),
     "dir": Grounds._listing,
+    "names": Grounds._listing,
     "sqlite": Grounds._database,
     "link": Grounds._link,
     "env": Grounds._variable_of_environment,

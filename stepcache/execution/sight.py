@@ -289,7 +289,7 @@ class Sight:
         def counts(each: Observation) -> bool:
             if each.kind in ("env", "given", "env beginning"):
                 return rules.variable(each.name.partition(SEPARATOR)[0])
-            is_path = each.kind in ("file", "dir", "sqlite", "exists", "size", "link", *ACCESS_KINDS)
+            is_path = each.kind in ("file", "dir", "names", "sqlite", "exists", "size", "link", *ACCESS_KINDS)
             return not (is_path and rules.ignored(look.locate(each.name.partition(SEPARATOR)[0])))
 
         return tuple(evolve(t, observations=tuple(filter(counts, t.observations))) for t in traces)

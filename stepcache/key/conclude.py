@@ -20,6 +20,7 @@ from stepcache.key.events import Event
 from stepcache.key.files import ABSENT, FILE, FOLDER, kind_of, names_digest, stamp_of
 from stepcache.key.libraries import outdated
 from stepcache.key.look import SEPARATOR, Look, find_program, literal_digest, literal_files, named_variables
+from stepcache.key.matching import fitting
 from stepcache.key.mentions import quoted
 from stepcache.key.rules import ORACLES, SERVANTS, Rules
 from stepcache.model import Observation
@@ -104,7 +105,8 @@ class _Conclusion:
         self.set = {e.path: e.at for e in reversed(events) if e.kind == "set"}
         self.children = any(e.kind == "child" for e in events)
         self.reads: dict[str, list[Event]] = {}
-        self.lists: dict[str, list[Event]] = {}
+        self.lists: dict[tuple[str, str], list[Event]] = {}
+        """The listings of each folder: as a whole (""), or for a pattern."""
         self.lookups: list[Event] = []
         self.whole: set[str] = set()
         self.named = Folders(self._named())
@@ -139,9 +141,13 @@ class _Conclusion:
             if isinstance(value, (str, PurePath)) and str(value):
                 yield str(value), ""
 
-    def observe(self, kind: str, path: str, asked: str, content: str, suffix: str = "") -> None:
+    def observe(self, kind: str, path: str, asked: str, content: str, *more: str) -> None:
+        """*more* stands in the observation's name after that of the path."""
         name = portable(path, self.look.root, asked, self.context.cwd)
-        self.observations.setdefault((kind, name), Observation(kind, name + suffix, content, shown(name)))
+        told = SEPARATOR.join([name, *more])
+        self.observations.setdefault(
+            (kind, told if kind == "names" else name), Observation(kind, told, content, shown(name))
+        )
 
     # --- events ---
 
@@ -163,7 +169,8 @@ class _Conclusion:
 
     def on_list(self, event: Event) -> None:
         if not self.own(event):
-            self.lists.setdefault(event.path, []).append(event)
+            pattern = event.what[2] if event.what is not None else None
+            self.lists.setdefault((event.path, pattern or ""), []).append(event)
 
     def on_test(self, event: Event) -> None:
         kind, answer = event.what
@@ -286,10 +293,14 @@ class _Conclusion:
         return str(kept or content)
 
     def listings(self) -> None:
-        for path, events in self.lists.items():
+        whole = set()
+        for path, pattern in sorted(self.lists):  # that of the whole folder comes first
+            events = self.lists[path, pattern]
             by_project = any(event.who == PROJECT for event in events)
-            if not self.rules.listing(path, by_project=by_project, named=self.is_named(path)):
+            if path in whole or not self.rules.listing(path, by_project=by_project, named=self.is_named(path)):
                 continue
+            if not pattern:
+                whole.add(path)
             was = events[0].what
             if was is None or kind_of(was[0]) != FOLDER:
                 if was is None and stamp_of(path) is None:
@@ -297,9 +308,9 @@ class _Conclusion:
                 continue
             if stamp_of(path) is None and self.rules.gone(path):
                 continue
-            self._listing(path, events[0])
+            self._listing(path, events[0], pattern)
 
-    def _listing(self, path: str, first: Event) -> None:
+    def _listing(self, path: str, first: Event, pattern: str) -> None:
         made = self._made_in(path)
         names = self.names_before.get(path)
         if path not in self.names_before:
@@ -309,9 +320,12 @@ class _Conclusion:
                 self.changed.add(shown(self.look.name(path)))
         elif not self._explained(path, names):
             self.changed.add(shown(self.look.name(path)))
+        if pattern:
+            names = names and [*fitting(names, pattern, path)]
+            made = {*fitting(made, pattern, path)}
         content = ABSENT if names is None else names_digest(tuple(names), frozenset(made))
-        suffix = "".join(SEPARATOR + name for name in sorted(made))
-        self.observe("dir", path, first.asked, content, suffix)
+        told = (pattern, *sorted(made)) if pattern else sorted(made)
+        self.observe("names" if pattern else "dir", path, first.asked, content, *told)
 
     def _explained(self, path: str, names: Any) -> bool:
         """Whether a folder that changed holds what it held, but for what the step made or removed there."""
@@ -408,8 +422,13 @@ class _Conclusion:
 
     def drop_implied(self) -> None:
         """Leaves out existence tests of what was read as well."""
+        read = {
+            name.partition(SEPARATOR)[0]
+            for kind, name in self.observations
+            if kind in ("file", "dir", "names", "sqlite")
+        }
         for kind, name in list(self.observations):
-            if kind == "exists" and any((other, name) in self.observations for other in ("file", "dir", "sqlite")):
+            if kind == "exists" and name in read:
                 del self.observations[kind, name]
 
 

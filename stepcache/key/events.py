@@ -16,7 +16,7 @@ class Event(NamedTuple):
 
     read       the file's (mode, stamp) when it was opened, or None if there was nothing
     native     the same, of a file that a reader was given which opens files without Python
-    list       the folder's (mode, stamp) when it was listed, or None
+    list       the folder's (mode, stamp, the pattern of a glob or None) when it was listed, or None
     before     the digest of the file's content just before the step changed it
     names      the names in the folder just before the step changed it, or None
     made       whether something was there before the step wrote, created or removed it

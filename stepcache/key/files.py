@@ -16,6 +16,7 @@ from typing import Protocol
 from blake3 import blake3
 
 from stepcache.digest import digest, digest_all
+from stepcache.key.matching import fitting
 
 Stamp = tuple[int, int, int, int, int]
 Reading = Callable[[memoryview], None]
@@ -134,9 +135,14 @@ class FileDigests:
         except (OSError, ValueError):
             return ABSENT
 
-    def listing(self, path: str, leave_out: frozenset[str] = frozenset()) -> str:
-        """The digest of the names in a folder, with those of folders marked, save for *leave_out*."""
+    def listing(self, path: str, leave_out: frozenset[str] = frozenset(), pattern: str = "") -> str:
+        """The digest of the names in a folder, with those of folders marked, save for *leave_out*.
+
+        Of all of them, or of those that *pattern* is for (see matching.py).
+        """
         names = self.names(path)
+        if names is not None and pattern:
+            names = tuple(fitting(names, pattern, path))
         return ABSENT if names is None else names_digest(names, leave_out)
 
     def names(self, path: str) -> tuple[str, ...] | None:

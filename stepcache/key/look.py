@@ -89,6 +89,12 @@ def _folder(name: str, look: Look) -> str:
     return look.files.listing(look.locate(folder), frozenset(made))
 
 
+def _names(name: str, look: Look) -> str:
+    """Those names in a folder that fit a pattern, which stands after it, and then what the step itself made there."""
+    folder, pattern, *made = name.split(SEPARATOR)
+    return look.files.listing(look.locate(folder), frozenset(made), pattern)
+
+
 def _literal(name: str, look: Look) -> str:
     """The contents of the files that a text of the code may mean."""
     text, _, folder = name.partition(SEPARATOR)
@@ -116,6 +122,7 @@ _READERS: dict[str, Callable[[str, Look], str]] = {
     "file": _file,
     "module": lambda name, look: look.source(look.locate(name)),
     "dir": _folder,
+    "names": _names,
     "sqlite": lambda name, look: look.files.database(look.locate(name)),
     "exists": lambda name, look: look.files.exists(look.locate(name)),
     "size": lambda name, look: look.files.size(look.locate(name)),

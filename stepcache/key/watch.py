@@ -25,6 +25,7 @@ from stepcache.key.environment import below
 from stepcache.key.events import Event, Sink
 from stepcache.key.files import ACCESS_KINDS, FOLDER, FileDigests, described, kind_of, links_to, racy, stamp_of
 from stepcache.key.look import Look
+from stepcache.key.matching import wanted
 from stepcache.key.mentions import files_of
 from stepcache.key.places import Places
 from stepcache.key.rules import Rules
@@ -99,6 +100,7 @@ class Watch:
         self._asked: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._kept: set[tuple[str, str]] = set()
         self._made: set[str] = set()
+        self._listed: set[str] = set()
 
     @property
     def cwd(self) -> str:
@@ -189,7 +191,7 @@ class Watch:
 
     def _keep(self, name: str) -> None:
         """Keeps the digest of what was read, and the names in what was listed, just before it is changed."""
-        if name in self._asked["list"] and ("list", name) not in self._kept:
+        if name in self._listed and ("list", name) not in self._kept:
             self._kept.add(("list", name))
             names = self._files.names(name)
             self._note("names", name, what=None if names is None else list(names))
@@ -218,9 +220,11 @@ class Watch:
         if (place := self.place(path)) is None:
             return
         who = self._callers.asked(frame)
-        if who != NOBODY and self._first("list", place[0], who):
+        pattern = wanted(frame) if who != NOBODY else None
+        if who != NOBODY and self._first("list", place[0] if pattern is None else f"{place[0]}\0{pattern}", who):
             found = stamp_of(place[0])
-            self._note("list", *place, who, found)
+            self._listed.add(place[0])
+            self._note("list", *place, who, found and (*found, pattern))
             if found and racy(found[1], time.time_ns(), _TICK_NS):
                 self._keep(place[0])
         if who == PROJECT and "stat" in bytecode_names(frame.f_code):
@@ -388,7 +392,9 @@ class Watch:
                     self._note(kind, path, asked, who, self._files.content(path))
         for path in command.folders():
             if self._first("list", path, PROJECT):
-                self._note("list", path, os.path.relpath(path, self.cwd), who, stamp_of(path))
+                found = stamp_of(path)
+                self._listed.add(path)
+                self._note("list", path, os.path.relpath(path, self.cwd), who, found and (*found, None))
                 self._keep(path)
         self._note("child", command.executable, who=who, what=command)
 

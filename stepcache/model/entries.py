@@ -31,7 +31,8 @@ class Ingredient:
 class Observation:
     """Something that a run was seen to read, with its digest at the time.
 
-    `kind` is "file" (content), "dir" (listing), "exists" (an existence test), "access …" (the right to read, write or
+    `kind` is "file" (content), "dir" (listing), "names" (those in a listing that fit a pattern), "exists" (an existence
+    test), "access …" (the right to read, write or
     execute), "env" (a variable of the environment; the digest is keyed), "given" (the same, as it was before imports of
     the project set it), "env beginning" (those that begin so), "environment" (all, or some by name), "variable" (a
     module variable's value) or "module" (a project module imported late). `name` is what finds it again: a portable

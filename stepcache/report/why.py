@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from stepcache.model import NodeReport, Observation, Reason
 
-_OBSERVED = {"dir": "listing", "exists": "existence", "variable": "variable", "module": "module"}
+_OBSERVED = {"dir": "listing", "names": "listing", "exists": "existence", "variable": "variable", "module": "module"}
 
 
 def reason_lines(reasons: Iterable[Reason]) -> list[str]:

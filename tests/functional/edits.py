@@ -723,6 +723,42 @@ row("file that was missing", body("import os\nreturn os.path.exists('flag')"), N
 row("file beside", {PIPE: body("return open('in.txt').read()"), "in.txt": "1", "other.txt": "1"}, "1", "2", NONE, file="other.txt")
 row("glob", {PIPE: body("from pathlib import Path\nreturn sorted(p.name for p in Path('box').glob('*.txt'))"), "box/a.txt": "1"},
     None, "x", BOTH, file="box/b.txt", reverts=False)
+GLOBS = {
+    "Path.glob": "return sorted(p.name for p in Path('box').glob('*.txt'))",
+    "Path.rglob": "return sorted(p.name for p in Path('box').rglob('*.txt'))",
+    "Path.glob in folders": "return sorted(p.name for p in Path('.').glob('b*/**/*.txt'))",
+    "glob.glob": "return sorted(glob.glob('box/*.txt'))",
+    "glob.glob in folders": "return sorted(glob.glob('box/**/[a-c]*.txt', recursive=True))",
+    "glob.iglob": "return sorted(glob.iglob('*.txt', root_dir='box'))",
+    "iglob, left early": "return next(glob.iglob('box/*.txt')) > ''",
+}  # fmt: skip
+for name, code in GLOBS.items():
+    globbed = {PIPE: body(f"import glob\nfrom pathlib import Path\n{code}"), "box/a.txt": "1", "box/in/a.md": "1"}
+    early, deep = name.endswith("early"), name in ("Path.rglob", "Path.glob in folders", "glob.glob in folders")
+    row(f"file that fits comes, {name}", globbed, None, "x", WORK if early else BOTH, file="box/b.txt")
+    row(f"file that fits goes, {name}", {**globbed, "box/b.txt": "1"}, "1", None, WORK if early else BOTH, file="box/b.txt", why=("file: box",))
+    row(f"other file comes, {name}", globbed, None, "x", NONE, file="box/b.csv")
+    row(f"hidden file of another kind comes, {name}", globbed, None, "x", NONE, file="box/.b.swp")
+    row(f"file that fits comes in a folder, {name}", globbed, None, "x", BOTH if deep else NONE, file="box/in/b.txt")
+    row(f"file that fits comes in a new folder, {name}", globbed, None, "x", BOTH if deep else NONE, file="box/new/b.txt", why=("file: box",), reverts=not deep)
+row("other file comes, the folder is listed as well", {PIPE: body("import os\nfrom pathlib import Path\nreturn sorted(os.listdir('box')), sorted(Path('box').glob('*.txt'))"), "box/a.txt": "1"},
+    None, "x", BOTH, file="box/b.csv")
+row("file that fits one of two patterns comes", {PIPE: body("from pathlib import Path\nreturn [sorted(p.name for p in Path('box').glob(each)) for each in ('*.txt', '*.csv')]"), "box/a.txt": "1"},
+    None, "x", BOTH, file="box/b.csv")
+row("file in any case comes", {PIPE: body("import fnmatch, os, re\nfrom pathlib import Path\nreturn sorted(p.name for p in Path('box').glob('*.[tT][xX][tT]'))"), "box/a.txt": "1"},
+    None, "x", BOTH, file="box/B.TXT")
+row("folder that fits comes", {PIPE: body("from pathlib import Path\nreturn sorted(p.name for p in Path('.').glob('b*/'))"), "box/a.txt": "1"},
+    None, "x", BOTH, file="bin/b.csv", why=("file: .",))
+row("link to a folder comes where files are sought below", {PIPE: body("import glob\nreturn sorted(glob.glob('box/**/*.txt', recursive=True))"), "box/a.txt": "1", "other/b.txt": "1"},
+    None, Link("../other"), BOTH, file="box/ln")
+row("what another step writes beside the files that are sought", {PIPE: body("from pathlib import Path\nreturn sorted(p.read_text() for p in Path('box').glob('*.txt'))", rest=REST + """
+
+@step
+def saved(work):
+    with open("box/out.md", "w") as file:
+        file.write(str(len(work)))
+    return len(work)
+"""), "box/a.txt": "1", "box/none.csv": "1"}, "1", "2", NONE, file="box/none.csv")
 row("file read by an import", {PIPE: body("return SIZE", "from own import SIZE\n"), "own.py": "from pathlib import Path\n\nSIZE = int(Path(__file__).with_name('size.txt').read_text())\n", "size.txt": "1"},
     "1", "2", BOTH, file="size.txt")
 row("File setting", {PIPE: body("return path.read_text()", arguments="path=File('in.txt')"), "in.txt": "1"}, "1", "2", BOTH, file="in.txt")

@@ -76,7 +76,7 @@ class Project:
 
 
 def names(seen: Seen) -> set[tuple[str, str]]:
-    return {(o.kind, o.name) for o in seen.observations}
+    return {(o.kind, o.name.partition("\0")[0]) for o in seen.observations}
 
 
 @pytest.fixture
@@ -102,7 +102,10 @@ READS = [
     ("listdir", "os.listdir(ROOT / 'inbox')", {("dir", "root:inbox")}),
     ("listdir of the working directory", "os.listdir()", {("dir", "cwd:.")}),
     ("scandir by descriptor", "d = os.open('inbox', os.O_RDONLY)\nlist(os.scandir(d))\nos.close(d)", {("dir", "root:inbox")}),
-    ("glob", "list((ROOT / 'inbox').glob('*.txt'))", {("dir", "root:inbox"), }),
+    ("glob", "list((ROOT / 'inbox').glob('*.txt'))", {("names", "root:inbox")}),
+    ("rglob", "list((ROOT / 'inbox').rglob('*.txt'))", {("names", "root:inbox")}),
+    ("glob.glob", "import glob\nglob.glob('inbox/*.txt')", {("names", "cwd:inbox")}),
+    ("iterdir", "list((ROOT / 'inbox').iterdir())", {("dir", "root:inbox")}),
     ("os.walk", "list(os.walk('inbox'))", {("dir", "cwd:inbox")}),
     ("exists", "os.path.exists('flag')", {("exists", "cwd:flag")}),
     ("Path.exists", "(ROOT / 'flag').exists()", {("exists", "root:flag")}),
