@@ -82,7 +82,9 @@ class Observed:
 
     def _begin(self) -> None:
         self._taken = {each.id for each in resource_functions(self._node, self._resources)}
-        self._before = self._sight.stains.begin((*self._facts.modules, *self._taken))
+        home = self._node.definition.module  # it may hold the namespace of a text, which is no module
+        modules = {*self._facts.modules, *self._taken} | ({home} & self._sight.loaded.loaded.keys())
+        self._before = self._sight.stains.begin(modules)
 
     def _reaches(self, module: str, variable: str) -> bool:
         if module in self._facts.whole or module in self._taken:

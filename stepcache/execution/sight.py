@@ -154,12 +154,15 @@ class Sight:
         return frozenset(each.name for one in every for each in one.ingredients if each.kind == "code")
 
     def is_named(self, names: frozenset[str], module: str, variable: str) -> bool:
-        """Is a variable of a module, or something of it, among the *names*?"""
+        """Is a variable of a module, or something of it, among the *names*?
+
+        What is executed from a text, in a namespace of its own, may have come to hold any.
+        """
         known = self.loaded.loaded.get(module)
         if known is None:
             return False
         name = f"{self.modules.portable(known.path)}::{variable}"
-        return name in names or any(each.startswith(f"{name}.") for each in names)
+        return name in names or any(each.startswith((f"{name}.", "<")) for each in names)
 
     def rouse(self, nodes: Iterable[Node], resources: Mapping[str, BoundResource]) -> None:
         """Import the files that nodes are defined and bound in."""

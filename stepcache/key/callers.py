@@ -16,7 +16,7 @@ NOBODY, INSTALLED, PROJECT = 0, 1, 2
 
 # What a file's code is. The first ones are passed over in the search for who asked.
 _STANDARD, _IMPORTING, _OTHERS, _PROJECT, _OWN = 1, 2, 4, 8, 16
-_QUIET_LOOKUP, _QUIET_TEST = 32, 64
+_QUIET_LOOKUP, _QUIET_TEST, _TEXT = 32, 64, 128
 
 # Deeper stacks are taken to be the project's: doubt counts.
 DEEPEST = 1000
@@ -50,15 +50,16 @@ class Callers:
         """NOBODY, INSTALLED or PROJECT for what the code in *frame* does; *quiet* names kinds whose asking is idle."""
         kinds = self._kinds
         who = NOBODY
-        reads = False
+        reads = text = False
         for _ in range(DEEPEST):
             if frame is None:
-                return who or INSTALLED
+                return who or (PROJECT if text else INSTALLED)
             code = frame.f_code
             kind = kinds.get(code.co_filename) or self._learn(code.co_filename)
             if kind == _PROJECT:
                 return who or PROJECT
             if kind == _OWN:
+                who = who or (PROJECT if text else NOBODY)  # a text whose code we call is a step
                 return who if code.co_filename not in _LOADERS else NOBODY
             if not who and (kind & quiet or (kind & _STANDARD and code.co_name in QUIET_FUNCTIONS)):
                 return NOBODY
@@ -75,6 +76,7 @@ class Callers:
                 return NOBODY  # an installed module is being imported
             if kind == _OTHERS:
                 who = INSTALLED
+            text = text or bool(kind & _TEXT)
             frame = frame.f_back
         return who or PROJECT
 
@@ -150,7 +152,7 @@ class Callers:
         if self._is_project(file):
             return _PROJECT
         if file.startswith("<"):
-            return _STANDARD  # made by a library on the fly: whoever stands behind it asks
+            return _STANDARD | _TEXT  # made by a library on the fly: whoever stands behind it asks
         installed = [folder for folder in self._installed if "-packages" in folder and below(file, folder)]
         if not installed and below(file, _STANDARD_FOLDER) and "-packages" not in file:
             return _STANDARD | _quiet(os.path.relpath(file, _STANDARD_FOLDER))

@@ -148,7 +148,8 @@ class Spaces:
         table = self.table_of_file(path or None, name if same else "")
         # The cells of a notebook are one module; each kernel puts their sources into files of other names.
         cell = name == "__main__" and "__file__" not in names
-        shown = self.modules.portable(path) if path and not cell else name
+        home = file if path.startswith("<") and isinstance(file, str) else path  # a text counts as its module
+        shown = self.modules.portable(home) if path and not cell else name
         package = names.get("__package__") or (name if "__path__" in names else name.rpartition(".")[0])
         return Space(name, table, path or None, str(package), names, shown)
 
