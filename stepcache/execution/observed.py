@@ -83,8 +83,8 @@ class Observed:
     def _begin(self) -> None:
         self._taken = {each.id for each in resource_functions(self._node, self._resources)}
         home = self._node.definition.module  # it may hold the namespace of a text, which is no module
-        modules = {*self._facts.modules, *self._taken} | ({home} & self._sight.loaded.loaded.keys())
-        self._before = self._sight.stains.begin(modules)
+        own = (home,) if home in self._sight.loaded.loaded else ()
+        self._before = self._sight.stains.begin((*self._facts.modules, *own, *self._taken))
 
     def _reaches(self, module: str, variable: str) -> bool:
         if module in self._facts.whole or module in self._taken:
