@@ -141,7 +141,8 @@ def session_of(
     keyed = _unkeyed if isinstance(seal, NoSeal) else seal.keyed
     project = project_of(configuration.root, configuration.norecursedirs)
     files = FileDigests(Memory(store) if store is not None else None, hidden=(str(folder),))
-    reader = CodeReader(project.modules, Memory(store) if store is not None else None, project.loaded.source_of)
+    memory, loaded = Memory(store) if store is not None else None, project.loaded
+    reader = CodeReader(project.modules, memory, loaded.source_of, loaded.is_late)
     given = project.loaded.given
     look = Look(str(configuration.root), str(cwd), files, environ, keyed, syntax=reader.syntax, given=given)
     rules = Rules(str(configuration.root), environ=environ, cache=(str(folder),), ignore=configuration.observe_ignore)

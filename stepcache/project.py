@@ -27,6 +27,7 @@ class Project:
         self.loaded = ProjectModules(str(root), self.modules.is_project)
         self.loaded.watch = self._watch_import
         self.loaded.reads_hold = self._reads_hold
+        self.loaded.finds_modules = self._finds_modules
         self.stains = Stains(self.modules.is_project, Usages(self._sources))
         self.loaded.executed = self.stains.imported
         self.loaded.forgotten = self.stains.forget
@@ -64,6 +65,9 @@ class Project:
             return now(each, look) == each.digest
 
         return all(map(holds, self.import_reads.get(name, ()))) and self.stains.hold(name, holds)
+
+    def _finds_modules(self, name: str) -> bool:
+        return any(each.kind in ("dir", "module") for each in self.import_reads.get(name, ()))
 
 
 def project_of(root: Path, norecursedirs: tuple[str, ...]) -> Project:

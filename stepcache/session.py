@@ -111,7 +111,8 @@ def _collect(session: Session, printed: Callable[[], Output]) -> None:
     levels = session.collection.levels.values()
     session.sight.homes = {level.file: level for level in levels}
     session.sight.reader.collected(tuple(level.module for level in levels))
-    session.sight.imported = frozenset(name for name in session.project.loaded.loaded if name in sys.modules)
+    loaded = session.project.loaded.loaded
+    session.sight.imported = frozenset(name for name in loaded if name in sys.modules and not loaded[name].late)
     _foresee(session)
 
 

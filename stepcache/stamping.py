@@ -128,9 +128,8 @@ def _prepared(session: Session, asked: Asked, report: RunReport) -> Prepared:
     grounds.configuration()
     grounds.discovery()
     grounds.modules()
-    for observations in session.project.import_reads.values():
-        for observation in observations:
-            grounds.observed(observation)
+    for observation in session.sight.reads_of_imports():
+        grounds.observed(observation)
     grounds.rows(report.nodes)
     for node in session.graph.nodes.values():
         grounds.settings(setting.value for setting in node.settings)

@@ -94,8 +94,7 @@ def _of_data(session: Session, grounds: Grounds) -> Iterator[Callable[[], None]]
 
 
 def _observations(session: Session) -> Iterator[Observation]:
-    for observations in session.project.import_reads.values():
-        yield from observations
+    yield from session.sight.reads_of_imports()
     if session.schedule is None or session.engine is None:
         return
     for row in session.schedule.rows.values():

@@ -1,5 +1,6 @@
 """Which project modules are imported again, so that a run in an old process finds what one in a new process would:
-those that changed, their importers, and those that any of these does something to while it is imported."""
+those that changed, their importers, and those that any of these does something to while it is imported. What a module
+does that is found by its name nobody can tell before it is imported: then it is all of them."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ def forget_changed(modules: ProjectModules) -> None:
     todo = [*modules.changed(), *_appeared(modules), *moved(modules)]
     if not todo:
         return
+    if any(map(modules.finds_modules, todo)):
+        todo = list(modules.loaded)
     by = importers(modules.loaded)
     seen: dict[str, None] = {}
     while todo:

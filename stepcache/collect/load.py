@@ -52,6 +52,8 @@ class Loaded:
     """The definitions that its import made."""
     rebinds: bool = True
     """May a name of it be bound more than once while it is imported?"""
+    late: bool = False
+    """Has something else imported it than the import of a pipeline file or stepconf.py: the body of a step?"""
 
 
 class Loader(SourceFileLoader):
@@ -198,6 +200,8 @@ class ProjectModules:
         """Runs a module in our loader's place: pytest's, which rewrites assertions."""
         self.reads_hold: Callable[[str], bool] = lambda name: True
         """Does what a module read while it was imported say what it said then?"""
+        self.finds_modules: Callable[[str], bool] = lambda name: False
+        """Does a module seem to import what it finds: has it listed a folder, or imported one by its name?"""
         self.forgotten: Callable[[str], None] = lambda name: None
         """Told of a module that is to be imported again."""
         self.executed: Callable[[str], None] = lambda name: None
@@ -210,6 +214,7 @@ class ProjectModules:
         self.lent: dict[tuple[str, ...], None] = {}
         """What `sys.path` was in bodies that have changed it."""
         self._finder = Finder(self)
+        self._loading = 0
 
     # --- names
 
@@ -273,8 +278,12 @@ class ProjectModules:
         present = sys.modules.get(name)
         if present is not None and getattr(present, "__file__", None) != path:
             self.forget(name)
-        with self.importing():
-            module = importlib.import_module(name)
+        self._loading += 1
+        try:
+            with self.importing():
+                module = importlib.import_module(name)
+        finally:
+            self._loading -= 1
         found = getattr(module, "__file__", None)
         if found is None or not same_file(found, path):
             raise CollectionFailed(
@@ -292,10 +301,16 @@ class ProjectModules:
         """Remember the definitions that the module's import made, and the entries that it put into `sys.path`."""
         if name in self.loaded:
             self.loaded[name].made = made
+            self.loaded[name].late = not self._loading
         inner = {entry for added in self.entries.values() for entry in added}
         if own := tuple(entry for entry in entries if entry not in inner):
             self.entries[name] = own
         self.executed(name)
+
+    def is_late(self, name: str) -> bool:
+        """Was a module imported by the body of a step, whatever import statements say?"""
+        known = self.loaded.get(name)
+        return known is not None and known.late
 
     def source_of(self, name: str) -> bytes | None:
         """The source that the loaded module was made from; for one imported by others, its file at first sight."""

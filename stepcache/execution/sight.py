@@ -225,8 +225,8 @@ class Sight:
 
     def world(self) -> str:
         """The digest of what the values of module variables are made from: all project sources that were loaded when
-        collection ended, the project's compiled modules, and the distributions that these import; and the environment,
-        where an import has read all of it or had a library look something up."""
+        collection ended, the project's compiled modules, the distributions that these import, and what the imports have
+        read."""
         if self._world is None:
             loaded = {name: each for name, each in self.loaded.loaded.items() if name in self.imported}
             asleep = self.snapshot.modules if self.snapshot is not None else {}
@@ -237,13 +237,11 @@ class Sight:
             compiled = sorted(self.files.content(path) for path in self.modules.compiled())
             told = [*sorted(sources.values()), *compiled, *self.reader.installed(packages)]
             look = self._look(None)
-            told += sorted(now(each, look) for each in self._environment_of_imports(sources))
+            reads = {(each.kind, each.name): each for name in sources for each in self.reads_of_import(name)}
+            for place in sorted(reads):
+                told += (*place, now(reads[place], look))
             self._world = digest_all("world", told)
         return self._world
-
-    def _environment_of_imports(self, modules: Iterable[str]) -> set[Observation]:
-        """What imports of modules have read of the environment as a whole, or had libraries look up."""
-        return {each for name in modules for each in self.reads_of_import(name) if each.kind == "environment"}
 
     # --- reads
 
@@ -367,6 +365,12 @@ class Sight:
             return self.import_reads[name]
         known = self._known(name)
         return known.reads if known is not None else ()
+
+    def reads_of_imports(self) -> Iterator[Observation]:
+        """What all project modules were seen to read that were imported, in the run that made the snapshot too."""
+        asleep = self.snapshot.modules if self.snapshot is not None else {}
+        for name in dict.fromkeys((*self.import_reads, *asleep)):
+            yield from self.reads_of_import(name)
 
     def _known(self, name: str) -> ModuleFacts | None:
         return self.snapshot.modules.get(name) if self.snapshot is not None else None

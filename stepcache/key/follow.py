@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -35,11 +35,12 @@ _BUILTINS = frozenset(vars(builtins))
 class Walk:
     """The graph of code as seen from one pipeline file; its vertices are made once and shared by its steps."""
 
-    def __init__(self, spaces: Spaces, home: list[str]) -> None:
+    def __init__(self, spaces: Spaces, home: list[str], is_late: Callable[[str], bool]) -> None:
+        """*is_late* says whether a body has imported a module: the statement that would was in a branch not taken."""
         self.spaces = spaces
         self.modules = spaces.modules
         self.loading = list(dict.fromkeys(name for module in home for name in spaces.closure(module)))
-        self._live = frozenset(self.loading)
+        self._live = frozenset(name for name in self.loading if not is_late(name))
         self.objects = Objects(self)
         self._leaves: dict[tuple[str, str], Vertex] = {}
         self._followed: dict[tuple[int, Chain], list[Vertex]] = {}

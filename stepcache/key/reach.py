@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -29,13 +29,20 @@ class CodeReader:
     """Reads code, and remembers what it read until told to forget.
 
     *memo* keeps tables of sources from run to run; *loaded_source* gives the source that a loaded module was made
-    from, or None where the file says it.
+    from, or None where the file says it; *is_late* says whether a body has imported it.
     """
 
-    def __init__(self, modules: Modules, memo: Memo | None = None, loaded_source: LoadedSource | None = None) -> None:
+    def __init__(
+        self,
+        modules: Modules,
+        memo: Memo | None = None,
+        loaded_source: LoadedSource | None = None,
+        is_late: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self.modules = modules
         self._memo = memo
         self._loaded_source = loaded_source
+        self._is_late = is_late
         self._files: tuple[str, ...] = ()
         self.forget(())
 
@@ -133,7 +140,7 @@ class CodeReader:
             names = [home, *(str(owner) for owner in owners if owner and self.modules.is_project(str(owner)))]
             key = tuple(dict.fromkeys(names))
             if key not in self._walks:
-                self._walks[key] = Walk(self._spaces, list(key))
+                self._walks[key] = Walk(self._spaces, list(key), self._is_late)
             walk = self._walks_of[every] = self._walks[key]
         return walk
 
@@ -167,7 +174,7 @@ class CodeReader:
 
     def _class_root(self, name: str) -> Vertex:
         module, _, qualname = name.partition(":")
-        walk = self._walks.setdefault((), Walk(self._spaces, []))
+        walk = self._walks.setdefault((), Walk(self._spaces, [], self._is_late))
         top = Vertex("reach", "class")
         top.marks.add("attributes")  # who takes an instance may call whatever it has
         space = walk.space(module) if self.modules.is_project(module) else None

@@ -11,7 +11,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 HEAD = "from stepcache import All, Dir, Each, File, mark, param, parametrize, pipeline, resource, step\n"
 PIPE = "pipeline_x.py"
@@ -512,6 +512,39 @@ row("name put into a module's own dict", {PIPE: body("import own\nreturn own.Z")
 row("name that a body's import adds to the built-in ones", {PIPE: body("import own\nreturn ZZ"), "own.py": "import builtins\n\nbuiltins.ZZ = 1\n"}, "ZZ = 1", "ZZ = 2", BOTH, file="own.py")
 row("annotations of a module's variables", {PIPE: body("import own\nreturn own.__annotations__['x'].__name__"), "own.py": "x: int\n"}, "x: int", "x: float", BOTH, file="own.py", why=("code: own.py", "code: pipeline_x.py::work",))
 
+# What one module's import has read, another module holds.
+FILLED = {PIPE: body("return sorted(R)", "from reg import R\nimport fill\n"), "reg.py": "import json\n\nR = {}\n\ndef load(name):\n    R.update(json.load(open(name)))\n", "c.json": '{"a": 1}'}
+for name, code in {
+    "puts into it": "import json\nfrom reg import R\n\nR.update(json.load(open('c.json')))\n",
+    "has it filled": "import reg\n\nreg.load('c.json')\n",
+    "sets": "import json, reg\n\nreg.R = json.load(open('c.json'))\n",
+}.items():
+    files = {**FILLED, PIPE: body("return sorted(reg.R)", "import reg, fill\n"), "fill.py": code}
+    row(f"variable of another module, with what an import has read that {name}", files, '"a"', '"b"', BOTH, file="c.json", why=("code: reg.py::R",))
+row("order in which an import finds what two files hold", {**FILLED, "fill.py": "import json\nfrom reg import R\n\nfor name in 'cd':\n    R[name + open(name + '.json').read()] = 1\n", "c.json": "1", "d.json": "2"},
+    "1", "2", BOTH, file="c.json", why=("code: reg.py::R",))
+ROWS[-1] = evolve(ROWS[-1], change=(("c.json", "1", "2"), ("d.json", "2", "1")))
+ROWS.append(Row("variable of another module, with a variable of the environment that an import looks up", {**FILLED, "fill.py": "import os\nfrom reg import R\n\nR[os.environ.get('ZZ_SIZE', '')] = 1\n"},
+    (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}, why=("code: reg.py::R",)))
+KIND = "from reg import R\n\nR['{0}'] = 1\n"
+for name, files, file in (
+    ("a listing finds", {"fill.py": "import importlib, pathlib\n\nfor path in sorted(pathlib.Path(__file__).parent.glob('kind_*.py')):\n    importlib.import_module(path.stem)\n", "kind_a.py": KIND.format("a")}, "kind_b.py"),
+    ("a package finds in itself", {"fill/__init__.py": "import importlib, pkgutil\n\nfor each in pkgutil.iter_modules(__path__):\n    importlib.import_module('fill.' + each.name)\n", "fill/a.py": KIND.format("a")}, "fill/b.py"),
+):
+    row(f"module that comes and registers itself, which {name}", {**FILLED, **files}, None, KIND.format("b"), BOTH, file=file, why=("code: reg.py::R",), unstamped="its import makes names of modules")
+    row(f"first module that registers itself, which {name}", {**FILLED, **{name: text for name, text in files.items() if "R[" not in text}}, None, KIND.format("b"), BOTH, file=file, why=("code: reg.py::R",), unstamped="its import makes names of modules")
+
+# An import that only a body makes, whatever import statements of its file say: nothing runs the second time.
+UNTAKEN = {"own.py": "K = [1]\n\nclass C:\n    x = [1]\n"}
+for name, (code, before) in {
+    "a branch that is not taken": ("import own\nreturn {0}", "import sys\n\nif sys.version_info < (3,):\n    import own\n"),
+    "a handler": ("import own\nreturn {0}", "try:\n    import json\nexcept ImportError:\n    import own\n"),
+    "a lambda": ("own = get()\nreturn {0}", "get = lambda: __import__('own')\n"),
+    "a default factory": ("own = D().own\nreturn {0}", "import importlib\nfrom dataclasses import dataclass, field\n\n@dataclass\nclass D:\n    own: object = field(default_factory=lambda: importlib.import_module('own'))\n"),
+}.items():
+    for asked, old in (("own.K", "K = [1]"), ("own.C().x", "x = [1]")):
+        row(f"{asked} of a module that {name} imports", {PIPE: body(code.format(asked), before), **UNTAKEN}, old, old.replace("1", "2"), BOTH, file="own.py")
+
 # --- which of several modules is meant -----------------------------------------------------------------------
 
 EITHER = {"flags.py": "FAST = True\n", "fast.py": "def f():\n    return 1\n", "slow.py": "def f():\n    return 2\n"}
@@ -620,7 +653,7 @@ for name, (code, before) in {
     "an import": ("return FAST", "from own import FAST\n"),
 }.items():
     files = {PIPE: body(code, before), "own.py": "from importlib.util import find_spec\n\nFAST = [find_spec(name) is not None for name in ('fast', 'other')]\n"}
-    why = ("code: pipeline_x.py::work", "file: {}") if name == "a literal" else ("file: {}",)
+    why = {"a literal": ("code: pipeline_x.py::work", "file: {}"), "an import": ("code: own.py::FAST", "file: {}")}.get(name, ("file: {}",))
     for file in ("fast.py", "fast/__init__.py"):
         row(f"{file} that comes, sought by {name}", files, None, "K = 1\n", BOTH, file=file, why=tuple(each.format(file.removesuffix("/__init__.py")) for each in why))
     row(f"another module that comes than the one sought by {name}", files, None, "K = 1\n", NONE, file="slow.py")
@@ -760,7 +793,7 @@ def saved(work):
     return len(work)
 """), "box/a.txt": "1", "box/none.csv": "1"}, "1", "2", NONE, file="box/none.csv")
 row("file read by an import", {PIPE: body("return SIZE", "from own import SIZE\n"), "own.py": "from pathlib import Path\n\nSIZE = int(Path(__file__).with_name('size.txt').read_text())\n", "size.txt": "1"},
-    "1", "2", BOTH, file="size.txt")
+    "1", "2", BOTH, file="size.txt", why=("code: own.py::SIZE", "file: size.txt"))
 row("File setting", {PIPE: body("return path.read_text()", arguments="path=File('in.txt')"), "in.txt": "1"}, "1", "2", BOTH, file="in.txt")
 row("Dir setting", {PIPE: body("return sorted(p.read_text() for p in path.glob('*.txt'))", arguments="path=Dir('box', glob='*.txt')"), "box/a.txt": "1"},
     None, "2", BOTH, file="box/b.txt", reverts=False)
@@ -931,7 +964,7 @@ for name, code in {
 }.items():
     ROWS.append(Row(f"variable read by {name}", {PIPE: body(code)}, (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
 ROWS.append(Row("variable read by an import", {PIPE: body("return own.SIZE", "import own\n"), "own.py": "import os\n\nSIZE = os.environ.get('ZZ_SIZE')\n"},
-    (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
+    (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}, why=("code: own.py::SIZE", "env: ZZ_SIZE")))
 BEGUN = "{k: v for k, v in os.environ.items() if k.startswith('ZZ_BEGUN_')}"
 for where, own in (("a body", {PIPE: body(f"import os\nreturn {BEGUN}")}),
                    ("an import", {PIPE: body("return CONF", "from own import CONF\n"), "own.py": f"import os\n\nCONF = {BEGUN}\n"}),
