@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dis import get_instructions
 from types import CodeType
 
 from stepcache.digest import digest_all
@@ -22,6 +24,18 @@ def bytecode_names(code: CodeType) -> list[str]:
         if isinstance(constant, CodeType):
             found.update(bytecode_names(constant))
     return sorted(found)
+
+
+def bytecode_imports(code: CodeType) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+    """What its import statements, and those of the functions in it, import: as (module, level, names taken)."""
+    steps = [each for each in get_instructions(code) if each.opname != "EXTENDED_ARG"]
+    for at, each in enumerate(steps):
+        if each.opname == "IMPORT_NAME":
+            level, names = (before.argval for before in steps[at - 2 : at])
+            yield each.argval, level, names or ()
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from bytecode_imports(constant)
 
 
 def _constant(value: object) -> str:

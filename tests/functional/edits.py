@@ -1092,6 +1092,8 @@ for name, code in CACHED.items():
 
 IN_A_TEXT = "KEPT = []\n\ndef load():\n    if not KEPT:\n        KEPT.append(open('in' + '.txt').read())\n    return KEPT[0]\n" + REMEMBERS
 ROWS.append(Row("variable that a step in a text looks up", {PIPE: HEAD + "exec(" + repr("@step\ndef work():\n    import os\n    return os.environ.get('ZZ_' + 'SIZE')\n" + REST) + ")\n"}, (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}, unstamped="what the module's import executes cannot be read"))
+for name, code in {"import": "    import own\n    return own.f()\n", "from": "    def inner():\n        from own import f\n        return f()\n    return inner()\n"}.items():
+    row(f"module that a step in a text has by {name}", {PIPE: HEAD + "exec(" + repr(f"@step\ndef work():\n{code}" + REST) + ")\n", "own.py": OWN}, "return 5", "return 6", BOTH, file="own.py", unstamped="what the module's import executes cannot be read")
 row("file remembered by steps in a text", {PIPE: HEAD + f"exec({IN_A_TEXT!r})\n", "in.txt": "1"}, "1", "2", ALL, file="in.txt", unstamped="what the module's import executes cannot be read")
 OWN_NAMES = "KEPT = []\n\ndef load():\n    if not KEPT:\n        KEPT.append(open('in' + '.txt').read())\n    return KEPT[0]\n\n@step\ndef work():\n    return load()\n\n@step\ndef other():\n    return load() * 2\n"
 row("file remembered by steps in a text that has its own names", {PIPE: HEAD + f"OWN = {{'step': step}}\nexec({OWN_NAMES!r}, OWN)\nwork, other = OWN['work'], OWN['other']\n", "in.txt": "1"}, "1", "2", ("work", "other"), file="in.txt", unstamped="what the module's import executes cannot be read")
