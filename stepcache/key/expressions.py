@@ -9,7 +9,7 @@ from stepcache.key.nodes import chain_of, constant_text
 from stepcache.key.table import Dynamic, Import
 from stepcache.key.walker import Walker, Writer
 
-_MARKS = {
+MARKS = {
     "__annotations__": "annotations", "get_type_hints": "annotations", "get_annotations": "annotations",
     "signature": "annotations", "getfullargspec": "annotations", "__type_params__": "annotations",
     "__doc__": "doc", "getdoc": "doc", "getsource": "source", "getsourcelines": "source",
@@ -20,25 +20,25 @@ _MARKS = {
     "__code__": "remakes", "__defaults__": "remakes", "__kwdefaults__": "remakes",
 }  # fmt: skip
 # Attributes by which code looks at what functions and classes are called.
-_NAME_MARKS = {"__name__", "__qualname__", "co_name", "co_qualname", "_getframe", "currentframe"}
-_ANY_NAME = {"eval", "exec", "globals", "compile"}
+NAME_MARKS = {"__name__", "__qualname__", "co_name", "co_qualname", "_getframe", "currentframe"}
+ANY_NAME = {"eval", "exec", "globals", "compile"}
 # Methods that look up names of the caller in the text they are given (pandas, Polars, DuckDB).
-_QUERIES = {"query", "eval", "sql", "execute"}
+QUERIES = {"query", "eval", "sql", "execute"}
 # Functions whose further arguments name attributes.
-_NAMING = {"getattr": 1, "hasattr": 1, "setattr": 1, "delattr": 1, "attrgetter": 0, "methodcaller": 0}
+NAMING = {"getattr": 1, "hasattr": 1, "setattr": 1, "delattr": 1, "attrgetter": 0, "methodcaller": 0}
 # Methods of texts that take the attributes that the text names.
-_FORMATTING = {"format", "format_map", "vformat"}
+FORMATTING = {"format", "format_map", "vformat"}
 # What is given the name of its module, which changes nothing that it does.
 _LOGGERS = {"getLogger", "get_logger"}
 _IMPORTS = {"import_module", "__import__", "run_module", "find_spec"}
-_WORD = re.compile(r"[A-Za-z_]\w*")
+WORD = re.compile(r"[A-Za-z_]\w*")
 
 
 def write_name(walker: Walker, node: ast.Name) -> None:
     if isinstance(node.ctx, ast.Load):
         walker.refer((node.id,))
-        if node.id in _MARKS:
-            walker.collector.marks.add(_MARKS[node.id])
+        if node.id in MARKS:
+            walker.collector.marks.add(MARKS[node.id])
         _note_handed_on(walker, node, node.id)
     else:
         walker.bind(node.id)
@@ -46,9 +46,9 @@ def write_name(walker: Walker, node: ast.Name) -> None:
 
 
 def write_attribute(walker: Walker, node: ast.Attribute) -> None:
-    if node.attr in _MARKS:
-        walker.collector.marks.add(_MARKS[node.attr])
-    if node.attr in _NAME_MARKS:
+    if node.attr in MARKS:
+        walker.collector.marks.add(MARKS[node.attr])
+    if node.attr in NAME_MARKS:
         walker.collector.marks.add("names")
     if node.attr == "__module__":
         walker.collector.marks.add("modules")
@@ -68,7 +68,7 @@ def write_attribute(walker: Walker, node: ast.Attribute) -> None:
 
 def _note_handed_on(walker: Walker, node: ast.expr, name: str) -> None:
     """`map(getattr, …)`: whoever calls it names attributes."""
-    if name in _NAMING and node is not walker.callee:
+    if name in NAMING and node is not walker.callee:
         walker.collector.marks.add("attributes")
 
 
@@ -128,12 +128,12 @@ def _note_text(walker: Walker, node: ast.expr) -> None:
 def write_call(walker: Walker, node: ast.Call) -> None:
     chain = chain_of(node.func)
     last = chain[-1] if chain else getattr(node.func, "attr", "")
-    if last in _NAMING and not all(isinstance(a, ast.Constant) for a in node.args[_NAMING[last] :][:1]):
+    if last in NAMING and not all(isinstance(a, ast.Constant) for a in node.args[NAMING[last] :][:1]):
         walker.collector.marks.add("attributes")
-    if last in _FORMATTING and isinstance(node.func, ast.Attribute) and not isinstance(node.func.value, ast.Constant):
+    if last in FORMATTING and isinstance(node.func, ast.Attribute) and not isinstance(node.func.value, ast.Constant):
         walker.collector.marks.add("attributes")  # of a text that is made at run time
     walker.callee = node.func
-    if chain is not None and len(chain) == 1 and (last in _ANY_NAME or (last == "vars" and not node.args)):
+    if chain is not None and len(chain) == 1 and (last in ANY_NAME or (last == "vars" and not node.args)):
         walker.collector.dynamic.append((walker.scope, Dynamic("names", node.lineno, last)))
         walker.collector.marks.add("attributes")
     elif last in _IMPORTS and node.args:
@@ -147,7 +147,7 @@ def write_call(walker: Walker, node: ast.Call) -> None:
         return
     elif chain in (("getattr",), ("hasattr",)) and len(node.args) >= 2 and _write_getattr(walker, node):
         return
-    if last in _QUERIES:
+    if last in QUERIES:
         _note_query(walker, node)
     if chain is not None and last.startswith("set") and chain != ("set",):  # whatever becomes of what it gives
         walker.effect(node)
@@ -162,7 +162,7 @@ def _write_getattr(walker: Walker, node: ast.Call) -> bool:
     name = node.args[1]
     if isinstance(name, ast.Constant) and isinstance(name.value, str):
         walker.refer((*target, *name.value.split(".")[:1]))
-        if name.value in _NAME_MARKS:
+        if name.value in NAME_MARKS:
             walker.collector.marks.add("names")
     else:
         detail = name.id if isinstance(name, ast.Name) else ""
@@ -211,7 +211,7 @@ def _note_query(walker: Walker, node: ast.Call) -> None:
     for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
         for piece in ast.walk(argument):
             if isinstance(piece, ast.Constant) and isinstance(piece.value, str) and len(piece.value) < 20_000:
-                walker.collector.words.update((walker.scope, word) for word in _WORD.findall(piece.value))
+                walker.collector.words.update((walker.scope, word) for word in WORD.findall(piece.value))
 
 
 def write_walrus(walker: Walker, node: ast.NamedExpr) -> None:

@@ -19,7 +19,7 @@ from stepcache.key.introspect import is_a
 from stepcache.key.late import Late
 from stepcache.key.objects import Objects
 from stepcache.key.spaces import Space, Spaces
-from stepcache.key.table import Binding, Chain, Import, Part, Unit
+from stepcache.key.table import Binding, Chain, Import, Part, Unit, Uses
 from stepcache.key.vertex import Vertex
 
 # Names that Python gives every module, which say where it lies: for code that asks for them they count as variables do.
@@ -356,7 +356,12 @@ class Walk:
         self, vertex: Vertex, space: Space, part: Part, prefix: str, settings: Mapping[str, object] | None = None
     ) -> None:
         """The edges of a piece of code."""
-        uses = part.uses
+        self.fill_uses(vertex, space, part.uses, prefix, settings)
+
+    def fill_uses(
+        self, vertex: Vertex, space: Space, uses: Uses, prefix: str = "", settings: Mapping[str, object] | None = None
+    ) -> None:
+        """The edges to what code uses."""
         for chain in uses.chains:
             # A variable that only its assignment tells of is no other where its module has another name: a logger.
             is_name = vertex.kind == "source" and chain[0] in _MODULE_NAMES and chain[0] != "__file__"

@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from stepcache.digest import digest
-from stepcache.key.bytecode import bytecode_digest, bytecode_imports, bytecode_names
+from stepcache.key.bytecode import bytecode_digest, bytecode_uses
 from stepcache.key.introspect import (
     EMPTY,
     cells_of,
@@ -331,13 +331,7 @@ class Objects:
         vertex.keep = function
 
         def fill(vertex: Vertex) -> None:
-            for name in bytecode_names(code):
-                if name in function.__globals__:
-                    vertex.link(name, self.walk.follow(space, (name,)))
-            for module, level, names in bytecode_imports(code):
-                for name in names or ("",):
-                    chain = (name,) if name else ()
-                    vertex.link(f"import {module} {name}", self.walk.of_module(space.absolute(module, level), chain))
+            self.walk.fill_uses(vertex, space, bytecode_uses(code, function.__globals__))
             held: list[object] = [function.__defaults__, function.__kwdefaults__]
             held += [inside(cell) for cell in function.__closure__ or ()]
             self.hold(vertex, self.settled(function, "", held), space.folder)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from stepcache.key.modules import Modules
 from stepcache.key.spaces import Space, Spaces
-from stepcache.key.table import Chain, Unit
+from stepcache.key.table import Chain, Unit, Uses
 from stepcache.key.vertex import Vertex
 
 
@@ -39,6 +39,7 @@ class Walk(Protocol):
     def of_module(self, module: str, chain: Chain) -> list[Vertex]: ...
     def follow(self, space: Space, chain: Chain) -> list[Vertex]: ...
     def later(self, vertex: Vertex, fill: Any) -> Vertex: ...
+    def fill_uses(self, vertex: Vertex, space: Space, uses: Uses) -> None: ...
     def fill_unit(
         self, vertex: Vertex, space: Space, unit: Unit, settings: Mapping[str, object] | None = None
     ) -> None: ...

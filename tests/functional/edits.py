@@ -1094,6 +1094,15 @@ IN_A_TEXT = "KEPT = []\n\ndef load():\n    if not KEPT:\n        KEPT.append(ope
 ROWS.append(Row("variable that a step in a text looks up", {PIPE: HEAD + "exec(" + repr("@step\ndef work():\n    import os\n    return os.environ.get('ZZ_' + 'SIZE')\n" + REST) + ")\n"}, (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}, unstamped="what the module's import executes cannot be read"))
 for name, code in {"import": "    import own\n    return own.f()\n", "from": "    def inner():\n        from own import f\n        return f()\n    return inner()\n"}.items():
     row(f"module that a step in a text has by {name}", {PIPE: HEAD + "exec(" + repr(f"@step\ndef work():\n{code}" + REST) + ")\n", "own.py": OWN}, "return 5", "return 6", BOTH, file="own.py", unstamped="what the module's import executes cannot be read")
+for name, code, top in (
+    ("a method", "    return Thing().made()\n", ""),
+    ("a method by a name made at run time", "    return getattr(Thing(), 'ma' + 'de')()\n", ""),
+    ("a name made at run time", "    return globals()['fou' + 'nd']()\n", "def found():\n    return 5\n"),
+    ("an expression", "    return eval('fou' + 'nd()')\n", "def found():\n    return 5\n"),
+):
+    thing = top or "class Thing:\n    def made(self):\n        return 5\n"
+    row(f"{name} in a text", {PIPE: HEAD + thing + "\nexec(" + repr(f"@step\ndef work():\n{code}" + REST) + ")\n"}, "return 5", "return 6", BOTH, unstamped="what the module's import executes cannot be read")
+ROWS.append(Row("the whole environment in a text", {PIPE: HEAD + "exec(" + repr("@step\ndef work():\n    import os\n    return {k: v for k, v in os.environ.items() if k.startswith('ZZ_')}\n" + REST) + ")\n"}, (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}, why=("env: ZZ_*",), unstamped="what the module's import executes cannot be read"))
 row("file remembered by steps in a text", {PIPE: HEAD + f"exec({IN_A_TEXT!r})\n", "in.txt": "1"}, "1", "2", ALL, file="in.txt", unstamped="what the module's import executes cannot be read")
 OWN_NAMES = "KEPT = []\n\ndef load():\n    if not KEPT:\n        KEPT.append(open('in' + '.txt').read())\n    return KEPT[0]\n\n@step\ndef work():\n    return load()\n\n@step\ndef other():\n    return load() * 2\n"
 row("file remembered by steps in a text that has its own names", {PIPE: HEAD + f"OWN = {{'step': step}}\nexec({OWN_NAMES!r}, OWN)\nwork, other = OWN['work'], OWN['other']\n", "in.txt": "1"}, "1", "2", ("work", "other"), file="in.txt", unstamped="what the module's import executes cannot be read")
