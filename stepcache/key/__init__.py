@@ -5,9 +5,10 @@ Code, read in this order: syntax, scopes, table and source (one file's definitio
 objects, effects, late and follow (from names to what they mean, live or by source), methods (which methods count),
 canonical and reach (the digest of all that is reached), restless and quiet (what an import may do besides).
 
-Reads: events, callers, matching, scripts, children, mentions, native, wrappers, hook and listen (how reads are seen), places,
-watch and observe (one node's reads), rules (what counts), conclude (what was seen, as observations), remembered,
-holdings, usages and stains (what would hide reads), files, environment and look (digests of what there is now).
+Reads: events, callers, matching, scripts, children, mentions, native, wrappers, hook and listen (how reads are seen),
+places, watch and observe (one node's reads), rules (what counts), conclude (what was seen, as observations),
+remembered, holdings, usages and stains (what would hide reads), files, environment and look (digests of what there is
+now).
 
 Both together: ingredients (all that goes into a key) and decide (hit, or miss and why).
 """

@@ -34,6 +34,7 @@ _OPAQUE_MODULES = {
 }  # fmt: skip
 # What types that have a name of their own (`NewType`, `TypeVar`, `type X = …`) stand for.
 _NAMED_TYPES = ("__supertype__", "__bound__", "__constraints__", "__default__", "__value__")
+_CHANGEABLE = (list, dict, set, bytearray)
 _MOST_PARTS = 300_000
 _MOST_STRINGS = 5_000
 
@@ -94,6 +95,8 @@ class ValueWriter:
     _modules: dict[str, None] = field(factory=dict)
     _opaque: str | None = None
     _done: dict[int, str] = field(factory=dict)
+    _shared: dict[int, int] = field(factory=dict)
+    """The numbers of what can be changed: where one of them stands again, a change to it shows there."""
     _active: dict[int, int] = field(factory=dict)
     _kept: list[object] = field(factory=list)
     _cycles: int = 0
@@ -131,7 +134,7 @@ class ValueWriter:
         identity = id(value)
         known = self._done.get(identity)
         if known is not None:
-            return known
+            return f"again:{self._shared[identity]}" if identity in self._shared else known
         if identity in self._active:
             self._cycles += 1
             return f"cycle:{len(self._active) - self._active[identity]}"
@@ -147,6 +150,8 @@ class ValueWriter:
         if cycles == self._cycles:
             self._done[identity] = text
             self._kept.append(value)
+            if kind in _CHANGEABLE:
+                self._shared[identity] = len(self._shared)
         return text
 
     def _text(self, tag: str, text: str) -> str:

@@ -134,10 +134,11 @@ def test_the_order_of_attributes_does_not_count() -> None:
     assert value_digest(one) == value_digest(other)
 
 
-def test_sharing_does_not_count() -> None:
-    inner = [1]
+def test_sharing_counts_where_a_change_would_show() -> None:
+    inner, fixed = [1], (1, str(2))
 
-    assert value_digest([inner, inner]) == value_digest([[1], [1]])
+    assert value_digest([inner, inner]) != value_digest([[1], [1]])
+    assert value_digest([fixed, fixed]) == value_digest([fixed, (1, str(2))])
 
 
 def test_values_that_hold_themselves_have_a_digest() -> None:
