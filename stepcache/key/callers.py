@@ -24,6 +24,11 @@ DEEPEST = 1000
 _OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Our own files that import project modules, or have another's loader do so: what is read for that nobody asked for.
 _LOADERS = (os.path.join(_OWN_FOLDER, "collect", "load.py"), os.path.join(_OWN_FOLDER, "pytest_rewriting.py"))
+# Those that call the functions of steps and resources, which may be the standard library's or stand in a text.
+_RUNNERS = {
+    os.path.join(_OWN_FOLDER, *path)
+    for path in (("execution", "call.py"), ("execution", "resources.py"), ("api", "defined.py"))
+}
 _CONTEXTS = contextlib.contextmanager.__code__.co_filename
 _STANDARD_FOLDER = os.path.dirname(os.__file__)
 
@@ -59,7 +64,7 @@ class Callers:
             if kind == _PROJECT:
                 return who or PROJECT
             if kind == _OWN:
-                who = who or (PROJECT if text else NOBODY)  # a text whose code we call is a step
+                who = who or (PROJECT if text or code.co_filename in _RUNNERS else NOBODY)
                 return who if code.co_filename not in _LOADERS else NOBODY
             if not who and (kind & quiet or (kind & _STANDARD and code.co_name in QUIET_FUNCTIONS)):
                 return NOBODY

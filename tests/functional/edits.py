@@ -1102,6 +1102,19 @@ for name, code in CACHED.items():
     ROWS.append(Row(f"variable remembered by {name}", {PIPE: HEAD + "from own import load\n" + REMEMBERS, "own.py": "import os\n" + code.format("os.environ.get('ZZ_' + 'SIZE')"), **more},
         (), ALL, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}, alone="connect" in code))
 
+# A step's function may be the standard library's.
+def standard(function: str, more: str = "") -> str:
+    return f"{HEAD}import glob, os\nfrom functools import partial\n{more}\nwork = step(partial({function}), name='work')\n{REST}"
+
+
+row("listing by a function of Python's", {PIPE: standard("os.listdir, 'bo' + 'x'"), "box/a.txt": "1"}, None, "1", BOTH, file="box/b.txt")
+row("pattern by a function of Python's", {PIPE: standard("glob.glob, 'bo' + 'x/*'"), "box/a.txt": "1"}, None, "1", BOTH, file="box/b.txt")
+row("file by a function of Python's", {PIPE: f"{HEAD}from functools import partial\nfrom pathlib import Path\n\nwork = step(partial(Path.read_text, Path('in' + '.txt')), name='work')\n{REST}", "in.txt": "1"}, "1", "2", BOTH, file="in.txt")
+row("existence by a function of Python's", {PIPE: standard("os.path.exists, 'in' + '.txt'")}, None, "1", BOTH, file="in.txt")
+row("listing by a resource that is a function of Python's", {PIPE: f"{HEAD}import os\nfrom functools import partial\n\nnames = resource(partial(os.listdir, 'bo' + 'x'), name='names')\n\n@step\ndef work(names):\n    return sorted(names)\n{REST}", "box/a.txt": "1"}, None, "1", BOTH, file="box/b.txt")
+row("code of a step that another calls, of a partial", {PIPE: f"{HEAD}from functools import partial\n\ndef add(one, two):\n    return one + two + 5\n\nadded = step(partial(add, one=1, two=2), name='added')\n\n@step\ndef work():\n    return added()\n{REST}"}, "+ 5", "+ 6", (*BOTH, "added"))
+row("listing by a step that another calls", {PIPE: f"{HEAD}import os\nfrom functools import partial\n\nnames = step(partial(os.listdir, 'bo' + 'x'), name='names')\n\n@step\ndef work():\n    return sorted(names())\n{REST}", "box/a.txt": "1"}, None, "1", (*BOTH, "names"), file="box/b.txt")
+ROWS.append(Row("variable by a function of Python's", {PIPE: standard("os.getenv, 'ZZ_' + 'SIZE'")}, (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
 IN_A_TEXT = "KEPT = []\n\ndef load():\n    if not KEPT:\n        KEPT.append(open('in' + '.txt').read())\n    return KEPT[0]\n" + REMEMBERS
 ROWS.append(Row("variable that a step in a text looks up", {PIPE: HEAD + "exec(" + repr("@step\ndef work():\n    import os\n    return os.environ.get('ZZ_' + 'SIZE')\n" + REST) + ")\n"}, (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}, unstamped="what the module's import executes cannot be read"))
 for name, code in {"import": "    import own\n    return own.f()\n", "from": "    def inner():\n        from own import f\n        return f()\n    return inner()\n"}.items():
