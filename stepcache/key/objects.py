@@ -200,8 +200,8 @@ class Objects:
 
     # --- functions
 
-    def function(self, function: FunctionType) -> Vertex:
-        """A live function."""
+    def function(self, function: Any) -> Vertex:
+        """A live function, or what else a step calls."""
         known = self._functions.get(id(function))
         if known is None:
             known = self._functions[id(function)] = self._make_function(function, None)
@@ -209,10 +209,6 @@ class Objects:
 
     def root(self, function: Any, settings: Mapping[str, object]) -> Vertex:
         """The function of a step or resource, called with *settings*: its defaults do not count."""
-        if not is_a(function, FunctionType):
-            vertex = Vertex("variable", "callable", self._told(function), keep=function)
-            self.hold(vertex, self.digested(function), "")
-            return vertex
         return self._make_function(function, settings)
 
     def holds_opaque(self, value: Any, seen: tuple[Any, ...] = ()) -> bool:
@@ -253,7 +249,11 @@ class Objects:
         name = (inner if is_a(inner, FunctionType) else type(inner)).__qualname__
         return f"{home.shown}::{name}" if home is not None else name
 
-    def _make_function(self, function: FunctionType, settings: Mapping[str, object] | None) -> Vertex:
+    def _make_function(self, function: Any, settings: Mapping[str, object] | None) -> Vertex:
+        if not is_a(function, FunctionType):
+            vertex = Vertex("variable", "callable", self._told(function), keep=function)
+            self.hold(vertex, self.digested(function), "")
+            return vertex
         space = self.space_of(function)
         unit = unit_of(space, function.__code__)
         if unit is None:
