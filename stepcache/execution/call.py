@@ -131,7 +131,7 @@ def call(node: Node, arguments: Mapping[str, Any], drained: Callable[[Iterator[A
             if node.kind == "check" and result is not None:
                 raise _returned(node, result)
             if isinstance(result, GeneratorType):
-                return drained(result)
+                return drained(_each(result))
             if isinstance(result, AsyncGeneratorType):
                 return drained(_elements(result, wait))
             return result
@@ -195,6 +195,11 @@ class _EndsInChildren:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status & 0xFF)
+
+
+def _each(generator: Iterator[Any]) -> Iterator[Any]:
+    """The elements of a generator, asked for from here: it may be the standard library's, and reads for the step."""
+    yield from generator
 
 
 def _elements(generator: AsyncGenerator[Any, None], wait: Wait) -> Iterator[Any]:

@@ -1109,6 +1109,7 @@ def standard(function: str, more: str = "") -> str:
 
 row("listing by a function of Python's", {PIPE: standard("os.listdir, 'bo' + 'x'"), "box/a.txt": "1"}, None, "1", BOTH, file="box/b.txt")
 row("pattern by a function of Python's", {PIPE: standard("glob.glob, 'bo' + 'x/*'"), "box/a.txt": "1"}, None, "1", BOTH, file="box/b.txt")
+row("folders by a generator of Python's", {PIPE: standard("os.walk, 'bo' + 'x'"), "box/a.txt": "1"}, None, "1", BOTH, file="box/b.txt")
 row("file by a function of Python's", {PIPE: f"{HEAD}from functools import partial\nfrom pathlib import Path\n\nwork = step(partial(Path.read_text, Path('in' + '.txt')), name='work')\n{REST}", "in.txt": "1"}, "1", "2", BOTH, file="in.txt")
 row("existence by a function of Python's", {PIPE: standard("os.path.exists, 'in' + '.txt'")}, None, "1", BOTH, file="in.txt")
 row("listing by a resource that is a function of Python's", {PIPE: f"{HEAD}import os\nfrom functools import partial\n\nnames = resource(partial(os.listdir, 'bo' + 'x'), name='names')\n\n@step\ndef work(names):\n    return sorted(names)\n{REST}", "box/a.txt": "1"}, None, "1", BOTH, file="box/b.txt")
