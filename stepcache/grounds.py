@@ -256,7 +256,7 @@ class Grounds:
 
     def observed(self, observation: Observation) -> None:
         """What an observation looks at."""
-        look = _LOOKS.get(observation.kind)
+        look = _LOOKS.get(observation.seen_as)
         if look is None:
             raise Unsure(f"an observation of the kind {observation.kind}")
         look(self, observation.name)

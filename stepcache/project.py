@@ -67,7 +67,7 @@ class Project:
         return all(map(holds, self.import_reads.get(name, ()))) and self.stains.hold(name, holds)
 
     def _finds_modules(self, name: str) -> bool:
-        return any(each.kind in ("dir", "module") for each in self.import_reads.get(name, ()))
+        return any(each.kind in ("dir", "names", "module") for each in self.import_reads.get(name, ()))
 
 
 def project_of(root: Path, norecursedirs: tuple[str, ...]) -> Project:

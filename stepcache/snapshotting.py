@@ -32,7 +32,7 @@ from stepcache.state import Session
 
 _KIND = "snapshot"
 # Raise it when what is kept changes.
-_FORMAT = 2
+_FORMAT = 3
 # More ways to reach code than this are not remembered: those of other settings, of runs long ago.
 _MOST_REACHES = 100_000
 # So many definitions, or ways to reach code, are packed at once.

@@ -199,14 +199,14 @@ def pack_reach(reach: Reach) -> bytes:
         reach.digest,
         tuple((i.kind, i.name, i.digest, i.shown) for i in reach.ingredients),
         tuple((o.kind, o.name, o.digest, o.label) for o in reach.variables),
-        reach.literals, tuple(sorted(reach.names)), reach.modules, reach.whole, reach.ambient,
+        reach.literals, tuple(sorted(reach.names)), reach.modules, reach.whole, reach.ambient, reach.made,
     ))  # fmt: skip
 
 
 def unpack_reach(data: bytes) -> Reach:
     """The code that `pack_reach` made the data of."""
-    digest, ingredients, variables, literals, names, modules, whole, ambient = marshal.loads(data)
+    digest, ingredients, variables, literals, names, modules, whole, ambient, made = marshal.loads(data)
     return Reach(
         digest, tuple(Ingredient(*each) for each in ingredients), tuple(Observation(*each) for each in variables),
-        literals, frozenset(names), modules, whole, (), ambient,
+        literals, frozenset(names), modules, whole, (), ambient, made,
     )  # fmt: skip

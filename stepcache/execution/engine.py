@@ -157,6 +157,7 @@ class Engine:
             holds,
             latest=latest,
             objection=lambda trace: self._objection(node, trace),
+            same_sources=self.sight.has_same_sources,
         )
         if isinstance(found, Miss):
             self._expect(node, traces[0] if traces else latest)
@@ -266,7 +267,8 @@ class Engine:
 
     def _still_holds(self, node: Node, hit: Hit) -> bool:
         """Does what was foreseen hold when the node comes up? What has run since may have written files."""
-        return not self._begun or (not node.mapped and all(each.kind == "variable" for each in hit.trace.observations))
+        seen = (each.kind for each in hit.trace.observations if each.counts)
+        return not self._begun or (not node.mapped and all(kind == "variable" for kind in seen))
 
     def rouse(self, node: Node) -> None:
         """Import what the node is defined in, if it is not there yet."""

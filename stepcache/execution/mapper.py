@@ -22,7 +22,7 @@ from stepcache.execution.sight import Sight
 from stepcache.execution.values import Held, Product
 from stepcache.execution.work import Batch, Done, Ended, Work
 from stepcache.key.conclude import Seen
-from stepcache.key.decide import REASON_OF, explain, key_of
+from stepcache.key.decide import REASON_OF, explain, key_of, lapsed_of
 from stepcache.model import Failure, Graph, Need, Node, Observation, Output, Reason, Trace, Value
 from stepcache.records import define
 from stepcache.store.chunks import Chunk
@@ -130,7 +130,7 @@ class Mapper:
             return (Reason("new"),)
         latest = self.sight.counted(base.node, (latest,))[0]
         holds = self.sight.holds(base.recipe)
-        lapsed = [each for each in latest.observations if not holds(each)]
+        lapsed = lapsed_of(latest.observations, holds, self.sight.has_same_sources(latest))
         return explain(latest, base.recipe.told, lapsed)
 
     # --- what is to run
@@ -267,7 +267,8 @@ class _LookUp:
         for trace in sight.counted(base.node, sight.unshaken(base.node, shelf.traces(base.key, ()), holds)):
             if trace.value is None or trace.value.digest in covered:
                 continue
-            if not all(map(holds, trace.observations)) or sight.lacks(base.node, trace) is not None:
+            still = all(holds(each) for each in trace.observations if each.counts)
+            if not still or sight.lacks(base.node, trace) is not None:
                 continue
             try:
                 pack = read_pack(trace.value, shelf.all)

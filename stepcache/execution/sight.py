@@ -36,6 +36,8 @@ from stepcache.model import BoundResource, Node, Observation, Trace, Value
 from stepcache.records import define
 
 _NOTHING = Seen(())
+# Of the digest of a world: the first half is of sources, the second of what their imports read.
+_HALF = 32
 
 
 @define
@@ -238,10 +240,13 @@ class Sight:
             told = [*sorted(sources.values()), *compiled, *self.reader.installed(packages)]
             look = self._look(None)
             reads = {(each.kind, each.name): each for name in sources for each in self.reads_of_import(name)}
-            for place in sorted(reads):
-                told += (*place, now(reads[place], look))
-            self._world = digest_all("world", told)
+            seen = [part for place in sorted(reads) for part in (*place, now(reads[place], look))]
+            self._world = digest_all("world", told)[:_HALF] + digest_all("read", seen)[:_HALF]
         return self._world
+
+    def has_same_sources(self, trace: Trace) -> bool:
+        """Were all project sources the same when the trace was made, whatever their imports read?"""
+        return trace.world[:_HALF] == self.world()[:_HALF]
 
     # --- reads
 
@@ -288,9 +293,9 @@ class Sight:
         look, rules = self._look(None), self._rules_of(node.definition.ignore)
 
         def counts(each: Observation) -> bool:
-            if each.kind in ("env", "given", "env beginning"):
+            if each.seen_as in ("env", "given", "env beginning"):
                 return rules.variable(each.name.partition(SEPARATOR)[0])
-            is_path = each.kind in ("file", "dir", "names", "sqlite", "exists", "size", "link", *ACCESS_KINDS)
+            is_path = each.seen_as in ("file", "dir", "names", "sqlite", "exists", "size", "link", *ACCESS_KINDS)
             return not (is_path and rules.ignored(look.locate(each.name.partition(SEPARATOR)[0])))
 
         return tuple(evolve(t, observations=tuple(filter(counts, t.observations))) for t in traces)
@@ -398,17 +403,28 @@ class Sight:
     def standing(self, node: Node, made: Recipe) -> Iterator[Observation]:
         """What counts besides what was seen: module variables, what their modules read when imported, `reads`."""
         yield from made.variables
-        whole = False
         for name in made.modules:
-            for each in self.reads_of_import(name):
-                if each.kind != "environment":
+            reads = self.reads_of_import(name)
+            counts = bool(reads) and self._takes_of_import(name, made)
+            for each in self._named_of_import(reads, made):
+                yield each.of_import
+                if counts:
                     yield each
-                elif not each.name:
-                    whole = True
-        if whole:
-            yield from named_variables(self.facts(made).names, self._look(None))
         if node.definition.reads:
             yield from declared(node.definition.reads, os.path.dirname(node.definition.source.path), self._look(made))
+
+    def _named_of_import(self, reads: Iterable[Observation], made: Recipe) -> Iterator[Observation]:
+        """What an import has read: of the whole environment, what the code that is reached names."""
+        for each in reads:
+            if each.kind != "environment":
+                yield each
+            elif not each.name:
+                yield from named_variables(self.facts(made).names, self._look(None))
+
+    def _takes_of_import(self, name: str, made: Recipe) -> bool:
+        """May what a module has read while it was imported be in what the code reaches there, unseen? Not where the
+        import has only bound names, before any step ran, and those that are reached say all of what they stand for."""
+        return name in made.made or name not in self.imported or not self.reader.is_quiet(name)
 
     def _rules_of(self, ignore: tuple[str, ...]) -> Rules:
         own = (*self.caches, *self.handed())

@@ -37,8 +37,10 @@ class Reach:
     `digest` is of the code alone; `variables` are the module variables in it, by value. `ingredients` are for
     explanations. `literals` are texts that may name files, each with the folder of the file it stands in, `names`
     those that may name environment variables. `modules` are the project modules in which names were reached, `whole`
-    those that were reached as a whole. `uncertain` says what made it take in more than was named. `ambient` are the
-    environment variables that the C library looks up for what the code calls.
+    those that were reached as a whole, `made` those of which something is reached that their import made and that may
+    be another although it looks the same: all but functions as they are defined, and plain values. `uncertain` says
+    what made it take in more than was named. `ambient` are the environment variables that the C library looks up for
+    what the code calls.
     """
 
     digest: str
@@ -50,6 +52,7 @@ class Reach:
     whole: tuple[str, ...] = ()
     uncertain: tuple[str, ...] = ()
     ambient: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
 
 
 def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) -> Reach:
@@ -93,7 +96,15 @@ def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) 
         whole=tuple(sorted({vertex.module for vertex in order if vertex.kind == "module" and vertex.module})),
         uncertain=tuple(uncertain),
         ambient=_ambient(order),
+        made=tuple(sorted({vertex.module for vertex in order if vertex.module and _is_made(vertex)})),
     )
+
+
+def _is_made(vertex: Vertex) -> bool:
+    """May an import have made of it what nothing here tells?"""
+    if vertex.kind in ("function", "lambda"):
+        return vertex.made or vertex.state is not None
+    return vertex.made or vertex.kind != "variable"
 
 
 def _distributions(modules: Iterable[str], owners: Callable[[str], tuple[Distribution, ...]]) -> list[Distribution]:

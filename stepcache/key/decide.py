@@ -39,11 +39,13 @@ def decide(
     *,
     latest: Trace | None = None,
     objection: Callable[[Trace], Reason | None] = lambda _: None,
+    same_sources: Callable[[Trace], bool] = lambda _: False,
 ) -> Decision:
     """A hit on the first of *traces* (newest first) whose observations all hold and that *objection* lets pass.
 
     *objection* says of a trace that holds why it may not be used all the same: expired, evicted, damaged. *latest* is
-    what the node was last made or found from, to explain a key that was never seen.
+    what the node was last made or found from, to explain a key that was never seen. *same_sources* says whether all
+    project sources were the same then.
     """
     answers: dict[Observation, bool] = {}
 
@@ -54,7 +56,7 @@ def decide(
 
     objections = []
     for trace in traces:
-        if not all(still(observation) for observation in trace.observations):
+        if not all(still(observation) for observation in trace.observations if observation.counts):
             continue
         reason = objection(trace)
         if reason is None:
@@ -63,8 +65,23 @@ def decide(
     if objections:
         return Miss(key, (objections[0],))
     reference = traces[0] if traces else latest
-    lapsed = [o for o in reference.observations if not still(o)] if reference else []
+    lapsed = lapsed_of(reference.observations, still, same_sources(reference)) if reference is not None else []
     return Miss(key, explain(reference, ingredients, lapsed))
+
+
+def lapsed_of(
+    observations: Iterable[Observation], holds: Callable[[Observation], bool], same_sources: bool
+) -> list[Observation]:
+    """Those that no longer hold.
+
+    Where variables are among them, what imports have read is told with them, or instead: with the same sources, the
+    values came of that.
+    """
+    lapsed = [each for each in observations if not holds(each)]
+    values = [each for each in lapsed if each.kind == "variable"]
+    read = [each for each in lapsed if not each.counts]
+    left_out = read if not values else values if same_sources and read else []
+    return [each for each in lapsed if each not in left_out]
 
 
 def explain(
@@ -77,7 +94,7 @@ def explain(
     now = {(i.kind, i.name): i for i in ingredients}
     differing = (place for place in {**now, **was} if _digest(was.get(place)) != _digest(now.get(place)))
     reasons = [_difference(was.get(place), now.get(place)) for place in differing]
-    reasons += [Reason(REASON_OF.get(o.kind, "file"), o.label or o.name) for o in lapsed]
+    reasons += [Reason(REASON_OF.get(o.seen_as, "file"), o.label or o.name) for o in lapsed]
     return tuple(dict.fromkeys(reasons)) or (Reason("code"),)
 
 

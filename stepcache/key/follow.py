@@ -15,7 +15,7 @@ from typing import Any
 
 from stepcache.digest import digest
 from stepcache.key.effects import Effects
-from stepcache.key.introspect import is_a
+from stepcache.key.introspect import is_a, is_computed
 from stepcache.key.late import Late
 from stepcache.key.objects import Objects
 from stepcache.key.spaces import Space, Spaces
@@ -339,11 +339,13 @@ class Walk:
         """The edges of a definition; *settings* are given for a step's own function, whose defaults they replace."""
         self.fill_part(vertex, space, unit.body, "", settings)
         if unit.defaults is not None and settings is None:
+            vertex.made = vertex.made or is_computed(unit.defaults)
             self.fill_part(vertex, space, unit.defaults, "default ")
         for number, (part, chain) in enumerate(zip(unit.decorators, unit.decorated_by, strict=True)):
             targets = self.follow(space, chain) if chain else []
             if any(target.kind == "stepcache" for target in targets):
                 continue
+            vertex.made = True
             vertex.content = digest("decorated", vertex.content, part.digest)
             vertex.annotated = vertex.annotated or any(target.kind == "package" for target in targets)
             self.fill_part(vertex, space, part, f"decorator {number} ")

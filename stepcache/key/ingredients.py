@@ -46,6 +46,11 @@ class Recipe:
         return _every([reach.modules for reach in self.reaches])
 
     @property
+    def made(self) -> tuple[str, ...]:
+        """Those of which something was reached that their import made, and may be another that looks the same."""
+        return _every([reach.made for reach in self.reaches])
+
+    @property
     def uncertain(self) -> tuple[str, ...]:
         """What made more code be taken in than was followed."""
         return _every([reach.uncertain for reach in self.reaches])

@@ -76,7 +76,7 @@ def _begins(variable: str, text: str) -> bool:
 
 def now(observation: Observation, look: Look) -> str:
     """Today's digest of what *observation* names."""
-    return _READERS[observation.kind](observation.name, look)
+    return _READERS[observation.seen_as](observation.name, look)
 
 
 def _file(name: str, look: Look) -> str:

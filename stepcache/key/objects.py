@@ -167,6 +167,7 @@ class Objects:
                 holder = None
             found = self.settled(holder, name, value)
             self.hold(known, found, space.folder)
+            known.made = bool(found.opaque or found.modules or found.references)
             if found.opaque is not None or any(map(self.holds_opaque, found.references)):
                 known.link("assigned", [self.walk.source_of(space, name)])
         return known

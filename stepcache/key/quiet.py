@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from stepcache import archive
@@ -29,6 +29,8 @@ _CHANGING = (
     "rm", "run", "seed", "send", "set", "shuffle", "simplefilter", "sort", "start", "subscribe", "symlink", "umask",
     "unlink", "update", "use", "write",
 )  # fmt: skip
+# Words that say so wherever they stand in such a name: `manual_seed`.
+_CHANGING_WORDS = {"disable", "enable", "install", "patch", "register", "seed", "set", "setup"}
 # Of these, what is usually a module or a value.
 _HARMLESS = {"config", "configuration", "setting", "settings"}
 # Methods of classes by which one class may hear of others.
@@ -36,6 +38,8 @@ _HOOKS = {"__init_subclass__", "__subclasses__", "__set_name__", "__class_getite
 # Modules of Python's own whose functions do something to the process.
 _PROCESS = {"signal", "atexit", "faulthandler", "tracemalloc", "gc", "locale", "resource", "ctypes"}
 _ANNOTATED_CALL = re.compile(rb"(?::|->)\s*[A-Za-z_][\w.]*\s*[\(\[]")
+# Of what stepcache offers, what does more than to define.
+_OWN_LOUD = {"run", "load", "testing"}
 _NOTHING = object()
 # Values that stay as they are.
 _FIXED = (str, bytes, int, float, complex, bool, type(None), os.PathLike, frozenset, range)
@@ -174,7 +178,7 @@ class _Look:
             module, rest = f"{module}.{rest[0]}", rest[1:]
         kind = modules.kind(module)
         if kind == "stepcache":
-            return bool(rest) and rest[0] in ("run", "load", "testing")
+            return bool(rest) and rest[0] in _OWN_LOUD
         if kind != "project":
             return kind == "missing" or module.partition(".")[0] in _PROCESS or _is_changing(rest)
         there = self._spaces.static(module)
@@ -182,6 +186,8 @@ class _Look:
             return True
         # All else might be changed by what it is given to, or keep something when it is called.
         value = self._value(there, rest[0])
+        if is_a(value, (FunctionType, type)) and str(value.__module__).startswith("stepcache."):
+            return value.__name__ in _OWN_LOUD
         return not (_is_fixed(value) or (is_defined(value) and len(rest) == 1))
 
     def _holds_much(self, space: Space, chain: Chain) -> bool:
@@ -225,7 +231,10 @@ def _annotations_call(space: Space) -> bool:
 
 
 def _is_changing(names: Iterable[str]) -> bool:
-    return any(name.startswith(_CHANGING) and name not in _HARMLESS for name in names)
+    return any(
+        (name.startswith(_CHANGING) and name not in _HARMLESS) or not _CHANGING_WORDS.isdisjoint(name.split("_"))
+        for name in names
+    )
 
 
 def _is_fixed(value: object) -> bool:

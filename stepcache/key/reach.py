@@ -60,6 +60,7 @@ class CodeReader:
         self._walks_of: dict[tuple[object, ...], Walk] = {}
         self._reached: dict[tuple[Any, ...], tuple[Reach, object]] = {}
         self._owners: dict[str, tuple[Distribution, ...]] = {}
+        self._quiet: dict[str, bool] = {}
         for name in modules:
             loaded = sys.modules.get(name)
             if isinstance(loaded, ModuleType):
@@ -92,6 +93,12 @@ class CodeReader:
     def loud(self, modules: Iterable[str]) -> str:
         """What in the import of *modules* may do something to others; "" if nothing is seen."""
         return loud(self._spaces, modules)
+
+    def is_quiet(self, module: str) -> bool:
+        """Does the import of *module* only bind names in it, as far as can be told?"""
+        if module not in self._quiet:
+            self._quiet[module] = not loud(self._spaces, (module,))
+        return self._quiet[module]
 
     def needs(self, module: str) -> set[str]:
         """*module* and the project modules that it and they import anywhere, in functions too."""

@@ -32,6 +32,8 @@ class Vertex:
     annotations: str = ""
     doc: str = ""
     annotated: bool = False
+    made: bool = False
+    """Did its module's import make it, and does its content not tell all of what it made?"""
     told: tuple[str, str] = ("", "")
     """Its content, and the digest that explanations compare; made once."""
     mentions: set[str] = field(factory=set)

@@ -27,6 +27,9 @@ class Ingredient:
     shown: str | None = None
 
 
+_IMPORT = "import "
+
+
 @frozen
 class Observation:
     """Something that a run was seen to read, with its digest at the time.
@@ -37,12 +40,30 @@ class Observation:
     the project set it), "env beginning" (those that begin so), "environment" (all, or some by name), "variable" (a
     module variable's value) or "module" (a project module imported late). `name` is what finds it again: a portable
     path, a variable's name, or its number in the code graph. `label` is what `--why` prints.
+
+    Behind "import " in `kind` it is what a module has read while it was imported, and only explains: what came of it
+    counts, as the values of variables.
     """
 
     kind: str
     name: str
     digest: str
     label: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Is it to hold, if a result is to be used?"""
+        return not self.kind.startswith(_IMPORT)
+
+    @property
+    def seen_as(self) -> str:
+        """Its kind, whether or not it only explains."""
+        return self.kind.removeprefix(_IMPORT)
+
+    @property
+    def of_import(self) -> Observation:
+        """The same, to explain the values that an import made."""
+        return Observation(_IMPORT + self.kind, self.name, self.digest, self.label)
 
 
 @unguarded

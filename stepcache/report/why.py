@@ -38,4 +38,4 @@ def why_lines(rows: Iterable[NodeReport], *, whole: bool = False) -> list[str]:
 
 def observed_lines(observations: Iterable[Observation]) -> list[str]:
     """What was observed, by kind and name, sorted; of an environment variable only the name."""
-    return sorted({f"{_OBSERVED.get(one.kind, one.kind)}: {one.label or one.name}" for one in observations})
+    return sorted({f"{_OBSERVED.get(one.seen_as, one.seen_as)}: {one.label or one.name}" for one in observations})

@@ -653,7 +653,7 @@ for name, (code, before) in {
     "an import": ("return FAST", "from own import FAST\n"),
 }.items():
     files = {PIPE: body(code, before), "own.py": "from importlib.util import find_spec\n\nFAST = [find_spec(name) is not None for name in ('fast', 'other')]\n"}
-    why = {"a literal": ("code: pipeline_x.py::work", "file: {}"), "an import": ("code: own.py::FAST", "file: {}")}.get(name, ("file: {}",))
+    why = {"a literal": ("code: pipeline_x.py::work", "file: {}"), "an import": ("file: {}",)}.get(name, ("file: {}",))
     for file in ("fast.py", "fast/__init__.py"):
         row(f"{file} that comes, sought by {name}", files, None, "K = 1\n", BOTH, file=file, why=tuple(each.format(file.removesuffix("/__init__.py")) for each in why))
     row(f"another module that comes than the one sought by {name}", files, None, "K = 1\n", NONE, file="slow.py")
@@ -793,7 +793,40 @@ def saved(work):
     return len(work)
 """), "box/a.txt": "1", "box/none.csv": "1"}, "1", "2", NONE, file="box/none.csv")
 row("file read by an import", {PIPE: body("return SIZE", "from own import SIZE\n"), "own.py": "from pathlib import Path\n\nSIZE = int(Path(__file__).with_name('size.txt').read_text())\n", "size.txt": "1"},
-    "1", "2", BOTH, file="size.txt", why=("code: own.py::SIZE", "file: size.txt"))
+    "1", "2", BOTH, file="size.txt")
+ALL = ("work", "after", "aside")
+# What the import of the steps' own file reads: (for what, the statements, the body, what an edit of the file makes run).
+READ_AT_IMPORT = [
+    ("a value", "CONF = json.loads(open('c.json').read())", "return CONF", BOTH),
+    ("a value under `with`", "with open('c.json') as file:\n    CONF = json.load(file)", "return CONF", BOTH),
+    ("a value made of another", "CONF = json.loads(open('c.json').read())\nSIZES = [CONF['size']] * 2", "return SIZES", BOTH),
+    ("a value that stays as it is", "KIND = json.loads(open('c.json').read())['kind']", "return KIND", NONE),
+    ("a value that nobody takes", "CONF = json.loads(open('c.json').read())", "return 1", NONE),
+    ("a value by a function", "def load(path):\n    return json.loads(open(path).read())\n\nCONF = load('c.json')", "return CONF", BOTH),
+    ("an object with a lock", "class Conf:\n    def __init__(self):\n        self.text, self.lock = open('c.json').read(), threading.Lock()\n\nCONF = Conf()", "return CONF.text", BOTH),
+    ("an object that tells nothing of it", "class Conf:\n    def __init__(self):\n        self.text = open('c.json').read()\n\n    def __reduce__(self):\n        return Conf, ()\n\nCONF = Conf()", "return CONF.text", BOTH),
+    ("an attribute of a class", "class Conf:\n    text = open('c.json').read()", "return Conf.text", BOTH),
+    ("an attribute of a class that has no digest", "class Conf:\n    text = (open('c.json').read(), threading.Lock())", "return Conf.text[0]", BOTH),
+    ("a default", "def told(text=open('c.json').read()):\n    return text", "return told()", BOTH),
+    ("a decorator's argument", "def saying(text):\n    return lambda f: lambda: text\n\n@saying(open('c.json').read())\ndef told(): ...", "return told()", BOTH),
+    ("a closure", "def saying(text):\n    return lambda: text\n\ntold = saying(open('c.json').read())", "return told()", BOTH),
+    ("a closure over what has no digest", "def saying(text):\n    held = (text, threading.Lock())\n    return lambda: held[0]\n\ntold = saying(open('c.json').read())", "return told()", BOTH),
+    ("a function that is chosen", "if '\"size\": 1' in open('c.json').read():\n    def told():\n        return 1\nelse:\n    def told():\n        return 2", "return told()", BOTH),
+    ("a table of functions", "def one():\n    return 1\n\ndef two():\n    return 2\n\nTABLE = {'f': one if '\"size\": 1' in open('c.json').read() else two}", "return TABLE['f']()", BOTH),
+    ("a setting of the process", "decimal.getcontext().prec = json.loads(open('c.json').read())['size']", "return str(decimal.Decimal(1) / 3)", ALL),
+    ("an attribute of another module", "colorsys.size = json.loads(open('c.json').read())['size']", "return colorsys.size", ALL),
+    ("what a function does to the process", "def prepare():\n    decimal.getcontext().prec = json.loads(open('c.json').read())['size']\n\n_ = prepare()", "return str(decimal.Decimal(1) / 3)", ALL),
+    ("a seed that is kept", "_ = random.seed(json.loads(open('c.json').read())['size'])", "return random.random()", ALL),
+]  # fmt: skip
+for name, statements, code, runs in READ_AT_IMPORT:
+    files = {PIPE: body(code, f"import colorsys, decimal, json, random, threading\n\n{statements}\n"), "c.json": '{"kind": "k", "size": 1}'}
+    why = {"a function that is chosen": ("code: pipeline_x.py::told",),
+           "a table of functions": ("code: pipeline_x.py::TABLE", "code: pipeline_x.py::one", "code: pipeline_x.py::two", "file: c.json")}  # fmt: skip
+    row(f"file read by the import of the steps' own file, for {name}", files, '"size": 1', '"size": 2', runs, file="c.json",
+        alone=runs == ALL, why=why.get(name, ()), unstamped="its import uses chance" if "seed" in name else "")
+for name, statements, code in (("a value", "SIZE = os.environ.get('ZZ_SIZE')", "return SIZE"), ("a file's name", "PATH = os.environ['ZZ_SIZE'] + '.txt'", "return open(PATH).read()")):
+    files = {PIPE: body(code, f"import os\n\n{statements}\n"), "1.txt": "one", "2.txt": "two"}
+    ROWS.append(Row(f"variable read by the import of the steps' own file, for {name}", files, (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
 row("File setting", {PIPE: body("return path.read_text()", arguments="path=File('in.txt')"), "in.txt": "1"}, "1", "2", BOTH, file="in.txt")
 row("Dir setting", {PIPE: body("return sorted(p.read_text() for p in path.glob('*.txt'))", arguments="path=Dir('box', glob='*.txt')"), "box/a.txt": "1"},
     None, "2", BOTH, file="box/b.txt", reverts=False)
@@ -947,7 +980,7 @@ for name, code in {
     row(f"file read by {name}", {PIPE: body(code), "in.txt": "1"}, "1", "2", BOTH, file="in.txt", reverts=False, alone=name == "linecache")
 row("size of a file", {PIPE: body("import os\nreturn os.path.getsize('in.txt')"), "in.txt": "1"}, "1", "22", BOTH, file="in.txt")
 row("content of a file that was asked for its size only", {PIPE: body("import os\nreturn os.path.getsize('in' + '.txt')"), "in.txt": "1"}, "1", "2", NONE, file="in.txt")
-row("content of a file that two names may lead to", {PIPE: body("import os\nreturn os.path.samefile('ln', 'in.txt')"), "in.txt": "1", "ln": Link("in.txt")}, "1", "2", NONE, file="in.txt")
+row("content of a file that two names may lead to", {PIPE: body("import os\nreturn os.path.samefile('l' + 'n', 'in' + '.txt')"), "in.txt": "1", "ln": Link("in.txt")}, "1", "2", NONE, file="in.txt")
 for name, code in {"os.path": "import os\nreturn os.path.samefile('box/ln', 'in.txt')", "pathlib": "from pathlib import Path\nreturn Path('box/ln').samefile('in.txt')"}.items():
     for link, path in (("a link", "in/ln"), ("a link to a link", "in/to"), ("a link to a folder", "box")):
         files = {PIPE: body(code), "in.txt": "1", "other.txt": "1", "in/ln": Link("to"), "in/to": Link("../in.txt"), "out/ln": Link("../other.txt"), "box": Link("in")}
@@ -976,13 +1009,13 @@ for name, code in {
 }.items():
     ROWS.append(Row(f"variable read by {name}", {PIPE: body(code)}, (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
 ROWS.append(Row("variable read by an import", {PIPE: body("return own.SIZE", "import own\n"), "own.py": "import os\n\nSIZE = os.environ.get('ZZ_SIZE')\n"},
-    (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}, why=("code: own.py::SIZE", "env: ZZ_SIZE")))
+    (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
 BEGUN = "{k: v for k, v in os.environ.items() if k.startswith('ZZ_BEGUN_')}"
 for where, own in (("a body", {PIPE: body(f"import os\nreturn {BEGUN}")}),
                    ("an import", {PIPE: body("return CONF", "from own import CONF\n"), "own.py": f"import os\n\nCONF = {BEGUN}\n"}),
                    ("an import in a body", {PIPE: body("from own import CONF\nreturn CONF"), "own.py": f"import os\n\nCONF = {BEGUN}\n"})):
     for what, env, new, told in (("that changes", {"ZZ_BEGUN_A": "1"}, {"ZZ_BEGUN_A": "2"}, ("env: ZZ_BEGUN_A",)), ("that comes", {}, {"ZZ_BEGUN_B": "1"}, ())):
-        why = ("code: own.py::CONF", *told) if where == "an import" else ("env: ZZ_BEGUN_*",)
+        why = (told or ("code: own.py::CONF",)) if where == "an import" else ("env: ZZ_BEGUN_*",)
         ROWS.append(Row(f"variable {what}, read by its beginning in {where}", own, (), BOTH, env, new, alone=where.endswith("in a body"), why=why))
     ROWS.append(Row(f"another variable than those read by their beginning in {where}", own, (), NONE, {"ZZ_BEGUN_A": "1"}, {"OTHER": "2"}))
 ROWS.append(Row("variable that a library looks up for an import", {PIPE: body("return DATA", "from own import DATA\n"), "own.py": "from platformdirs import user_data_dir\n\nDATA = user_data_dir('x')\n"},
