@@ -2,8 +2,8 @@
 
 Code, read in this order: syntax, scopes, table and source (one file's definitions, normalised), installed and modules
 (what is project code, which distribution owns the rest), spaces, vertex, walking, bytecode, introspect, value,
-objects, effects, late and follow (from names to what they mean, live or by source), methods (which methods count),
-canonical and reach (the digest of all that is reached), restless and quiet (what an import may do besides).
+objects, effects, touching, late and follow (from names to what they mean, live or by source), methods (which methods
+count), canonical and reach (the digest of all that is reached), restless and quiet (what an import may do besides).
 
 Reads: events, callers, matching, scripts, children, mentions, native, wrappers, hook and listen (how reads are seen),
 places, watch and observe (one node's reads), rules (what counts), conclude (what was seen, as observations),

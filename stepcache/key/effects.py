@@ -81,7 +81,7 @@ class Effects:
                 continue
             if self._is_foreign(space, chain):
                 return True
-            there = self._imported(space, binding, chain[1:])
+            there = self.imported(space, binding, chain[1:])
             if there is not None and self._touches(*there, seen):
                 return True
         return False
@@ -107,7 +107,7 @@ class Effects:
             found = getattr(found, "__dict__", {}).get(name)
         return found
 
-    def _imported(self, space: Space, binding: Binding, rest: Chain) -> tuple[Space, Chain] | None:
+    def imported(self, space: Space, binding: Binding, rest: Chain) -> tuple[Space, Chain] | None:
         """The project's namespace, and the names in it, that an imported name with *rest* means."""
         modules, module = self._walk.modules, space.absolute(binding.module, binding.level)
         if binding.attribute is not None:
@@ -203,7 +203,7 @@ class Effects:
                 if any(self._stores(space, c, seen) for c in _effects_of(space, unit) if c[0]):
                     return True
             else:
-                there = self._imported(space, binding, chain[1:])
+                there = self.imported(space, binding, chain[1:])
                 if there is not None and self._stores(*there, seen):
                     return True
         return False
@@ -212,7 +212,7 @@ class Effects:
         """Does a base of a class do something when a class is made of it?"""
         for chain in unit.bases:
             for binding in space.table.bindings.get(chain[0], ()):
-                there = (space, chain) if binding.unit >= 0 else self._imported(space, binding, chain[1:])
+                there = (space, chain) if binding.unit >= 0 else self.imported(space, binding, chain[1:])
                 if there is not None and there[1] and self._is_hooked(*there, seen):
                     return True
         return False
@@ -224,9 +224,7 @@ class Effects:
         seen.add((space.name, name))
         units = [space.table.units[index] for index in space.table.named(name)]
         if not units:  # handed on from another module
-            targets = [
-                self._imported(space, b, chain[1:]) for b in space.table.bindings.get(chain[0], ()) if b.unit < 0
-            ]
+            targets = [self.imported(space, b, chain[1:]) for b in space.table.bindings.get(chain[0], ()) if b.unit < 0]
             return any(target is not None and self._is_hooked(*target, seen) for target in targets)
         return bool(space.table.named(f"{name}.__init_subclass__")) or any(
             unit.has_effect or self._has_hook(space, unit, seen) for unit in units

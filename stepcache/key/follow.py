@@ -20,6 +20,7 @@ from stepcache.key.late import Late
 from stepcache.key.objects import Objects
 from stepcache.key.spaces import Space, Spaces
 from stepcache.key.table import Binding, Chain, Import, Part, Unit, Uses
+from stepcache.key.touching import Touching
 from stepcache.key.vertex import Vertex
 
 # Names that Python gives every module, which say where it lies: for code that asks for them they count as variables do.
@@ -51,6 +52,7 @@ class Walk:
         self._stems: frozenset[str] | None = None
         self.effects = Effects(self)
         self._late = Late(self)
+        self._touching = Touching(self, self.effects.imported)
         self._todo: list[tuple[Vertex, Any]] = []
 
     # --- building
@@ -405,6 +407,13 @@ class Walk:
             self.fill_part(vertex, space, unit.body, f"{number} ")
         for number, index in enumerate(space.table.assigners.get(name, ())):
             vertex.link(f"assigned {number}", [self.unit(space, index)])
+        if not _holds_nothing((space.names or {}).get(name)):
+            vertex.link("touched", self._touching.of_variable(space, name))
+
+
+def _holds_nothing(value: object) -> bool:
+    """Is a value one to which nothing is done that shows in a result: a lock, a logger?"""
+    return type(value).__module__.partition(".")[0] in ("_thread", "threading", "logging")
 
 
 def _roots(unit: Unit) -> set[str]:

@@ -27,10 +27,11 @@ _WRITERS = {**expressions.WRITERS, **statements.WRITERS, **definitions.WRITERS}
 _DEPTH = 60_000
 
 # What makes a value differ from one import to the next: modules, and names by themselves.
-_IMPURE_MODULES = {"time", "random", "uuid", "secrets", "tempfile", "threading", "socket", "multiprocessing", "_thread"}
+_IMPURE_MODULES = {"time", "random", "uuid", "secrets", "tempfile"}
 _IMPURE_NAMES = {
     "id", "hash", "getpid", "getppid", "urandom", "now", "today", "utcnow", "random", "uuid1", "uuid4", "monotonic",
-    "perf_counter", "time_ns", "gethostname", "mkdtemp", "mkstemp", "default_rng", "getrandbits", "token_hex",
+    "perf_counter", "time_ns", "gethostname", "getfqdn", "cpu_count", "get_ident", "get_native_id", "current_thread",
+    "main_thread", "current_process", "mkdtemp", "mkstemp", "default_rng", "getrandbits", "token_hex",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ Chain = tuple[str, ...]
 """A name and the attributes taken of it: `settings.CFG.x` is ("settings", "CFG", "x")."""
 
 # Part of the name under which tables are remembered: raise it when tables or the digests in them change.
-TABLE_FORMAT = 10
+TABLE_FORMAT = 11
 
 
 @frozen

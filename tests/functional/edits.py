@@ -534,6 +534,24 @@ for name, files, file in (
     row(f"module that comes and registers itself, which {name}", {**FILLED, **files}, None, KIND.format("b"), BOTH, file=file, why=("code: reg.py::R",), unstamped="its import makes names of modules")
     row(f"first module that registers itself, which {name}", {**FILLED, **{name: text for name, text in files.items() if "R[" not in text}}, None, KIND.format("b"), BOTH, file=file, why=("code: reg.py::R",), unstamped="its import makes names of modules")
 
+# A variable whose value does not say what imports have done to it.
+HELD = {
+    "a registry with a lock": ("import threading\n\nclass Registry:\n    def __init__(self):\n        self.lock, self.held = threading.Lock(), {}\n\n    def put(self, value):\n        with self.lock:\n            self.held[0] = value\n\n    def get(self):\n        return self.held[0]\n\nR = Registry()\nput, get = R.put, R.get\n", "reg.R.put", "reg.R.get()"),
+    "a queue": ("from queue import Queue\n\nR = Queue()\n", "reg.R.put", "list(reg.R.queue)"),
+    "what a function assigns": ("held = 0\n\ndef put(value):\n    global held\n    held = value\n\ndef get():\n    return held\n", "reg.put", "reg.get()"),
+    "what a function that is called on the way assigns": ("held = 0\n\ndef inner(value):\n    global held\n    held = value\n\ndef put(value):\n    inner(value)\n\ndef get():\n    return held\n", "reg.put", "reg.get()"),
+    "what a function assigns if it is missing": ("held = None\n\ndef put(value):\n    global held\n    held = held or value\n    return held\n\ndef get():\n    return held\n", "FIRST = reg.put", "reg.get()"),
+    "a generator": ("def keeping():\n    held = 0\n    while True:\n        held = (yield held) or held\n\nR = keeping()\nnext(R)\n", "reg.R.send", "next(reg.R)"),
+}
+for name, (code, put_in, asked) in HELD.items():
+    files = {PIPE: body(f"return {asked}", "import reg, fill\n"), "reg.py": code, "c.txt": "1"}
+    row(f"{name}, with what another module puts in", {**files, "fill.py": f"import reg\n\n{put_in}(1)\n"}, "(1)", "(2)", BOTH, file="fill.py", why=("code: fill.py", "code: reg.py::R") if "lock" in name else ())
+    row(f"{name}, with what another module reads and puts in", {**files, "fill.py": f"import reg\n\n{put_in}(open('c.txt').read())\n"}, "1", "2", BOTH, file="c.txt", why=("code: reg.py::R", "file: c.txt") if "lock" in name else ())
+    row(f"{name}, beside what another module does otherwise", {**files, "fill.py": f"import reg\n\n{put_in}(1)\n\ndef other(n):\n    return n\n\nTHIRD = other(3)\n"}, "(3)", "(4)", NONE, file="fill.py")
+row("what a function assigns, called where the step stands", {PIPE: body("return reg.get()", "import reg\n\nreg.put(1)\n"), "reg.py": HELD["what a function assigns"][0]}, "put(1)", "put(2)", BOTH)
+row("what a decorator puts into a registry with a lock", {PIPE: body("return reg.R.get()()", "import reg, fill\n"), "reg.py": HELD["a registry with a lock"][0], "fill.py": "import reg\n\n@reg.R.put\ndef f():\n    return 1\n"}, "return 1", "return 2", BOTH, file="fill.py")
+row("what a decorator puts into a queue", {PIPE: body("return [f() for f in reg.R.queue]", "import reg, fill\n"), "reg.py": HELD["a queue"][0], "fill.py": "import reg\n\n@reg.R.put\ndef f():\n    return 1\n"}, "return 1", "return 2", BOTH, file="fill.py")
+
 # An import that only a body makes, whatever import statements of its file say: nothing runs the second time.
 UNTAKEN = {"own.py": "K = [1]\n\nclass C:\n    x = [1]\n"}
 for name, (code, before) in {
