@@ -413,7 +413,7 @@ class Walk:
 
 def _holds_nothing(value: object) -> bool:
     """Is a value one to which nothing is done that shows in a result: a lock, a logger?"""
-    return type(value).__module__.partition(".")[0] in ("_thread", "threading", "logging")
+    return type(value).__module__.partition(".")[0] in ("_thread", "logging")
 
 
 def _roots(unit: Unit) -> set[str]:

@@ -538,6 +538,7 @@ for name, files, file in (
 HELD = {
     "a registry with a lock": ("import threading\n\nclass Registry:\n    def __init__(self):\n        self.lock, self.held = threading.Lock(), {}\n\n    def put(self, value):\n        with self.lock:\n            self.held[0] = value\n\n    def get(self):\n        return self.held[0]\n\nR = Registry()\nput, get = R.put, R.get\n", "reg.R.put", "reg.R.get()"),
     "a queue": ("from queue import Queue\n\nR = Queue()\n", "reg.R.put", "list(reg.R.queue)"),
+    "an event": ("import threading\n\nR = threading.Event()\n\ndef put(value):\n    if value == 2:\n        R.set()\n", "reg.put", "reg.R.is_set()"),
     "what a function assigns": ("held = 0\n\ndef put(value):\n    global held\n    held = value\n\ndef get():\n    return held\n", "reg.put", "reg.get()"),
     "what a function that is called on the way assigns": ("held = 0\n\ndef inner(value):\n    global held\n    held = value\n\ndef put(value):\n    inner(value)\n\ndef get():\n    return held\n", "reg.put", "reg.get()"),
     "what a function assigns if it is missing": ("held = None\n\ndef put(value):\n    global held\n    held = held or value\n    return held\n\ndef get():\n    return held\n", "FIRST = reg.put", "reg.get()"),
@@ -546,7 +547,8 @@ HELD = {
 for name, (code, put_in, asked) in HELD.items():
     files = {PIPE: body(f"return {asked}", "import reg, fill\n"), "reg.py": code, "c.txt": "1"}
     row(f"{name}, with what another module puts in", {**files, "fill.py": f"import reg\n\n{put_in}(1)\n"}, "(1)", "(2)", BOTH, file="fill.py", why=("code: fill.py", "code: reg.py::R") if "lock" in name else ())
-    row(f"{name}, with what another module reads and puts in", {**files, "fill.py": f"import reg\n\n{put_in}(open('c.txt').read())\n"}, "1", "2", BOTH, file="c.txt", why=("code: reg.py::R", "file: c.txt") if "lock" in name else ())
+    if name != "an event":
+        row(f"{name}, with what another module reads and puts in", {**files, "fill.py": f"import reg\n\n{put_in}(open('c.txt').read())\n"}, "1", "2", BOTH, file="c.txt", why=("code: reg.py::R", "file: c.txt") if "lock" in name else ())
     row(f"{name}, beside what another module does otherwise", {**files, "fill.py": f"import reg\n\n{put_in}(1)\n\ndef other(n):\n    return n\n\nTHIRD = other(3)\n"}, "(3)", "(4)", NONE, file="fill.py")
 row("what a function assigns, called where the step stands", {PIPE: body("return reg.get()", "import reg\n\nreg.put(1)\n"), "reg.py": HELD["what a function assigns"][0]}, "put(1)", "put(2)", BOTH)
 row("what a decorator puts into a registry with a lock", {PIPE: body("return reg.R.get()()", "import reg, fill\n"), "reg.py": HELD["a registry with a lock"][0], "fill.py": "import reg\n\n@reg.R.put\ndef f():\n    return 1\n"}, "return 1", "return 2", BOTH, file="fill.py")
