@@ -20,7 +20,7 @@ from weakref import WeakSet
 from stepcache.store.connection import ERRORS, connect
 from stepcache.store.counters import REMOVALS
 from stepcache.store.folder import lock_file, make_private, remove
-from stepcache.store.schema import FORMAT, FORMAT_NAME, SCHEMA
+from stepcache.store.schema import FORMAT, FORMAT_NAME, SCHEMA, STATEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +30,7 @@ Row = tuple[Any, ...]
 
 _NAME = re.compile(rf"entries-{FORMAT_NAME}\.(\d+)\.db")
 
+_TABLES = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid"
 # Errors that no undamaged database of ours gives, whatever the disk does.
 _DAMAGE = {
     sqlite3.SQLITE_ERROR,
@@ -220,6 +221,9 @@ class Database:
                 connection.execute("PRAGMA locking_mode=NORMAL")
             if (version := connection.execute("PRAGMA user_version").fetchone()) != (FORMAT,):
                 raise _damage(f"its format is {version}")
+            # A damaged letter of theirs can leave tables in which nothing that is stored is found again.
+            if [sql for (sql,) in connection.execute(_TABLES)] != STATEMENTS:
+                raise _damage("its tables are others")
             connection.execute(f"PRAGMA synchronous={self._synchronous}")
         except BaseException:
             connection.close()

@@ -27,6 +27,8 @@ CREATE TABLE counters(name BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT RO
 CREATE TABLE stamps(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, project BLOB NOT NULL, used INTEGER NOT NULL,
     head BLOB NOT NULL, rest BLOB NOT NULL);
 """
+STATEMENTS = [statement.strip().encode() for statement in SCHEMA.split(";") if statement.strip()]
+"""The tables as SQLite keeps them in a file, in that order."""
 # The columns that are copied from a damaged file: of counters and stamps, which rest on one another, none.
 TABLES = {
     "traces": "key, variant, value, parts, used, seconds, frame, ingredients",
