@@ -548,7 +548,7 @@ for name, (code, put_in, asked) in HELD.items():
     files = {PIPE: body(f"return {asked}", "import reg, fill\n"), "reg.py": code, "c.txt": "1"}
     row(f"{name}, with what another module puts in", {**files, "fill.py": f"import reg\n\n{put_in}(1)\n"}, "(1)", "(2)", BOTH, file="fill.py", why=("code: fill.py", "code: reg.py::R") if "lock" in name else ())
     if name != "an event":
-        row(f"{name}, with what another module reads and puts in", {**files, "fill.py": f"import reg\n\n{put_in}(open('c.txt').read())\n"}, "1", "2", BOTH, file="c.txt", why=("code: reg.py::R", "file: c.txt") if "lock" in name else ())
+        row(f"{name}, with what another module reads and puts in", {**files, "fill.py": f"import reg\n\n{put_in}(open('c.txt').read())\n"}, "1", "2", BOTH, file="c.txt")
     row(f"{name}, beside what another module does otherwise", {**files, "fill.py": f"import reg\n\n{put_in}(1)\n\ndef other(n):\n    return n\n\nTHIRD = other(3)\n"}, "(3)", "(4)", NONE, file="fill.py")
 row("what a function assigns, called where the step stands", {PIPE: body("return reg.get()", "import reg\n\nreg.put(1)\n"), "reg.py": HELD["what a function assigns"][0]}, "put(1)", "put(2)", BOTH)
 row("what a decorator puts into a registry with a lock", {PIPE: body("return reg.R.get()()", "import reg, fill\n"), "reg.py": HELD["a registry with a lock"][0], "fill.py": "import reg\n\n@reg.R.put\ndef f():\n    return 1\n"}, "return 1", "return 2", BOTH, file="fill.py")
