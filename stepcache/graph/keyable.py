@@ -48,8 +48,11 @@ def _settings(nodes: Iterable[Node], resources: Iterable[BoundResource]) -> Iter
 
 def _opaque(value: object) -> str | None:
     """What has no digest in *value*, if anything."""
-    if _holds_itself(value, ()):
-        return "itself"
+    try:
+        if _holds_itself(value, ()):
+            return "itself"
+    except RecursionError:
+        return "something that is nested too deeply"
     try:
         value_digest(value)
     except Undigestible as error:

@@ -300,7 +300,7 @@ DECORATORS = [
 UNKEYABLE = [
     Broken(
         name,
-        x("\nimport threading\nRING = []\nRING.append(RING)\n" + text),
+        x("\nimport functools, threading\nRING, DEEP = [], functools.reduce(lambda inner, _: [inner], range(5000), [])\nRING.append(RING)\n" + text),
         [
             f"pipeline_x.py:6: setting 'x' of {what} holds {held}, of which no key can be made\n"
             f"  make it in the body or in a @resource{hint}"
@@ -311,6 +311,7 @@ UNKEYABLE = [
         ("a lock in a list", "@step\ndef a(x=[threading.Lock()]):\n    return 1\n", "step 'a'", "an object of type _thread.lock", IGNORED),
         ("an object as a choice", "@step\n@parametrize('x', [object()])\ndef a(x):\n    return 1\n", "step 'a'", "an object of type object", IGNORED),
         ("a list that holds itself", "@step\ndef a(x=RING):\n    return 1\n", "step 'a'", "itself", IGNORED),
+        ("a list that is too deep", "@step\ndef a(x=DEEP):\n    return 1\n", "step 'a'", "something that is nested too deeply", IGNORED),
         ("a resource's", "@resource\ndef r(x=object()):\n    return 1\n@step\ndef a(r):\n    return 1\n", "resource 'r'", "an object of type object", ""),
     )
 ]  # fmt: skip
