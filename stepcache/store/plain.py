@@ -1,10 +1,8 @@
 """The codec for plain data: None, numbers, text, bytes, dates, paths, and lists, tuples, dicts and sets of them.
 
-Equal values give equal bytes, in every process: each item is written with its exact type (1, 1.0, True and -0.0
-differ), sets in the order of their bytes, dicts in their own order, which is behaviour. A list, dict, set or bytearray
-that stands in several places is one object when it comes back, too: a change to it shows in all of them. Of what cannot
-be changed nobody sees whether it is one object. Sequences of one type are written as columns: several times faster and
-smaller than item by item.
+Equal values give equal bytes whatever was shared inside them, in every process: each item is written with its exact
+type (1, 1.0, True and -0.0 differ), sets in the order of their bytes, dicts in their own order, which is behaviour.
+Sequences of one type are written as columns: several times faster and smaller than item by item.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from stepcache.store.codecs import Declined, Encoded, place_of, type_name
 from stepcache.store.standard import EXTENDED, MAKERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence, Set
+    from collections.abc import Callable, Sequence
 
     from stepcache.store.frame import Buffer
 
@@ -60,9 +58,6 @@ class PlainCodec:
             return Encoded((b"s%c%b" % (len(data), data),))
         writer = _Writer()
         writer.item(value, 0)
-        if writer.met_again:
-            writer = _Writer(writer.met_again)
-            writer.item(value, 0)
         return Encoded(writer.finish())
 
     def decode(self, data: memoryview) -> object:
@@ -104,16 +99,9 @@ def _full_name(kind: type) -> str:
 
 
 class _Writer:
-    """Writes items into parts; a large buffer becomes a part of its own and is not copied.
+    """Writes items into parts; a large buffer becomes a part of its own and is not copied."""
 
-    *shared* are the ids of the objects that are written once and named where they stand again; `met_again` are those
-    that should be.
-    """
-
-    def __init__(self, shared: Set[int] = frozenset()) -> None:
-        self.shared = shared
-        self.numbers: dict[int, int] = {}
-        self.met_again: set[int] = set()
+    def __init__(self) -> None:
         self.parts: list[Buffer] = []
         self.buffer = bytearray()
         self.visits = 0
@@ -149,10 +137,7 @@ class _Writer:
             raise Declined("it is nested too deeply")
         if (container := _WRITERS.get(kind)) is not None:
             self.visit(value)
-            if id(value) in self.shared:
-                self.once(value, container, depth)
-            else:
-                container(self, value, depth + 1)
+            container(self, value, depth + 1)
             return
         name = _full_name(kind)
         if name not in EXTENDED:
@@ -164,22 +149,9 @@ class _Writer:
 
     def visit(self, value: object) -> None:
         self.visits += 1
-        if id(value) in self.containers and type(value) not in _FIXED:
-            self.met_again.add(id(value))
         self.containers.add(id(value))
         if self.visits > _FREE and self.visits > _MOST_SHARED * len(self.containers):
             raise Declined("many of its parts are one shared object")
-
-    def once(self, value: object, write: Callable[[_Writer, Any, int], None], depth: int) -> None:
-        """Write an object, or where it was written its number."""
-        number = self.numbers.get(id(value))
-        if number is not None:
-            self.buffer += b"@"
-            self.length(number)
-            return
-        self.buffer += b"="
-        write(self, value, depth + 1)
-        self.numbers[id(value)] = len(self.numbers)
 
     def column(self, items: Sequence[Any], depth: int) -> None:
         """A sequence's items: as one array where they are of one type, else one by one."""
@@ -199,7 +171,7 @@ class _Writer:
         elif kind is bool:
             self.buffer += b"T"
             self.add(bytes(items))
-        elif kind is dict and (keys := _same_keys(items)) and self.shared.isdisjoint(map(id, items)):
+        elif kind is dict and (keys := _same_keys(items)):
             self.buffer += b"R"
             self.column(keys, depth + 1)
             for record in items:
@@ -278,7 +250,7 @@ def _write_bytes(writer: _Writer, value: bytes) -> None:
     writer.sized(value)
 
 
-def _write_bytearray(writer: _Writer, value: bytearray, _depth: int) -> None:
+def _write_bytearray(writer: _Writer, value: bytearray) -> None:
     writer.buffer += b"y"
     writer.sized(bytes(value))
 
@@ -321,6 +293,7 @@ _ATOMS: dict[type, Callable[[_Writer, Any], None]] = {
     complex: _write_complex,
     str: _write_str,
     bytes: _write_bytes,
+    bytearray: _write_bytearray,
 }
 _WRITERS: dict[type, Callable[[_Writer, Any, int], None]] = {
     list: _write_list,
@@ -328,23 +301,19 @@ _WRITERS: dict[type, Callable[[_Writer, Any, int], None]] = {
     dict: _write_dict,
     set: _write_set,
     frozenset: _write_set,
-    bytearray: _write_bytearray,
 }
-# Those of them that cannot be changed.
-_FIXED = (tuple, frozenset)
 _BUILTIN = tuple(_full_name(kind) for kind in (*_ATOMS, *_WRITERS))
 
 
 class _Reader:
     """Reads what `_Writer` wrote."""
 
-    __slots__ = ("data", "position", "shared", "size")
+    __slots__ = ("data", "position", "size")
 
     def __init__(self, data: bytes | memoryview) -> None:
         self.data = data
         self.size = len(data)
         self.position = 0
-        self.shared: list[Any] = []
 
     def take(self, size: int) -> bytes | memoryview:
         start = self.position
@@ -429,11 +398,6 @@ class _Reader:
         number: float = _DOUBLE.unpack_from(self.data, position)[0]
         return number
 
-    def first(self) -> Any:
-        value = self.item()
-        self.shared.append(value)
-        return value
-
     def extended(self) -> Any:
         tag = self.text()
         return MAKERS[tag](self.item())
@@ -455,6 +419,4 @@ _READERS: dict[int, Callable[[_Reader], Any]] = {
     ord("S"): lambda reader: {reader.item() for _ in range(reader.length())},
     ord("Z"): lambda reader: frozenset(reader.item() for _ in range(reader.length())),
     ord("x"): _Reader.extended,
-    ord("="): _Reader.first,
-    ord("@"): lambda reader: reader.shared[reader.length()],
 }

@@ -968,7 +968,8 @@ for name, code, old, new, asked in (
 ):
     row(name, {PIPE: body(f"return {asked}", "from own import X\n"), "own.py": code}, old, new, BOTH, file="own.py")
 
-# A list that stands in two places is one: who changes it in one changes it in both.
+# A list that stands in two places of a variable is one: who changes it in one changes it in both. What steps are given is
+# put together anew for each, and equal values are one value.
 for name, once, twice, use in (
     ("list of lists", "[[0] * 2] * 2", "[[0] * 2 for _ in 'ab']", "[0][0] = 1"),
     ("dict of lists", "dict.fromkeys('ab', [0])", "{'a': [0], 'b': [0]}", "['a'][0] = 1"),
@@ -977,7 +978,7 @@ for name, once, twice, use in (
     ("list of bytearrays", "[bytearray(1)] * 2", "[bytearray(1), bytearray(1)]", "[0][0] = 1"),
 ):
     row(f"{name}, in a variable", body(f"found = deepcopy(X)\nfound{use}\nreturn found", f"from copy import deepcopy\n\nX = {once}\n"), once, twice, BOTH)
-    row(f"{name}, in a value", f"{HEAD}\n@step\ndef work():\n    return {once}\n\n@step\ndef after(work):\n    work{use}\n    return work\n\n@step\ndef aside():\n    return 1\n", once, twice, BOTH)
+    row(f"{name}, in a value", f"{HEAD}\n@step\ndef work():\n    return {once}\n\n@step\ndef after(work):\n    work{use}\n    return work\n\n@step\ndef aside():\n    return 1\n", once, twice, WORK)
 row("text that stands in two places", f"{HEAD}\n@step\ndef work():\n    return ['ab' * 9] * 2\n\n@step\ndef after(work):\n    return work[0]\n", "['ab' * 9] * 2", "['ab' * 9, 'ab' * 9]", WORK)
 
 # --- more ways to read ----------------------------------------------------------------------------------

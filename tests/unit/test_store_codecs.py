@@ -116,7 +116,7 @@ def test_plain_values_that_differ_have_different_digests() -> None:
     ("one", "two"),
     [
         (["xy", "xy"], ["xy", twin("xy")]),
-        ([(1, "xy"), (1, "xy")], [(1, twin("xy"))] * 2),
+        ([[1], [1]], [[1]] * 2),
         ({"a", "b", "c", "d"}, {"d", "c", "b", "a"}),
         ({8, 0}, {0, 8}),
         (Point("xy", ["xy", b"ab"]), Point("xy", [twin("xy"), bytes(bytearray(b"ab"))])),
@@ -129,16 +129,6 @@ def test_plain_values_that_differ_have_different_digests() -> None:
 def test_equal_values_have_equal_digests(one: object, two: object) -> None:
     assert digest(one) == digest(two)
     assert digest(round_trip(one)[1]) == digest(two)
-
-
-@pytest.mark.parametrize("made", [list, dict, set, bytearray])
-def test_what_can_be_changed_and_stands_in_two_places_is_one(made: type) -> None:
-    shared = made()
-    name, again = round_trip([shared, {"a": (shared,)}, made()])
-
-    assert name == "plain"
-    assert again[0] is again[1]["a"][0] is not again[2]
-    assert digest([shared, shared]) != digest([made(), made()])
 
 
 def test_a_read_only_array_inside_an_object_has_the_digest_of_a_writable_one() -> None:
