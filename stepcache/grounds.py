@@ -12,6 +12,7 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from glob import escape, iglob
 
 from stepcache import archive, stamp
@@ -268,7 +269,12 @@ class Grounds:
         self.path(self._located(name))
 
     def _listing(self, name: str) -> None:
-        self.folder(self._located(name.partition(SEPARATOR)[0]))
+        folder = self._located(name.partition(SEPARATOR)[0])
+        self.folder(folder)
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_symlink():  # whether it leads to a folder no stamp of this one tells
+                    self.path(entry.path)
 
     def _database(self, name: str) -> None:
         for ending in ("", "-wal"):

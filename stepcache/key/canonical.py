@@ -96,12 +96,14 @@ def reach_from(root: Vertex, owners: Callable[[str], tuple[Distribution, ...]]) 
         whole=tuple(sorted({vertex.module for vertex in order if vertex.kind == "module" and vertex.module})),
         uncertain=tuple(uncertain),
         ambient=_ambient(order),
-        made=tuple(sorted({vertex.module for vertex in order if vertex.module and _is_made(vertex)})),
+        made=tuple(sorted({vertex.module for vertex in order if vertex.module and _is_made(vertex, marks)})),
     )
 
 
-def _is_made(vertex: Vertex) -> bool:
+def _is_made(vertex: Vertex, marks: set[str]) -> bool:
     """May an import have made of it what nothing here tells?"""
+    if vertex.annotations and (vertex.annotated or "annotations" in marks):
+        return True  # they count as they are written, and may be made of names
     if vertex.kind in ("function", "lambda"):
         return vertex.made or vertex.state is not None
     return vertex.made or vertex.kind != "variable"

@@ -100,6 +100,15 @@ def kind_of(mode: int) -> str:
     return FOLDER if stat.S_ISDIR(mode) else OTHER
 
 
+def _mark(entry: os.DirEntry[str]) -> str:
+    if entry.is_dir(follow_symlinks=False):
+        return "/"
+    try:
+        return "//" if entry.is_dir() else ""
+    except OSError:  # a link that leads in a circle, or where this user may not look
+        return ""
+
+
 class FileDigests:
     """Digests of files and folders, remembered by stamp in this process and, for large files, in *memo*.
 
@@ -146,12 +155,15 @@ class FileDigests:
         return ABSENT if names is None else names_digest(names, leave_out)
 
     def names(self, path: str) -> tuple[str, ...] | None:
-        """The names in a folder, sorted, a "/" after those of folders; bytecode folders are the interpreter's own."""
+        """The names in a folder, sorted, a "/" after those of folders, and two after those of links to some.
+
+        Bytecode folders are the interpreter's own.
+        """
         try:
             with _scandir(path) as entries:
                 return tuple(
                     sorted(
-                        entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "")
+                        entry.name + _mark(entry)
                         for entry in entries
                         if entry.name != "__pycache__" and entry.path not in self._hidden
                     )

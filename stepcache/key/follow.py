@@ -15,7 +15,7 @@ from typing import Any
 
 from stepcache.digest import digest
 from stepcache.key.effects import Effects
-from stepcache.key.introspect import is_a, is_computed
+from stepcache.key.introspect import is_a
 from stepcache.key.late import Late
 from stepcache.key.objects import Objects
 from stepcache.key.spaces import Space, Spaces
@@ -189,7 +189,7 @@ class Walk:
         name = chain[0]
         if name == "__dict__":
             return [self.whole(space)]
-        if name == "__doc__":
+        if name == "__doc__" and name not in space.table.bindings:
             return [self.leaf("doc", space.table.doc)]
         if name == "__annotations__":  # which no table has, and which may use any name
             return [self.whole(space), self.leaf("source", space.table.source)]
@@ -341,7 +341,7 @@ class Walk:
         """The edges of a definition; *settings* are given for a step's own function, whose defaults they replace."""
         self.fill_part(vertex, space, unit.body, "", settings)
         if unit.defaults is not None and settings is None:
-            vertex.made = vertex.made or is_computed(unit.defaults)
+            vertex.made = True
             self.fill_part(vertex, space, unit.defaults, "default ")
         for number, (part, chain) in enumerate(zip(unit.decorators, unit.decorated_by, strict=True)):
             targets = self.follow(space, chain) if chain else []

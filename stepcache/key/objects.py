@@ -167,7 +167,7 @@ class Objects:
                 holder = None
             found = self.settled(holder, name, value)
             self.hold(known, found, space.folder)
-            known.made = bool(found.opaque or found.modules or found.references)
+            known.made = not found.plain
             if found.opaque is not None or any(map(self.holds_opaque, found.references)):
                 known.link("assigned", [self.walk.source_of(space, name)])
         return known
@@ -308,6 +308,7 @@ class Objects:
                 label, cell = f"free {'.'.join(chain)}", cells.get(chain[0])
                 value = inside(cell)
                 if value is EMPTY or chain[0] in changing:
+                    vertex.made = True
                     unknown = unknown or chain[0] != "__class__"
                 elif is_a(value, ModuleType):
                     vertex.link(label, self.walk.of_module(value.__name__, chain[1:]))

@@ -17,7 +17,7 @@ from typing import Any
 from stepcache import archive
 from stepcache.key.introspect import is_a, is_defined
 from stepcache.key.spaces import Space, Spaces
-from stepcache.key.table import Chain, Unit, Uses
+from stepcache.key.table import Binding, Chain, Unit, Uses
 
 # Of built-in functions, those that change what they are given, or do what nothing tells.
 _LOUD = {"setattr", "delattr", "exec", "eval", "globals", "vars", "locals", "__import__", "input", "__build_class__"}
@@ -33,6 +33,21 @@ _CHANGING = (
 _CHANGING_WORDS = {"disable", "enable", "install", "patch", "register", "seed", "set", "setup"}
 # Of these, what is usually a module or a value.
 _HARMLESS = {"config", "configuration", "setting", "settings"}
+# What reads, or makes a value of what was read, and does nothing else.
+_READING = {
+    "load", "loads", "safe_load", "read", "open", "get", "getenv", "environ", "readlines", "splitlines",
+    "split", "strip", "lower", "upper", "format", "items", "keys", "values", "Path", "PurePath", "exists",
+    "is_file", "is_dir", "isfile", "isdir", "resolve", "absolute", "parent", "parents", "with_name",
+    "with_suffix", "joinpath", "join", "dirname", "basename", "abspath", "realpath", "expanduser", "expandvars",
+    "splitext", "glob", "rglob", "iglob", "listdir", "iterdir", "scandir", "walk", "cwd", "getcwd", "home",
+    "date", "datetime", "timedelta", "timezone", "fromisoformat", "Decimal", "Fraction", "OrderedDict",
+    "defaultdict", "Counter", "namedtuple", "NamedTuple", "TypedDict", "Enum", "IntEnum", "StrEnum", "auto",
+    "dataclass", "field", "partial", "lru_cache", "cache", "wraps", "compile", "escape", "getLogger", "Any",
+    "Optional", "Union", "Literal", "Callable", "Iterable", "Iterator", "Mapping", "Sequence", "Final",
+    "ClassVar", "TypeVar", "TYPE_CHECKING", "Lock", "RLock", "array", "asarray", "zeros", "arange",
+    "frombuffer", "DataFrame", "Series", "ABC", "abstractmethod", "files", "name", "platform", "version_info",
+}  # fmt: skip
+_OF_MODULE = {"__name__", "__file__", "__package__", "__path__"}
 # Methods of classes by which one class may hear of others.
 _HOOKS = {"__init_subclass__", "__subclasses__", "__set_name__", "__class_getitem__", "__prepare__", "mro"}
 # Modules of Python's own whose functions do something to the process.
@@ -51,6 +66,44 @@ def loud(spaces: Spaces, modules: Iterable[str]) -> str:
     look = _Look(spaces)
     told = (*map(look.module, names), _circle(spaces, names), _borrowed(spaces, names))
     return next(filter(None, told), "")
+
+
+def binds_only(spaces: Spaces, module: str) -> bool:
+    """Does the import of a module only bind names in it? What is not known to do nothing else is taken to do more."""
+    space = spaces.static(module)
+    if space is None or loud(spaces, (module,)):
+        return False
+    table = space.table
+    todo = [part.uses for unit in table.units if not _is_under_main(unit) for part in unit.at_import]
+    seen: set[int] = set()
+    while todo:
+        uses = todo.pop()
+        if uses.dynamic or uses.imports:
+            return False
+        for chain in (*uses.chains, *uses.effects):
+            if any(name.startswith("__") and name not in _OF_MODULE for name in chain):
+                return False
+            for binding in table.bindings.get(chain[0], ()):
+                top = table.units[binding.unit].top if binding.unit >= 0 else -1
+                if binding.unit < 0 and not _is_reading(spaces, space, binding, chain):
+                    return False
+                if top >= 0 and top not in seen and table.units[top].kind != "statement":
+                    seen.add(top)
+                    todo += [part.uses for unit in table.units if unit.top == top for part in unit.parts]
+    return True
+
+
+def _is_reading(spaces: Spaces, space: Space, binding: Binding, chain: Chain) -> bool:
+    """Is it the project's or stepcache's own, or does its name say that it only reads or makes something?"""
+    if spaces.modules.kind(space.absolute(binding.module, binding.level)) in ("project", "stepcache"):
+        return True
+    names = (*((binding.attribute,) if binding.attribute is not None else ()), *chain[1:])
+    return bool(names) and (names[-1] in _READING or names[-1].startswith("read_"))
+
+
+def _is_under_main(unit: Unit) -> bool:
+    """Does a statement stand under `if __name__ == "__main__"`?"""
+    return unit.kind == "statement" and not unit.binds and ("__name__",) in unit.body.uses.chains
 
 
 def _circle(spaces: Spaces, modules: Iterable[str]) -> str:
@@ -135,8 +188,8 @@ class _Look:
             return f"{unit.name} has a metaclass"
         if unit.kind == "statement":
             chains = unit.body.uses.chains
-            if not unit.binds and ("__name__",) in chains:
-                return ""  # under `if __name__ == "__main__"`
+            if _is_under_main(unit):
+                return ""
             if unit.has_effect:
                 return f"line {unit.line}"
             if ("sys", "argv") in (chain[:2] for chain in chains):

@@ -14,7 +14,7 @@ from stepcache.key.installed import Distribution, closure_of
 from stepcache.key.introspect import unit_of
 from stepcache.key.modules import Modules
 from stepcache.key.objects import forget_values
-from stepcache.key.quiet import loud
+from stepcache.key.quiet import binds_only, loud
 from stepcache.key.restless import restless
 from stepcache.key.spaces import LoadedSource, Memo, Spaces
 from stepcache.key.vertex import Vertex
@@ -95,9 +95,9 @@ class CodeReader:
         return loud(self._spaces, modules)
 
     def is_quiet(self, module: str) -> bool:
-        """Does the import of *module* only bind names in it, as far as can be told?"""
+        """Does the import of *module* only bind names in it, by what is known to do nothing else?"""
         if module not in self._quiet:
-            self._quiet[module] = not loud(self._spaces, (module,))
+            self._quiet[module] = binds_only(self._spaces, module)
         return self._quiet[module]
 
     def needs(self, module: str) -> set[str]:

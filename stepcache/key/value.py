@@ -34,6 +34,7 @@ _OPAQUE_MODULES = {
 }  # fmt: skip
 # What types that have a name of their own (`NewType`, `TypeVar`, `type X = …`) stand for.
 _NAMED_TYPES = ("__supertype__", "__bound__", "__constraints__", "__default__", "__value__")
+_PLAIN_KINDS = (dict, list, tuple, set, frozenset)
 _CHANGEABLE = (list, dict, set, bytearray)
 _MOST_PARTS = 300_000
 _MOST_STRINGS = 5_000
@@ -55,7 +56,8 @@ class Digested:
     """The digest of a value. `references` is the code in it, numbered in the digest in this order.
 
     `strings` are the texts in it, `modules` those of the installed classes and functions in it; `opaque` is the
-    type of something in it that has no digest.
+    type of something in it that has no digest. `plain` says that there is nothing in it but numbers, texts, paths, and
+    lists, tuples, dicts and sets of them.
     """
 
     digest: str
@@ -63,6 +65,7 @@ class Digested:
     strings: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     opaque: str | None = None
+    plain: bool = True
 
 
 def value_digest(value: object, *, root: str | None = None, code: Callable[[object], str] | None = None) -> str:
@@ -94,6 +97,7 @@ class ValueWriter:
     _strings: dict[str, None] = field(factory=dict)
     _modules: dict[str, None] = field(factory=dict)
     _opaque: str | None = None
+    _plain: bool = True
     _done: dict[int, str] = field(factory=dict)
     _shared: dict[int, int] = field(factory=dict)
     """The numbers of what can be changed: where one of them stands again, a change to it shows there."""
@@ -114,11 +118,12 @@ class ValueWriter:
             tuple(sorted(self._strings)),
             tuple(sorted(self._modules)),
             self._opaque,
+            self._plain,
         )
 
     def opaque(self, value: object) -> str:
         """Something without a digest: its type counts."""
-        self._opaque = self._opaque or type_name(type(value))
+        self._opaque, self._plain = self._opaque or type_name(type(value)), False
         return "opaque:" + type_name(type(value))
 
     # --- the walk
@@ -141,6 +146,7 @@ class ValueWriter:
         self._parts += 1
         if self._parts > _MOST_PARTS:
             return self.opaque(value)
+        self._plain = self._plain and (kind in _PLAIN_KINDS or issubclass(kind, PurePath))
         self._active[identity] = len(self._active)
         cycles = self._cycles
         try:
@@ -309,7 +315,11 @@ class ValueWriter:
             return digest("array", str(value.dtype), repr(value.shape), self.write(value.tolist()))
         import numpy
 
-        return digest("array", repr(value.dtype.descr), repr(value.shape), numpy.ascontiguousarray(value).tobytes())
+        try:
+            told = value.dtype.descr
+        except ValueError:  # its fields overlap
+            told = str(value.dtype)
+        return digest("array", repr(told), repr(value.shape), numpy.ascontiguousarray(value).tobytes())
 
 
 def _reduced(value: Any, kind: type) -> Any:

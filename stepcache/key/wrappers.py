@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _posixsubprocess
 import functools
+import glob
 import importlib.util
 import os
 import re
@@ -152,12 +153,16 @@ def _wrappers() -> dict[str, Callable[..., Any]]:
 
 
 _OS = vars(os)
+# From Python 3.13 on, `Path.glob` tests by a function of `os` that this class took when it was made.
+_GLOBBER: Any = getattr(glob, "_StringGlobber", None)
 
 
 def wrap() -> None:
     _OS.update(_wrappers())
     for module, name, _, wrapper in _ELSEWHERE:
         setattr(module, name, wrapper)
+    if _GLOBBER is not None:
+        _GLOBBER.lstat = staticmethod(_wrappers()["lstat"])
     for environ in (os.environ, os.environb):
         if environ.__class__ is _Environ:
             environ.__class__ = _WatchedEnviron
@@ -170,6 +175,8 @@ def unwrap() -> None:
     for module, name, original, wrapper in _ELSEWHERE:
         if getattr(module, name) is wrapper:
             setattr(module, name, original)
+    if _GLOBBER is not None:
+        _GLOBBER.lstat = staticmethod(_ORIGINALS["lstat"])
     for environ in (os.environ, os.environb):
         if environ.__class__ is _WatchedEnviron:
             environ.__class__ = _Environ

@@ -111,6 +111,7 @@ def interrupted_at(number: int) -> Callable[[FrameType, str, object], Any]:
 def test_interrupted_at_any_line(project: Project, in_child: Child) -> None:
     right = values(stepcache.run(params={"seed": 2}, enable_cache=False))
     project.run()
+    stepcache.run(params={"seed": 4})  # what is imported when it is first needed is there then
     counting: Any = interrupted_at(0)
     sys.settrace(counting)
     try:

@@ -804,6 +804,10 @@ row("folder that fits comes", {PIPE: body("from pathlib import Path\nreturn sort
     None, "x", BOTH, file="bin/b.csv", why=("file: .",))
 row("link to a folder comes where files are sought below", {PIPE: body("import glob\nreturn sorted(glob.glob('box/**/*.txt', recursive=True))"), "box/a.txt": "1", "other/b.txt": "1"},
     None, Link("../other"), BOTH, file="box/ln")
+for name, code in (("glob.glob", "return sorted(glob.glob('box/*/x.txt'))"), ("Path.glob", "return sorted(map(str, Path('box').glob('*/x.txt')))")):
+    sought = {PIPE: body(f"import glob\nfrom pathlib import Path\n{code}"), "box/a/x.txt": "1", "box/b/y.txt": "1"}
+    row(f"file of one name comes in one of the folders, {name}", sought, None, "1", BOTH, file="box/b/x.txt")
+    row(f"link that led nowhere leads to a folder, {name}", {**sought, "box/ln": Link("../other")}, None, "1", BOTH, file="other/x.txt", why=("file: box",), reverts=False)
 row("what another step writes beside the files that are sought", {PIPE: body("from pathlib import Path\nreturn sorted(p.read_text() for p in Path('box').glob('*.txt'))", rest=REST + """
 
 @step
@@ -836,14 +840,21 @@ READ_AT_IMPORT = [
     ("a setting of the process", "decimal.getcontext().prec = json.loads(open('c.json').read())['size']", "return str(decimal.Decimal(1) / 3)", ALL),
     ("an attribute of another module", "colorsys.size = json.loads(open('c.json').read())['size']", "return colorsys.size", ALL),
     ("what a function does to the process", "def prepare():\n    decimal.getcontext().prec = json.loads(open('c.json').read())['size']\n\n_ = prepare()", "return str(decimal.Decimal(1) / 3)", ALL),
+    ("a default that a call has changed", "def told(size, kept=[]):\n    kept.append(size)\n    return list(kept)\n\n_ = told(json.loads(open('c.json').read())['size'])", "return told(0)", BOTH),
+    ("a closure that a call has changed", "def counted():\n    n = 0\n\n    def count():\n        nonlocal n\n        n += 1\n        return n\n    return count\n\ncount = counted()\n_ = [count() for _ in range(json.loads(open('c.json').read())['size'])]", "return count()", BOTH),
+    ("an annotation", "KIND = {1: int, 2: str}[json.loads(open('c.json').read())['size']]\n\ndef told(x: KIND): ...", "return told.__annotations__['x'].__name__", BOTH),
+    ("the docstring", "__doc__ = open('c.json').read()", "return __doc__", BOTH),
+    ("a limit that a function sets", "_ = csv.field_size_limit(json.loads(open('c.json').read())['size'])", "return csv.field_size_limit()", ALL),
+    ("a context that is entered", "_ = decimal.localcontext(prec=json.loads(open('c.json').read())['size']).__enter__()", "return str(decimal.Decimal(1) / 3)", ALL),
+    ("an array that is read-only", "B = np.frombuffer(bytes(8), 'u1') if json.loads(open('c.json').read())['size'] == 1 else np.zeros(8, 'u1')", "return B.flags.writeable", BOTH),
     ("a seed that is kept", "_ = random.seed(json.loads(open('c.json').read())['size'])", "return random.random()", ALL),
 ]  # fmt: skip
 for name, statements, code, runs in READ_AT_IMPORT:
-    files = {PIPE: body(code, f"import colorsys, decimal, json, random, threading\n\n{statements}\n"), "c.json": '{"kind": "k", "size": 1}'}
+    files = {PIPE: body(code, f"import colorsys, csv, decimal, json, random, threading\n\nimport numpy as np\n\n{statements}\n"), "c.json": '{"kind": "k", "size": 1}'}
     why = {"a function that is chosen": ("code: pipeline_x.py::told",),
            "a table of functions": ("code: pipeline_x.py::TABLE", "code: pipeline_x.py::one", "code: pipeline_x.py::two", "file: c.json")}  # fmt: skip
     row(f"file read by the import of the steps' own file, for {name}", files, '"size": 1', '"size": 2', runs, file="c.json",
-        alone=runs == ALL, why=why.get(name, ()), unstamped="its import uses chance" if "seed" in name else "")
+        alone=runs == ALL or "a call has changed" in name, why=why.get(name, ()), unstamped="its import uses chance" if "seed" in name else "")
 for name, statements, code in (("a value", "SIZE = os.environ.get('ZZ_SIZE')", "return SIZE"), ("a file's name", "PATH = os.environ['ZZ_SIZE'] + '.txt'", "return open(PATH).read()")):
     files = {PIPE: body(code, f"import os\n\n{statements}\n"), "1.txt": "one", "2.txt": "two"}
     ROWS.append(Row(f"variable read by the import of the steps' own file, for {name}", files, (), BOTH, {"ZZ_SIZE": "1"}, {"ZZ_SIZE": "2"}))
