@@ -93,6 +93,8 @@ def unfound(
     is to be said if none of another file does either."""
     bound = (*level.own.values(), *level.checks)
     present, names = {identity(each) for each in bound}, {each.name for each in bound}
+    # A variable may hold one of a name that another has, which is said already.
+    present.update(identity(each.definition) for each in vars(module).values() if isinstance(each, api.Defined))
     left = [each for each in made if each.module == module.__name__ and identity(each) not in present]
     held = _held(module) if left else set()
     for each in left:

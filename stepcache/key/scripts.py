@@ -14,6 +14,8 @@ from stepcache.key.table import SourceTable
 # More files than this are not looked at: imports may lead anywhere.
 _MOST = 1000
 _LONGEST_PATH = 4095
+# The folders that installed packages lie in end so.
+_INSTALLED = f"-packages{os.sep}"
 
 
 class Program:
@@ -51,6 +53,8 @@ class Program:
             if path in self._seen:
                 continue
             self._seen.add(path)
+            if _INSTALLED in path:
+                continue  # what PYTHONPATH leads to there is no program of the project's
             if not is_file(path):
                 self.named[path] = None
                 continue
