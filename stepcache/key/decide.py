@@ -78,10 +78,13 @@ def lapsed_of(
     values came of that.
     """
     lapsed = [each for each in observations if not holds(each)]
-    values = [each for each in lapsed if each.kind == "variable"]
-    read = [each for each in lapsed if not each.counts]
-    left_out = read if not values else values if same_sources and read else []
-    return [each for each in lapsed if each not in left_out]
+    tells_values = any(each.kind == "variable" for each in lapsed)
+    explains_values = same_sources and not all(each.counts for each in lapsed)
+
+    def is_told(each: Observation) -> bool:
+        return not (explains_values and each.kind == "variable") if each.counts else tells_values
+
+    return list(filter(is_told, lapsed))
 
 
 def explain(

@@ -22,8 +22,7 @@ def count(connection: sqlite3.Connection, name: bytes) -> None:
 
 def counted(connection: sqlite3.Connection, name: bytes) -> int:
     """How often what goes by *name* has changed."""
-    found = connection.execute("SELECT number FROM counters WHERE name = ?", (name,)).fetchone()
-    return found[0] if found else 0
+    return _number(connection, name) or 0
 
 
 def count_removal(connection: sqlite3.Connection) -> None:
@@ -33,5 +32,9 @@ def count_removal(connection: sqlite3.Connection) -> None:
 
 def volume(connection: sqlite3.Connection) -> int | None:
     """No less bytes than all that is stored has, at no cost; None if they were never added up."""
-    found = connection.execute("SELECT number FROM counters WHERE name = ?", (VOLUME,)).fetchone()
+    return _number(connection, VOLUME)
+
+
+def _number(connection: sqlite3.Connection, name: bytes) -> int | None:
+    found = connection.execute("SELECT number FROM counters WHERE name = ?", (name,)).fetchone()
     return found[0] if found else None
