@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from stepcache.key.introspect import is_a
+from stepcache.key.naming import DECORATING
 from stepcache.key.spaces import Space
 from stepcache.key.table import Binding, Chain, Unit, registers
 from stepcache.key.vertex import Vertex
@@ -167,9 +168,16 @@ class Effects:
                 yield from self._changed_by(space, chain)
         elif index == unit.top and unit.kind in ("function", "class"):
             for chain in unit.decorated_by:
-                yield from self._changed_by(space, chain) if chain else ("",)
-            if unit.kind == "class" and (unit.has_effect or self._has_hook(space, unit, set())):
+                if not self._only_decorates(space, chain):
+                    yield from self._changed_by(space, chain) if chain else ("",)
+            if unit.kind == "class" and self.hooks(space, unit):
                 yield ""
+
+    @staticmethod
+    def _only_decorates(space: Space, chain: Chain) -> bool:
+        """Does a decorator of the standard library's change only what it decorates?"""
+        bindings = space.table.bindings.get(chain[0], ()) if chain else ()
+        return bool(bindings) and all(b.unit < 0 and not b.level and b.module in DECORATING for b in bindings)
 
     def _changed_by(self, space: Space, chain: Chain) -> Iterator[str]:
         """The own name that calling or storing into *chain* changes; "" for another module's, or who knows what."""
@@ -208,6 +216,10 @@ class Effects:
                     return True
         return False
 
+    def hooks(self, space: Space, unit: Unit) -> bool:
+        """May making a class run something, besides the class's own body?"""
+        return unit.has_effect or self._has_hook(space, unit, set())
+
     def _has_hook(self, space: Space, unit: Unit, seen: set[tuple[str, str]]) -> bool:
         """Does a base of a class do something when a class is made of it?"""
         for chain in unit.bases:
@@ -217,15 +229,24 @@ class Effects:
                     return True
         return False
 
+    def _others(self, space: Space, chain: Chain) -> Iterator[tuple[Space, Chain]]:
+        """What a name may stand for that is not defined where it stands."""
+        for binding in space.table.bindings.get(chain[0], ()):
+            if binding.unit < 0:
+                there = self.imported(space, binding, chain[1:])
+                if there is not None:
+                    yield there
+            elif space.table.units[binding.unit].only_names:
+                yield from ((space, each) for each in space.table.units[binding.unit].body.uses.chains)
+
     def _is_hooked(self, space: Space, chain: Chain, seen: set[tuple[str, str]]) -> bool:
         name = ".".join(chain)
         if (space.name, name) in seen:
             return False
         seen.add((space.name, name))
         units = [space.table.units[index] for index in space.table.named(name)]
-        if not units:  # handed on from another module
-            targets = [self.imported(space, b, chain[1:]) for b in space.table.bindings.get(chain[0], ()) if b.unit < 0]
-            return any(target is not None and self._is_hooked(*target, seen) for target in targets)
+        if not units:  # another name, or handed on from another module
+            return any(self._is_hooked(*there, seen) for there in self._others(space, chain))
         return bool(space.table.named(f"{name}.__init_subclass__")) or any(
             unit.has_effect or self._has_hook(space, unit, seen) for unit in units
         )

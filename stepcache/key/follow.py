@@ -52,7 +52,7 @@ class Walk:
         self._stems: frozenset[str] | None = None
         self.effects = Effects(self)
         self._late = Late(self)
-        self._touching = Touching(self, self.effects.imported)
+        self._touching = Touching(self, self.effects)
         self._todo: list[tuple[Vertex, Any]] = []
 
     # --- building

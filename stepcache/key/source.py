@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from stepcache.digest import digest, digest_all
 from stepcache.garbage import growing
 from stepcache.key import definitions, expressions, statements
+from stepcache.key.naming import Naming
 from stepcache.key.nodes import is_type_checking
 from stepcache.key.table import TABLE_FORMAT, Binding, Chain, Part, SourceTable, Unit, Uses
 from stepcache.key.walker import RawPart, RawUnit, Walker
@@ -82,6 +83,7 @@ class _ModuleWalk:
     def __init__(self) -> None:
         self.walker = Walker(_WRITERS, self.on_bind, self.on_import)
         self.bindings: dict[str, list[Binding]] = {}
+        self.naming = Naming(self.bindings)
         self.imports: list[tuple[str, int, tuple[str, ...]]] = []
         self.stars: list[tuple[str, int]] = []
         self.statement: tuple[int, RawUnit] | None = None
@@ -114,6 +116,7 @@ class _ModuleWalk:
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 first = len(self.walker.units)
                 self.walker.visit(node)
+                self.walker.units[first].only_names = self.naming.only_names(node)
                 self.syntax.append(self.walker.units[first].digest())
             elif isinstance(node, (ast.Import, ast.ImportFrom)):
                 self.syntax.append(ast.unparse(node))
@@ -136,6 +139,7 @@ class _ModuleWalk:
             walker.notes.pop()
             self.statement = None
         unit.name = ", ".join(unit.binds)
+        unit.only_names = self.naming.only_names(node)
         if is_main_guard(node):
             unit.has_effect = False
         self.syntax.append(unit.digest())
@@ -203,6 +207,7 @@ def _finished(unit: RawUnit, names: frozenset[str], known: dict[str, Part]) -> U
         has_effect=unit.has_effect,
         methods=tuple((name, index) for name, index, _ in unit.methods),
         bases=tuple(unit.bases),
+        only_names=unit.only_names,
     )
 
 

@@ -14,7 +14,7 @@ Chain = tuple[str, ...]
 """A name and the attributes taken of it: `settings.CFG.x` is ("settings", "CFG", "x")."""
 
 # Part of the name under which tables are remembered: raise it when tables or the digests in them change.
-TABLE_FORMAT = 11
+TABLE_FORMAT = 12
 
 
 @frozen
@@ -90,7 +90,8 @@ class Unit:
     them, with the numbers of their units, and `bases` its bases. `decorated_by` names the decorators. `signature`
     digests the parameters in their order. `annotations` and `doc` digest what counts only for code that looks at it.
     `binds` are the names that a statement assigns. `has_effect` is true of a statement that calls something for effect
-    or stores into something, and of a class whose bases or metaclass are not plain names.
+    or stores into something, and of a class whose bases or metaclass are not plain names. `only_names` is true of a
+    statement or definition that binds names to definitions and to what has a name already, and so runs nothing.
     """
 
     kind: str
@@ -111,6 +112,7 @@ class Unit:
     has_effect: bool = False
     methods: tuple[tuple[str, int], ...] = ()
     bases: tuple[Chain, ...] = ()
+    only_names: bool = False
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -242,7 +244,7 @@ class _Rows:
             unit.kind, unit.name, unit.line, unit.end, self._part(unit.body), unit.top, unit.signature,
             self._shared(unit.parameters), self._part(unit.defaults) if unit.defaults else None,
             self._shared(tuple(map(self._part, unit.decorators))), self._shared(unit.decorated_by), unit.annotations,
-            unit.doc, unit.binds, unit.body_at, unit.has_effect, unit.methods, unit.bases,
+            unit.doc, unit.binds, unit.body_at, unit.has_effect, unit.methods, unit.bases, unit.only_names,
         )  # fmt: skip
 
     def _part(self, part: Part) -> _Row:

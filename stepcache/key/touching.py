@@ -3,26 +3,26 @@ functions assign (`configure(size=3)` beside `global _size`), a queue that is fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice, takewhile
 
+from stepcache.key.effects import Effects
 from stepcache.key.spaces import Space
-from stepcache.key.table import Binding, Chain, Part, Unit
+from stepcache.key.table import Binding, Chain, Unit
 from stepcache.key.vertex import Vertex
 from stepcache.key.walking import Walk
 
-# What is run: a statement or what decorates a definition ("import"), or a definition ("call"), by module and number.
+# What is run: a statement or what decorates a definition ("import"), or a definition, or what a statement only names,
+# where that is used ("call"), by module and number.
 _Code = tuple[str, str, int]
-Imported = Callable[[Space, Binding, Chain], tuple[Space, Chain] | None]
 
 
 class Touching:
     """Finds them in the modules that importing a pipeline file imports."""
 
-    def __init__(self, walk: Walk, imported: Imported) -> None:
-        """*imported* gives the namespace, and the names in it, that an imported name with what follows it means."""
+    def __init__(self, walk: Walk, effects: Effects) -> None:
         self._walk = walk
-        self._imported = imported
+        self._effects = effects
         self._by: dict[tuple[str, str], dict[_Code, None]] | None = None
         """By the module and name of a variable, the code that itself comes upon it or assigns it."""
         self._callers: dict[_Code, dict[_Code, None]] = {}
@@ -56,23 +56,34 @@ class Touching:
                 self._spaces[space.name] = space
         todo: list[tuple[_Code, Space, Iterable[Chain]]] = []
         for space in self._spaces.values():
-            todo += [(("import", space.name, index), space, chains) for index, chains in _run_by_import(space)]
+            todo += [(("import", space.name, index), space, chains) for index, chains in self._run_by_import(space)]
         seen: set[_Code] = set()
         while todo:
             code, space, chains = todo.pop()
-            for chain in dict.fromkeys(chains):
-                for there, name, unit in self._meant(space, chain):
-                    if unit.kind == "statement":
-                        by.setdefault((there.name, name), {})[code] = None
-                        continue
-                    called = ("call", there.name, unit.top)
-                    self._callers.setdefault(called, {})[code] = None
-                    if called not in seen:
-                        seen.add(called)
-                        parts = [part.uses for part in _parts_of(there, unit.top)]
-                        for assigned in (name for uses in parts for name in uses.assigns):
-                            by.setdefault((there.name, assigned), {})[called] = None
-                        todo.append((called, there, [c for uses in parts for c in (*uses.chains, *uses.effects)]))
+            for there, name, unit in (each for chain in dict.fromkeys(chains) for each in self._meant(space, chain)):
+                if unit.kind == "statement":
+                    by.setdefault((there.name, name), {})[code] = None
+                if unit.kind == "statement" and not unit.only_names:
+                    continue  # it runs by itself
+                called = ("call", there.name, unit.top)
+                self._callers.setdefault(called, {})[code] = None
+                if called not in seen:
+                    seen.add(called)
+                    uses = [part.uses for each in _members(there, unit.top) for part in each.parts]
+                    for assigned in (name for each in uses for name in each.assigns):
+                        by.setdefault((there.name, assigned), {})[called] = None
+                    todo.append((called, there, [c for each in uses for c in (*each.chains, *each.effects)]))
+
+    def _run_by_import(self, space: Space) -> Iterator[tuple[int, list[Chain]]]:
+        """What an import runs, by numbers of units, with what that names."""
+        units = space.table.units
+        for index, unit in enumerate(units):
+            parts = () if units[unit.top].only_names else unit.at_import
+            chains = [chain for part in parts for chain in (*part.uses.chains, *part.uses.effects)]
+            if unit.kind == "class" and self._effects.hooks(space, unit):
+                chains += unit.bases
+            if chains:
+                yield index, chains
 
     def _meant(self, space: Space, chain: Chain) -> Iterator[tuple[Space, str, Unit]]:
         """The variables and the definitions that a name may stand for, wherever it is imported from."""
@@ -86,19 +97,10 @@ class Touching:
             for binding in bindings or [Binding(-1, module, level, names[0]) for module, level in at.table.stars]:
                 if binding.unit >= 0:
                     yield at, names[0], at.table.units[binding.unit]
-                elif (there := self._imported(at, binding, names[1:])) is not None:
+                elif (there := self._effects.imported(at, binding, names[1:])) is not None:
                     todo.append(there)
 
 
-def _run_by_import(space: Space) -> Iterator[tuple[int, tuple[Chain, ...]]]:
-    for index, unit in enumerate(space.table.units):
-        if unit.kind == "statement":
-            yield index, (*unit.body.uses.chains, *unit.body.uses.effects)
-        elif index == unit.top and unit.kind in ("function", "class") and (unit.decorated_by or unit.bases):
-            yield index, (*unit.decorated_by, *unit.bases)
-
-
-def _parts_of(space: Space, top: int) -> Iterator[Part]:
-    """The code of a definition, with all that is defined in it."""
-    for unit in takewhile(lambda unit: unit.top == top, islice(space.table.units, top, None)):
-        yield from unit.parts
+def _members(space: Space, top: int) -> Iterator[Unit]:
+    """A statement or definition, with all that is defined in it."""
+    return takewhile(lambda unit: unit.top == top, islice(space.table.units, top, None))

@@ -49,6 +49,7 @@ class RawUnit:
     has_effect: bool = False
     methods: list[tuple[str, int, RawUnit]] = field(factory=list)
     bases: list[Chain] = field(factory=list)
+    only_names: bool = False
 
     def digest(self) -> str:
         """Of all its pieces."""

@@ -551,6 +551,38 @@ for name, (code, put_in, asked) in HELD.items():
         row(f"{name}, with what another module reads and puts in", {**files, "fill.py": f"import reg\n\n{put_in}(open('c.txt').read())\n"}, "1", "2", BOTH, file="c.txt")
     row(f"{name}, beside what another module does otherwise", {**files, "fill.py": f"import reg\n\n{put_in}(1)\n\ndef other(n):\n    return n\n\nTHIRD = other(3)\n"}, "(3)", "(4)", NONE, file="fill.py")
 row("what a function assigns, called where the step stands", {PIPE: body("return reg.get()", "import reg\n\nreg.put(1)\n"), "reg.py": HELD["what a function assigns"][0]}, "put(1)", "put(2)", BOTH)
+# By what other name a module calls what sets a variable; and what is named there and not called.
+for name, code in {
+    "another name": "again = fill\n\nagain()\n",
+    "the name of another name": "once = fill\nagain = once\n\nagain()\n",
+    "a dict": "KNOWN = {'fill': fill}\n\nKNOWN['fill']()\n",
+    "a list in a list": "KNOWN = [[fill]]\n\nfor each in KNOWN:\n    each[0]()\n",
+    "a class of another name": "class Filler:\n    def go(self):\n        fill()\n\nMade = Filler\n\nMade().go()\n",
+    "a function of a class": "class Filler:\n    def go():\n        fill()\n\ngo = Filler.go\n\ngo()\n",
+    "a lambda": "go = lambda: fill()\n\ngo()\n",
+    "what another name is given to": "def call(f):\n    f()\n\nagain = fill\n\ncall(again)\n",
+    "a partial": "import functools\n\nagain = functools.partial(fill)\n\nagain()\n",
+    "the body of a class": "class Filler:\n    fill()\n",
+    "the body of a class in a class": "class Filler:\n    class Inner:\n        size = [fill() for _ in (1,)]\n",
+    "a default": "def go(value=fill()):\n    return value\n",
+    "a default of a method": "class Filler:\n    def go(self, value=fill()):\n        return value\n",
+    "a default of a lambda": "go = lambda value=fill(): value\n",
+    "a decorator of a method": "def filling(f):\n    fill()\n    return f\n\nclass Filler:\n    @filling\n    def go(self):\n        return 1\n",
+    "a base of another name": "class Base:\n    def __init_subclass__(cls):\n        fill()\n\nOther = Base\n\nclass Filler(Other):\n    pass\n",
+    "a descriptor that is told its name": "class Told:\n    def __set_name__(self, owner, name):\n        fill()\n\nclass Filler:\n    told = Told()\n",
+}.items():
+    row(f"what a function assigns, which is called by {name}", {PIPE: body("return reg.get()", "import reg, fill\n"), "reg.py": HELD["what a function assigns"][0],
+        "fill.py": f"import reg\n\ndef size():\n    return 1\n\ndef fill():\n    reg.put(size())\n\n{code}"}, "return 1", "return 2", BOTH, file="fill.py")
+for name, code in {
+    "a function of a class": "class Other:\n    def go():\n        return reg.get() + other()\n\ngo = Other.go\n",
+    "a method, beside properties and defaults": "class Other:\n    kept = other\n\n    def go(self, more=other):\n        return reg.get() + other()\n\n    @property\n    def size(self):\n        return reg.get()\n\n    @size.setter\n    def size(self, value):\n        reg.put(value)\n\nclass Another(Other):\n    pass\n",
+    "a partial and a cached function": "import functools\n\n@functools.cache\ndef both():\n    return reg.get() + other()\n\nkept = functools.partial(both)\n",
+    "a factory of a field": "import dataclasses\n\n@dataclasses.dataclass\nclass Other:\n    sizes: list = dataclasses.field(default_factory=lambda: [reg.get(), other()])\n",
+    "a function in a table": "def both():\n    return reg.get() + other()\n\nKNOWN: dict = {'both': both, 'other': [other, (other,)]}\n",
+}.items():
+    row(f"what a function assigns, which {name} reads that is named and not called", {PIPE: body("return reg.get()", "import reg, fill\n"), "reg.py": HELD["what a function assigns"][0],
+        "fill.py": f"import reg\n\nreg.put(1)\n\ndef other():\n    return 3\n\n{code}"}, "return 3", "return 4", NONE, file="fill.py")
+row("function of a module that a body imports, which only a standard decorator names", {PIPE: body("import own\nreturn own.first()"), "own.py": "import functools\n\ndef first():\n    return 1\n\n@functools.cache\ndef second():\n    return 3\n"}, "return 3", "return 4", NONE, file="own.py")
 row("what a decorator puts into a registry with a lock", {PIPE: body("return reg.R.get()()", "import reg, fill\n"), "reg.py": HELD["a registry with a lock"][0], "fill.py": "import reg\n\n@reg.R.put\ndef f():\n    return 1\n"}, "return 1", "return 2", BOTH, file="fill.py")
 row("what a decorator puts into a queue", {PIPE: body("return [f() for f in reg.R.queue]", "import reg, fill\n"), "reg.py": HELD["a queue"][0], "fill.py": "import reg\n\n@reg.R.put\ndef f():\n    return 1\n"}, "return 1", "return 2", BOTH, file="fill.py")
 
