@@ -6,7 +6,6 @@ options → configuration → plugins → store (opening) → collection → gra
 from __future__ import annotations
 
 import os
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -111,8 +110,7 @@ def _collect(session: Session, printed: Callable[[], Output]) -> None:
     levels = session.collection.levels.values()
     session.sight.homes = {level.file: level for level in levels}
     session.sight.reader.collected(tuple(level.module for level in levels))
-    loaded = session.project.loaded.loaded
-    session.sight.imported = frozenset(name for name in loaded if name in sys.modules and not loaded[name].late)
+    session.sight.note_imported()
     _foresee(session)
 
 

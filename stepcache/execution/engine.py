@@ -264,6 +264,7 @@ class Engine:
             self._foresaw = True
             left = (node for node in self.graph.nodes.values() if node.id not in self._answered)
             self.sight.rouse([node for node in left if not self._is_foreseen(node)], self.graph.resources)
+            self.sight.note_imported()
 
     def _still_holds(self, node: Node, hit: Hit) -> bool:
         """Does what was foreseen hold when the node comes up? What has run since may have written files."""

@@ -62,7 +62,7 @@ class Sight:
     """The files in which nodes are bound, by their portable names."""
     remembered: Remembered = field(factory=Remembered)
     imported: frozenset[str] = frozenset()
-    """The project modules that were loaded when collection had ended."""
+    """The project modules that were imported before any body ran."""
     snapshot: Snapshot | None = None
     """What is known of files that are not imported yet."""
     _elements_of: str = ""
@@ -165,6 +165,11 @@ class Sight:
             return False
         name = f"{self.modules.portable(known.path)}::{variable}"
         return name in names or any(each.startswith((f"{name}.", "<")) for each in names)
+
+    def note_imported(self) -> None:
+        """What is imported now was imported before any body ran."""
+        loaded = self.loaded.loaded
+        self.imported = frozenset(name for name in loaded if name in sys.modules and not loaded[name].late)
 
     def rouse(self, nodes: Iterable[Node], resources: Mapping[str, BoundResource]) -> None:
         """Import the files that nodes are defined and bound in."""

@@ -310,6 +310,29 @@ def test_what_is_read_at_import(stepcache_project: Project, monkeypatch: pytest.
     assert Asked(project, "-k", "a or c").ran == ["a[y]"]
 
 
+def test_reads_at_import_count_by_values_where_the_file_was_asleep(stepcache_project: Project) -> None:
+    """`later` runs when its file, which a run for another step has left a snapshot of, is imported for it."""
+    stepcache_project.write("conf.txt", "1")
+    stepcache_project.write("conf.py", "SIZES = [1, 2]\nNOTE = open(__file__.replace('.py', '.txt')).read()\n")
+    stepcache_project.write(
+        "pipeline_x.py",
+        """
+        from conf import SIZES
+        from stepcache import step
+        @step
+        def first():
+            return 1
+        @step
+        def later(first):
+            return SIZES[first]
+        """,
+    )
+    Asked(stepcache_project, "-k", "first")
+    assert Asked(stepcache_project).ran == ["later"]
+    stepcache_project.write("conf.txt", "2")
+    assert Asked(stepcache_project).ran == []
+
+
 def test_a_stepconf_that_gets_a_hook_sees_real_definitions(project: Project) -> None:
     text = (project.path / "stepconf.py").read_text()
     told = project.path.parent / "told"
