@@ -116,15 +116,15 @@ def _say(text: str) -> None:
 
 def _with_session(session: Session) -> int:
     options = session.options
-    with _report_stream(session) as base:
-        stream: TextIO = stamping.Tee(base) if stamping.may_stamp(session) else base
+    with _report_stream(session) as stream:
         report = terminal_report(options, stream)
         terminal = report.terminal
         if options.cache_show is not None or options.cache_verify or options.cache_gc is not None:
             from stepcache.chores import tend_cache
 
             return tend_cache(session, terminal)
-        terminal.header(_facts(session))
+        facts = _facts(session)
+        terminal.header(facts)
         if options.markers:
             from stepcache.chores import list_marks
 
@@ -149,11 +149,23 @@ def _with_session(session: Session) -> int:
             terminal.listing(plan_lines(rows))
         prepared = stamping.prepare(session, result)
         session.plugins.hook.stepcache_run_finished(report=result, options=options)
-        if prepared is not None and isinstance(stream, stamping.Tee):
-            told = stamping.told(session, result, stream.getvalue(), terminal.writer)
-            stamping.keep(session, prepared, result.exit_code, told)
+        if prepared is not None:
+            stamping.keep(session, prepared, _told(session, prepared.report, facts, stream))
         snapshotting.keep(session)
         return result.exit_code
+
+
+def _told(session: Session, report: RunReport, facts: HeaderFacts, stream: TextIO) -> bytes:
+    """What a run that has nothing to do, and whose report is this one, tells on *stream*."""
+    page = stamping.Page(stream)
+    telling = terminal_report(session.options, page)
+    telling.terminal.header(facts)
+    with telling.terminal.collecting():
+        telling.stepcache_collected(session.graph, report.problems)
+    for row in report.nodes:
+        telling.stepcache_node_finished(row)
+    telling.stepcache_run_finished(report)
+    return stamping.told(session, report, page.getvalue(), telling.terminal.writer)
 
 
 def _collect(session: Session) -> None:

@@ -1,8 +1,8 @@
 """What the answer of a run rests on: every file, folder and link that, changed, might change it.
 
-It is gathered at the end of a run in which nothing had to be done. Each is to be older than the moment at which the run
-first looked at any: what it looked at is then what is there now. Where that cannot be said, or where something cannot
-be looked at by a stat, `Unsure` is raised, and there is no stamp.
+It is gathered at the end of a run. Each is to be older than the moment at which the run first looked at any: what it
+looked at is then what is there now. Where that cannot be said, or where something cannot be looked at by a stat,
+`Unsure` is raised, and there is no stamp.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import os
 import re
 import stat
 import sys
+import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from glob import escape, iglob
 
 from stepcache import archive, stamp
@@ -66,15 +68,18 @@ class Grounds:
         """(path, stamp, digest of its names) of each folder. Raises Unsure."""
         found = []
         for path in self._folders:
-            status = self._status(os.stat, path)
+            names = names_digest(path, self.hidden)
+            # The cache folder may have been made in it since, and nothing else.
+            as_before = names == self._session.names_before.get(path)
+            status = self._status(os.stat, path, before=time.time_ns() if as_before else self._began)
             if status is None or not stat.S_ISDIR(status.st_mode):
                 raise Unsure(f"{path} is no folder any more")
-            found.append((path, stamp_of(status), names_digest(path, self.hidden)))
+            found.append((path, stamp_of(status), names))
         return found
 
     def links(self) -> list[tuple[str, Stat | None]]:
         """(path, stamp) of what may be a link. Raises Unsure."""
-        found = [(path, self._status(os.lstat, path)) for path in self._links]
+        found = [(path, self._status(os.lstat, path, before=self._began)) for path in self._links]
         return [(path, None if status is None else stamp_of(status)) for path, status in found]
 
     def named(self) -> tuple[set[str], set[str]]:
@@ -82,7 +87,13 @@ class Grounds:
         return {*self._paths, *self._links}, {*self._folders}
 
     def _file(self, path: str) -> tuple[Stat | tuple[()] | None, bytes]:
-        status = self._status(os.stat, path, folders=False)
+        known = self._session.grounds.get(path)
+        if known is None:
+            known = self._session.grounds[path] = self._looked_at(path)
+        return known
+
+    def _looked_at(self, path: str) -> tuple[Stat | tuple[()] | None, bytes]:
+        status = self._status(os.stat, path, before=self._began, folders=False)
         if status is None:
             return None, b""
         if stat.S_ISDIR(status.st_mode):
@@ -93,9 +104,9 @@ class Grounds:
         return stamp_of(status), b"" if own or status.st_size > SMALL else content_digest(path)
 
     def _status(
-        self, ask: Callable[[str], os.stat_result], path: str, *, folders: bool = True
+        self, ask: Callable[[str], os.stat_result], path: str, *, before: int, folders: bool = True
     ) -> os.stat_result | None:
-        """The status of a path, None if nothing is there. What has changed since the run began raises Unsure."""
+        """The status of a path, None if nothing is there. Raises Unsure if it was not last changed *before* then."""
         try:
             status = ask(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -104,7 +115,7 @@ class Grounds:
             raise Unsure(f"{path}: {error}") from error
         if folders or not stat.S_ISDIR(status.st_mode):
             for moment in (status.st_mtime_ns, status.st_ctime_ns):
-                if moment + (FINE_NS if moment % 1_000_000_000 else COARSE_NS) > self._began:
+                if moment + (FINE_NS if moment % 1_000_000_000 else COARSE_NS) > before:
                     raise Unsure(f"{path} has changed just now")
         return status
 
@@ -141,10 +152,7 @@ class Grounds:
 
     def program(self) -> None:
         """This version of stepcache, and what may be imported."""
-        for folder, _, names in os.walk(PACKAGE):
-            for name in names:
-                if name.endswith(".py"):
-                    self.path(os.path.join(folder, name))
+        self._paths.update(_own_sources())
         for entry in sys.path:
             folder = os.path.abspath(entry or self._cwd)
             if folder != _STDLIB and not folder.startswith(os.path.join(_STDLIB, "lib-dynload")):
@@ -172,22 +180,29 @@ class Grounds:
                 self.folder(folder)
             else:  # passed over, since it is a virtual environment
                 self.path(os.path.join(folder, "pyvenv.cfg"))
-        for path in self._session.collection.levels:
+        levels = self._session.collection.levels
+        for path in levels:
             self.path(path)
-            self.folder(os.path.dirname(path))
-            for folder in upwards(os.path.dirname(path)):
-                self.path(os.path.join(folder, "stepconf.py"))
-                self.path(os.path.join(folder, "__init__.py"))
+        lie_in = dict.fromkeys(map(os.path.dirname, levels))
+        for folder in lie_in:
+            self.folder(folder)
+        for above in dict.fromkeys(each for folder in lie_in for each in upwards(folder)):
+            self.path(os.path.join(above, "stepconf.py"))
+            self.path(os.path.join(above, "__init__.py"))
 
     def modules(self) -> None:
         """The sources of all project modules, imported or only looked at, and the folders in which they were sought."""
         project = self._session.project.modules
         for module in list(sys.modules.values()):
             file = getattr(module, "__file__", None)
-            if isinstance(file, str) and project.kind_of_file(os.path.abspath(file)) == "project":
+            file = os.path.abspath(file) if isinstance(file, str) else ""
+            kind = project.kind_of_file(file) if file else ""
+            if kind == "project":
                 self.path(file)
             for folder in _package_folders(module):
-                if project.kind_of_file(os.path.join(folder, "")) == "project":
+                # A package's own folder is what its file is: no record of a distribution names folders.
+                own = kind if file and folder == os.path.dirname(file) else project.kind_of_file(folder + os.sep)
+                if own == "project":
                     self.folder(folder)
         self.looked_at()
 
@@ -341,6 +356,16 @@ _LOOKS: dict[str, Callable[[Grounds, str], None]] = {
     "program": Grounds._program,
     "glob": Grounds._pattern,
 }
+
+
+@cache
+def _own_sources() -> dict[str, None]:
+    """The sources of this version of stepcache."""
+    found: dict[str, None] = {}
+    for folder, folders, names in os.walk(PACKAGE):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        found.update(dict.fromkeys(os.path.join(folder, name) for name in names if name.endswith(".py")))
+    return found
 
 
 def _package_folders(module: object) -> list[str]:

@@ -34,6 +34,7 @@ from stepcache.key.rules import Rules
 from stepcache.plugins import Plugins
 from stepcache.project import project_of
 from stepcache.records import frozen
+from stepcache.stamp import names_digest
 from stepcache.state import Call, Session
 from stepcache.store import Codecs, Packer, Refused, Scratch, Store, StoreSettings, load_seal, open_store
 from stepcache.store.seal import NoSeal
@@ -134,6 +135,7 @@ def session_of(
         for codec in own:
             codecs.add(codec)
     seal = load_seal(environ)
+    names_before = _names_above(folder)
     store = _store(options, configuration, folder, seal, codecs, warnings)
     kept = ExitStack()
     scratch = store.scratch if store is not None else Scratch(codecs, formats=configuration.formats)
@@ -177,8 +179,15 @@ def session_of(
         warnings=warnings,
         kept=kept,
         began=began,
+        names_before=names_before,
         removals=store.removals() if store is not None and call.asked is not None else -1,
     )
+
+
+def _names_above(folder: Path) -> dict[str, bytes]:
+    """The digest of the names in the folder in which *folder* is to be made; nothing where it is there."""
+    above = str(folder.parent)
+    return {} if os.path.lexists(folder) else {above: names_digest(above, str(folder))}
 
 
 def _unkeyed(text: str) -> str:

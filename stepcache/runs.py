@@ -245,7 +245,8 @@ def _ran(call: Call) -> Results:
             raise KeyboardInterrupt
         results = keep(Results(session, report))
         if prepared is not None:
-            stamping.keep(session, prepared, report.exit_code, marshal.dumps((results.nodes, results.warnings)))
+            rows = json_report(prepared.report, __version__)["nodes"]
+            stamping.keep(session, prepared, marshal.dumps((rows, prepared.report.warnings)))
         snapshotting.keep(session)
         if session.shelf.store is not None:
             session.shelf.store.settle()

@@ -110,6 +110,7 @@ def _collect(session: Session, printed: Callable[[], Output]) -> None:
     levels = session.collection.levels.values()
     session.sight.homes = {level.file: level for level in levels}
     session.sight.reader.collected(tuple(level.module for level in levels))
+    session.variables = dict(os.environ)
     session.sight.note_imported()
     _foresee(session)
 

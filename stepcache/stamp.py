@@ -1,9 +1,9 @@
 """The stamp: "there is nothing to do", answered before anything else is imported.
 
-When a run finds that all it was asked for is in the cache, it leaves a stamp (`stamping.py`): what it told, and
-everything that the answer rests on. The next run that is asked the same, in the same surroundings, reads the stamp,
-looks whether all of that is still as it was, and tells the same again. This takes a stat for each file, and no time for
-each step. The least doubt, and the run goes its long way: a stamp can be missed, never believed wrongly.
+When all that a run was asked for is in the cache as it ends, it leaves a stamp (`stamping.py`): what the next run is to
+tell, and everything that the answer rests on. The next run that is asked the same, in the same surroundings, reads the
+stamp, looks whether all of that is still as it was, and tells it. This takes a stat for each file, and no time for each
+step. The least doubt, and the run goes its long way: a stamp can be missed, never believed wrongly.
 
 What an answer rests on, and where it is looked at:
 

@@ -1,4 +1,4 @@
-"""Leaving a stamp at the end of a run in which there was nothing to do."""
+"""Leaving a stamp at the end of a run after which there is nothing to do."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from stepcache import __version__
 from stepcache.binding import collected_modules
 from stepcache.builtin import BUILT_IN
 from stepcache.config import Options
+from stepcache.foretelling import next_report
 from stepcache.grounds import Grounds, Unsure
-from stepcache.model import ExitCode, Node, NodeReport, RunReport, skipping
+from stepcache.model import Node, NodeReport, RunReport
 from stepcache.records import frozen
 from stepcache.report import closing
 from stepcache.report.jsonreport import json_text
@@ -45,8 +46,9 @@ _REGISTERING = {
 
 @frozen
 class Prepared:
-    """What a stamp will say of what its answer rests on."""
+    """What a stamp will tell, and of what its answer rests on."""
 
+    report: RunReport
     asked: Asked
     grounds: Grounds
     files: list[tuple[str, Any, bytes]]
@@ -57,8 +59,8 @@ class Prepared:
     until: float
 
 
-def may_stamp(session: Session) -> bool:
-    """Can this run leave a stamp, if there turns out to be nothing to do?"""
+def _may_stamp(session: Session) -> bool:
+    """Can this run leave a stamp, if the next one has nothing to do?"""
     options, call, store = session.options, session.call, session.shelf.store
     return (
         call.asked is not None
@@ -81,33 +83,17 @@ def _is_plain(options: Options) -> bool:
 
 
 def prepare(session: Session, report: RunReport) -> Prepared | None:
-    """What a stamp of this run would rest on; None where it is to leave none."""
-    if not may_stamp(session) or not _nothing_was_done(session, report) or not only_registering(session):
+    """What a stamp is to tell after this run, and rest on; None where it is to leave none."""
+    if not _may_stamp(session) or not only_registering(session):
         return None
     assert session.call.asked is not None
+    coming = next_report(session, report)
+    if coming is None:
+        return None
     try:
-        return _prepared(session, session.call.asked, report)
+        return _prepared(session, session.call.asked, coming)
     except (Unsure, OSError):
         return None
-
-
-def _nothing_was_done(session: Session, report: RunReport) -> bool:
-    """Was every node a hit, or skipped as it is marked to be?"""
-    store = session.shelf.store
-    if report.exit_code != ExitCode.OK or report.stopped or not report.nodes or store is None or store.problems:
-        return False
-    saves = session.saves
-    if saves is not None and (saves.warnings or saves.failures):
-        return False  # which are told of in every run
-    skipped: set[str] = set()
-    for row in report.nodes:
-        node = session.graph.nodes[row.id]
-        if row.outcome == "cached":
-            continue
-        if row.outcome != "skipped" or not (skipping(node) is not None or skipped.intersection(node.upstream)):
-            return False
-        skipped.add(row.id)
-    return not skipped & session.graph.excluded
 
 
 def only_registering(session: Session) -> bool:
@@ -139,7 +125,7 @@ def _prepared(session: Session, asked: Asked, report: RunReport) -> Prepared:
         grounds.everything()
     since, until = _span(session.graph.nodes, report.nodes)
     found = (grounds.files(), grounds.folders(), grounds.links())
-    return Prepared(asked, grounds, *found, tuple(sorted(collected)), since, until)
+    return Prepared(report, asked, grounds, *found, tuple(sorted(collected)), since, until)
 
 
 def _span(nodes: Mapping[str, Node], rows: Iterable[NodeReport]) -> tuple[float, float]:
@@ -152,15 +138,15 @@ def _span(nodes: Mapping[str, Node], rows: Iterable[NodeReport]) -> tuple[float,
     return since, until
 
 
-def keep(session: Session, prepared: Prepared, exit_code: int, rest: bytes) -> None:
+def keep(session: Session, prepared: Prepared, rest: bytes) -> None:
     """Leave the stamp."""
     store, made = session.shelf.store, time.time()
     assert store is not None
 
     def head(project: bytes, removals: int, changes: int) -> bytes:
         return Head(
-            changes, int(exit_code), prepared.files, prepared.folders, prepared.grounds.hidden, prepared.links, made,
-            prepared.modules, project, removals, prepared.since, prepared.until,
+            changes, int(prepared.report.exit_code), prepared.files, prepared.folders, prepared.grounds.hidden,
+            prepared.links, made, prepared.modules, project, removals, prepared.since, prepared.until,
         ).dump()  # fmt: skip
 
     store.stamps.keep(store.stamps.name(prepared.asked.text), head, rest, session.removals)
@@ -169,42 +155,19 @@ def keep(session: Session, prepared: Prepared, exit_code: int, rest: bytes) -> N
 # --- what is told -------------------------------------------------------------------------------
 
 
-# So many texts are kept apart at most.
-_TOGETHER = 1024
-
-
-class Tee(io.StringIO):
-    """Writes to a stream, and keeps what it wrote."""
+class Page(io.StringIO):
+    """Holds what a stream would be written."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
-        self._waiting: list[str] = []
-
-    def write(self, text: str) -> int:
-        self._stream.write(text)
-        self._waiting.append(text)  # a hundred texts of one letter take as much room as five thousand letters
-        if len(self._waiting) >= _TOGETHER:
-            self._put_together()
-        return len(text)
-
-    def getvalue(self) -> str:
-        self._put_together()
-        return super().getvalue()
-
-    def _put_together(self) -> None:
-        super().write("".join(self._waiting))
-        self._waiting.clear()
-
-    def flush(self) -> None:
-        self._stream.flush()
 
     def isatty(self) -> bool:
         return self._stream.isatty()
 
 
 def told(session: Session, report: RunReport, text: str, writer: Writer) -> bytes:
-    """What a stamp tells: *text*, the report that was written by *writer*, and the JSON report if it was asked for."""
+    """What a stamp tells: *text*, the report as *writer* has written it, and the JSON report if it was asked for."""
     options = session.options
     before, after = _around_seconds(text, report, writer, ruled=options.verbosity >= 0)
     channel = "stderr" if options.json == "-" else "stdout"

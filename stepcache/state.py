@@ -23,7 +23,7 @@ from stepcache.model import Graph, Value
 from stepcache.plugins import Plugins
 from stepcache.project import Project
 from stepcache.records import define, frozen
-from stepcache.stamp import Asked
+from stepcache.stamp import Asked, Stat
 
 if TYPE_CHECKING:
     from stepcache.execution.saving import Saves
@@ -90,6 +90,12 @@ class Session:
     """The values that are given to the one node to be replayed, by the ids of the nodes that made them."""
     rests_on: list[str] = field(factory=list)
     """Absolute paths that the answer rests on, besides what the nodes were seen to read, tracked paths and sources."""
+    variables: Mapping[str, str] = field(factory=dict)
+    """The environment before anything was run."""
+    names_before: Mapping[str, bytes] = field(factory=dict)
+    """The digest of the names in the folder in which this run has made the cache's, from before that."""
+    grounds: dict[str, tuple[Stat | tuple[()] | None, bytes]] = field(factory=dict)
+    """What was found to be as it was when the run began: the stamp and content digest of files, by path."""
     snapshot_name: bytes | None = None
     """What the snapshot of collection is called that this run may use; importing changes what it is made of."""
     collects_anew: bool = False

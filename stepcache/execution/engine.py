@@ -77,6 +77,8 @@ class Engine:
     """What went wrong when the resources of the run were torn down."""
     mapped: dict[str, Mapped] = field(factory=dict)
     """The mapped nodes that are not answered as a whole, as last decided."""
+    wholes: dict[str, Trace] = field(factory=dict)
+    """Of mapped nodes that ran in this run, what was kept of the whole."""
     _answered: set[str] = field(factory=set)
     """The nodes whose stored results were taken."""
     _foreseen: dict[str, tuple[Hit, tuple[object, ...]]] = field(factory=dict)
@@ -215,6 +217,20 @@ class Engine:
             elements=_counted(trace.elements),
         )
 
+    def next_row(self, row: NodeReport) -> NodeReport | None:
+        """The row that the next run has for a node, if nothing changes until then; None where that runs it."""
+        if row.outcome not in ("ran", "passed") or row.made is None:
+            return row if row.outcome == "cached" else None
+        whole = self.wholes.get(row.id)
+        return evolve(
+            row,
+            outcome="cached",
+            seconds=0.0,
+            saved_seconds=row.seconds if whole is None else whole.seconds,
+            why=(),
+            elements=None if whole is None else _counted(whole.elements),
+        )
+
     def give(self, node: Node, value: object) -> NodeReport:
         """Take the value that the caller gave."""
         self.tainted.add(node.id)
@@ -309,10 +325,16 @@ class Engine:
         for each in done.product.contents if done.product is not None else ():
             self.gone.pop(each.digest, None)
         self._warn_of_changed(node, seen.changed)
-        key = self._store(node, done) if keeps and self.shelf.store is not None else miss.key
-        outcome = "passed" if node.kind == "check" else "ran"
-        observations = (*seen.observations, *done.standing)
-        return self._row(node, outcome, key=key or None, value=done.product, observations=observations, **told)
+        trace = self._store(node, done) if keeps and self.shelf.store is not None else None
+        return self._row(
+            node,
+            "passed" if node.kind == "check" else "ran",
+            key=(miss.key if trace is None else trace.key) or None,
+            value=done.product,
+            made=None if trace is None else trace.made,
+            observations=(*seen.observations, *done.standing) if trace is None else trace.observations,
+            **told,
+        )
 
     def _notice(self, node: Node, notices: Collection[str], keeps: bool) -> None:
         """Tell what could not be seen, unless the author has said what there is to it, or nothing is kept."""
@@ -325,14 +347,14 @@ class Engine:
                 f"{node.id}: {', '.join(changed)} changed while it was in use: its result is used and not stored"
             )
 
-    def _store(self, node: Node, done: Done) -> str:
+    def _store(self, node: Node, done: Done) -> Trace:
         """Keep the result, under the key of the sources that ran."""
         trace = self._trace(node, done)
         assert self.shelf.store is not None
         self.shelf.store.put(trace)
         recipe, key = self.decided[node.id]
         self.decided[node.id] = (recipe.outlined, key)
-        return trace.key
+        return trace
 
     def _trace(self, node: Node, done: Done) -> Trace:
         recipe, key = self.decided[node.id]
@@ -371,6 +393,7 @@ class Engine:
         trace = evolve(self._trace(node, done), made=mapped.oldest(time.time()), elements=mapped.kept_and_skipped)
         if keeps and self.shelf.store is not None:
             self.shelf.store.put(trace)
+            self.wholes[node.id] = trace
         return trace
 
     def finish_mapped(self, node: Node, miss: Miss, mapped: Mapped) -> NodeReport:
@@ -412,6 +435,7 @@ class Engine:
             outcome,
             key=trace.key if trace is not None else None,
             value=product,
+            made=trace.made if node.id in self.wholes and trace is not None else None,
             observations=trace.observations if trace is not None else (),
             **told,
         )

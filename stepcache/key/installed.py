@@ -15,6 +15,13 @@ _SEPARATORS = re.compile(r"[-_.]+")
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][\w.-]*)")
 _EXTRA = re.compile(r"\bextra\s*==")
 _INFO_ENDINGS = (".dist-info", ".egg-info")
+# Distributions that are called otherwise than their packages: where to look first, so that not all records are read.
+_CALLED = {
+    "_cffi_backend": "cffi", "_distutils_hack": "setuptools", "_yaml": "pyyaml", "attr": "attrs",
+    "bs4": "beautifulsoup4", "cv2": "opencv-python", "dateutil": "python-dateutil", "google": "protobuf",
+    "mpl_toolkits": "matplotlib", "OpenSSL": "pyopenssl", "PIL": "pillow", "pkg_resources": "setuptools",
+    "pylab": "matplotlib", "skimage": "scikit-image", "sklearn": "scikit-learn", "umap": "umap-learn", "yaml": "pyyaml",
+}  # fmt: skip
 
 # Folders of distributions, and what was read there: {folder: (its stamp, {normal name: metadata folder})}.
 _folders: dict[str, tuple[int, dict[str, str]]] = {}
@@ -95,7 +102,7 @@ def owning(folder: str, relative: str) -> str | None:
     infos = _infos(folder)
     top = relative.split("/", 1)[0].removesuffix(".py")
     # What owned the last file of that package most likely owns this one; else the one that is called as the package is.
-    first = infos.get(_owners.get((folder, top), normal_name(top)))
+    first = infos.get(_owners.get((folder, top)) or _CALLED.get(top) or normal_name(top))
     if first is not None and _owns(first, relative, top):
         return first
     for name, info in infos.items():

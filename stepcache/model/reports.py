@@ -74,7 +74,7 @@ class NodeReport:
     needs: tuple[str, ...] = ()
     saved_seconds: float = 0.0
     made: float | None = None
-    """When the result of a hit was made, in seconds since the epoch."""
+    """When the result that the cache has was made, in seconds since the epoch; None where it has none."""
     output: Output = Factory(Output)
     failure: Failure | None = None
     message: str = ""

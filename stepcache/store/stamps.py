@@ -146,7 +146,10 @@ class Stamps:
                 (project, project, _MOST),
             )
 
-        if not ledger.readonly:
+        if ledger.readonly:
+            return
+        ledger.commit()
+        if not ledger.problems:  # what it says is in the cache is there
             ledger.change(write)
 
 

@@ -32,7 +32,7 @@ ROOMS = (
     ("opening", "levels", "outcome"),
     ("binding", "saving", "executors"),
     ("replaying",),
-    ("session", "grounds", "stamping", "snapshotting"),
+    ("session", "grounds", "foretelling", "stamping", "snapshotting"),
     ("introspect", "determinism", "served", "watched"),
     ("watching",),
     ("chores",),

@@ -63,6 +63,18 @@ def run(project: Project, *args: str, code: int = 0) -> Ran:
     return Ran(outcomes, "stepcache.command" not in loaded, done.stdout, loaded)
 
 
+def long_way(project: Project, *args: str) -> Ran:
+    """Run where no stamp is left to answer."""
+    (path,) = project.cache.glob("entries-*.db")
+    connection = sqlite3.connect(path)
+    connection.execute("DELETE FROM stamps")
+    connection.commit()
+    connection.close()
+    ran = run(project, *args)
+    assert not ran.stamped
+    return ran
+
+
 def settle(project: Project, *args: str) -> Ran:
     """Run until a stamp answers."""
     for _ in range(5):
@@ -92,21 +104,170 @@ def test_it_loads_nothing_but_the_stamp(project: Project) -> None:
     assert ran.loaded & SLOW == set()
 
 
-def test_it_tells_what_the_run_told(project: Project) -> None:
-    run(project, "-v")
-    project.cache.parent.joinpath("report.json").unlink()
-    whole = run(project, "-v")
-    report = json.loads(project.cache.parent.joinpath("report.json").read_text())
-    stamped = settle(project, "-v")
-    again = json.loads(project.cache.parent.joinpath("report.json").read_text())
-    assert not whole.stamped
+RICH = """
+    import subprocess, time, warnings
+    from stepcache import Each, mark, step
+
+    @step
+    def work(size=1):
+        time.sleep(0.06)
+        print("worked")
+        with open("data.txt") as file:
+            return size + len(file.read())
+
+    @step(outputs=["low", "high"])
+    def halves(work):
+        return 0, work
+
+    @step
+    def items():
+        return {"a": 1, "b": 2, "c": 2}
+
+    @step
+    def each(items: Each):
+        time.sleep(0.03)
+        return [items] * 1000
+
+    @step
+    def child(high):
+        warnings.warn("so it is")
+        return subprocess.run(["cat", "data.txt"], capture_output=True).returncode
+
+    @step
+    @mark.skip("not today")
+    def later():
+        return 1
+
+    @step
+    def behind(later):
+        return 1
+
+    def check_work(work):
+        assert work > 0
+
+    def check_each(each: Each):
+        assert each
+"""
+
+
+@pytest.mark.parametrize("pipeline", [PIPELINE, RICH], ids=["plain", "rich"])
+@pytest.mark.parametrize("args", [["-v"], ["-vv", "--why"], ["--color=yes", "-rA"], ["-q", "-rP", "--durations=5"]])
+def test_it_tells_what_the_long_way_tells(project: Project, pipeline: str, args: list[str]) -> None:
+    """The first run does all, and leaves the stamp."""
+    project.write("pipeline_x.py", pipeline)
+    report = project.cache.parent / "report.json"
+    assert "ran" in run(project, *args).outcomes.values()
+    stamped = run(project, *args)
+    told = json.loads(report.read_text())
+    whole = long_way(project, *args)
+    again = json.loads(report.read_text())
+    assert stamped.stamped
+    assert set(stamped.outcomes.values()) <= {"cached", "skipped"}
+    assert told | {"seconds": 0} == again | {"seconds": 0}
+    assert 0 < told["seconds"] < 10
     assert stamped.stdout.splitlines()[:-1] == whole.stdout.splitlines()[:-1]
-    assert "pipeline_x.py::work CACHED" in stamped.stdout
     last, before = stamped.stdout.splitlines()[-1], whole.stdout.splitlines()[-1]
-    assert len(last) == len(before) == 80
-    assert last.strip("= ").startswith("3 cached in 0.")
-    assert report | {"seconds": 0} == again | {"seconds": 0}
-    assert 0 < again["seconds"] < 10
+    assert len(last) == len(before)
+    assert last.partition(" in ")[0] == before.partition(" in ")[0]
+    assert last.partition("s (")[2].rstrip("= ") == before.partition("s (")[2].rstrip("= ")
+    assert run(project, *args).stamped, "the long way leaves it, too"
+
+
+def test_an_edit_leaves_a_stamp_of_what_is_then(project: Project) -> None:
+    settle(project)
+    project.edit("helper.py", "2 * x", "3 * x")
+    assert run(project).outcomes["work"] == "ran"
+    ran = run(project)
+    assert (ran.stamped, ran.outcomes) == (True, ALL)
+    project.edit("data.txt", "abc", "abcd")
+    ran = run(project)
+    assert (ran.stamped, ran.outcomes["work"]) == (False, "ran")
+
+
+# What the last body does, and what runs next; the long way is taken, which finds that.
+DISTURBING = {
+    "a file that was read is gone": (
+        "if os.path.exists('../data/data.txt'): os.unlink('../data/data.txt')",
+        ["work", "linked"],
+    ),
+    "a file that was read is another": ("open('../data/data.txt', 'w').write('abcdef')", ["work", "linked", "late"]),
+    "an older file is put in its place": (
+        "if os.path.exists('../data/older.txt'): os.rename('../data/older.txt', '../data/data.txt')",
+        ["work", "linked", "late"],
+    ),
+    "a link that was followed leads elsewhere": (
+        "os.unlink('../data/link'); os.symlink('older.txt', '../data/link')",
+        ["linked", "late"],
+    ),
+    "a file that was missing is there": ("open('../data/extra.txt', 'w').close()", ["asked", "late"]),
+    "a module of the project": ("open('helper.py', 'a').write('# more\\n')", []),
+    "another pipeline file": (
+        "open('pipeline_y.py', 'w').write('from stepcache import step\\n@step\\ndef more():\\n    return 1\\n')",
+        ["more"],
+    ),
+    "a variable that was read": ("library.put('REGION', 'north')", ["after"]),
+}
+
+
+@pytest.mark.parametrize("what", DISTURBING)
+def test_what_a_body_has_changed_is_looked_at(project: Project, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    statement, runs_next = DISTURBING[what]
+    monkeypatch.setenv("PYTHONPATH", str(project.path.parent / "site"))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # or that folder changes
+    project.write("../site/library.py", "import os\n\n\ndef put(name, value):\n    os.environ[name] = value\n")
+    project.write("../site/library-1.0.dist-info/METADATA", "Name: library\nVersion: 1.0\n")
+    project.write("../site/library-1.0.dist-info/RECORD", "library.py,,\n")
+    project.write("../data/older.txt", "older")
+    project.write("../data/data.txt", "abc")
+    (project.path / "../data/link").symlink_to("data.txt")
+    project.write(
+        "pipeline_x.py",
+        f"""
+        import os
+        import library
+        from helper import twice
+        from stepcache import step
+
+        @step
+        def work():
+            with open("../data/data.txt") as file:
+                return twice(len(file.read()))
+
+        @step
+        def linked():
+            with open("../data/link") as file:
+                return file.read()
+
+        @step
+        def asked():
+            return os.path.exists("../data/extra.txt")
+
+        @step
+        def late(work, linked, asked):
+            {statement}
+            return 1
+
+        @step
+        def after(late):
+            return os.environ.get("REGION")
+        """,
+    )
+    every = ["work", "linked", "asked", "late", "after"]
+    assert run(project).outcomes == dict.fromkeys(every, "ran")
+    gone = what == "a file that was read is gone"
+    ran = run(project, code=int(gone))
+    assert not ran.stamped
+    expected = dict.fromkeys(every, "cached") | dict.fromkeys(runs_next, "failed" if gone else "ran")
+    assert ran.outcomes == expected | (dict.fromkeys(["late", "after"], "blocked") if gone else {})
+
+
+def test_the_cache_may_be_made_inside_the_project(project: Project) -> None:
+    first = run(project, "--cache-dir=kept")
+    assert "ran" in first.outcomes.values()
+    assert run(project, "--cache-dir=kept").stamped
+    project.write("pipeline_y.py", "from stepcache import step\n@step\ndef more():\n    return 1\n")
+    ran = run(project, "--cache-dir=kept")
+    assert (ran.stamped, ran.outcomes) == (False, ALL | {"more": "ran"})
 
 
 def test_each_way_of_telling_has_a_stamp_of_its_own(project: Project) -> None:
@@ -145,12 +306,36 @@ def test_a_cache_folder_inside_the_project_is_passed_over(project: Project) -> N
     assert settle(project, "--cache-dir=kept").stamped
 
 
-def test_a_run_that_did_something_leaves_none(project: Project) -> None:
-    project.write("pipeline_x.py", PIPELINE + "\n    @step(enable_cache=False)\n    def always():\n        return 1\n")
+# Steps after which the next run has something to do, or to tell.
+NEVER_DONE = {
+    "is not cached": ("@step(enable_cache=False)", "return 1", "ran"),
+    "cannot be stored": ("@step", "return lambda: 1", "ran"),
+    "a check that warns": ("@check(warn=True)", "assert False", "warned"),
+    "a body that skips": ("@step", "skip('no')", "skipped"),
+}
+
+
+@pytest.mark.parametrize("what", NEVER_DONE)
+def test_a_run_after_which_there_is_something_to_do_leaves_none(project: Project, what: str) -> None:
+    decorator, body, outcome = NEVER_DONE[what]
+    more = f"""
+    from stepcache import check, skip
+
+    {decorator}
+    def always():
+        {body}
+    """
+    project.write("pipeline_x.py", PIPELINE + more)
     for _ in range(3):
         ran = run(project)
         assert not ran.stamped
-    assert ran.outcomes == ALL | {"always": "ran"}
+    assert ran.outcomes == ALL | {"always": outcome}
+
+
+def test_warnings_of_imports_are_told_by_each_run(project: Project) -> None:
+    project.edit("helper.py", "def", "import warnings\nwarnings.warn('old helper')\n\n\ndef")
+    for _ in range(4):
+        assert "old helper" in run(project).stdout
 
 
 EDITS = {
