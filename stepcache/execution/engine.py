@@ -78,7 +78,7 @@ class Engine:
     mapped: dict[str, Mapped] = field(factory=dict)
     """The mapped nodes that are not answered as a whole, as last decided."""
     wholes: dict[str, Trace] = field(factory=dict)
-    """Of mapped nodes that ran in this run, what was kept of the whole."""
+    """Of mapped nodes, what was kept of the whole in this run."""
     _answered: set[str] = field(factory=set)
     """The nodes whose stored results were taken."""
     _foreseen: dict[str, tuple[Hit, tuple[object, ...]]] = field(factory=dict)

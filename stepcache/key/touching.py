@@ -29,7 +29,7 @@ class Touching:
         self._spaces: dict[str, Space] = {}
 
     def of_variable(self, space: Space, name: str) -> list[Vertex]:
-        """The statements, and the decorated and derived definitions, whose code comes upon a variable or assigns it."""
+        """What imports run whose code comes upon a variable or assigns it: statements, and pieces of definitions."""
         if space.names is None:
             return []
         if self._by is None:
@@ -37,16 +37,16 @@ class Touching:
             self._explore(self._by)
         todo = list(self._by.get((space.name, name), ()))
         seen = set(todo)
-        found: dict[str, tuple[Space, int]] = {}
+        found: list[tuple[list[str], str, int]] = []
         while todo:
             kind, module, index = code = todo.pop()
             if kind == "import":
                 unit = self._spaces[module].table.units[index]
-                found[f"{unit.signature} {unit.body.digest}"] = (self._spaces[module], index)
+                found.append(([unit.signature, *(part.digest for part in unit.parts)], module, index))
             fresh = [each for each in self._callers.get(code, ()) if each not in seen]
             seen.update(fresh)
             todo += fresh
-        return [self._walk.unit(*found[key]) for key in sorted(found)]
+        return [self._walk.unit(self._spaces[module], index) for _, module, index in sorted(found)]
 
     def _explore(self, by: dict[tuple[str, str], dict[_Code, None]]) -> None:
         """Note of all code that imports run what it comes upon and what it calls."""
