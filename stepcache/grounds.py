@@ -87,12 +87,12 @@ class Grounds:
         return {*self._paths, *self._links}, {*self._folders}
 
     def _file(self, path: str) -> tuple[Stat | tuple[()] | None, bytes]:
-        known = self._session.grounds.get(path)
+        known = self._session.stamps.get(path)
         if known is None:
-            known = self._session.grounds[path] = self._looked_at(path)
+            known = self._session.stamps[path] = self._stamped(path)
         return known
 
-    def _looked_at(self, path: str) -> tuple[Stat | tuple[()] | None, bytes]:
+    def _stamped(self, path: str) -> tuple[Stat | tuple[()] | None, bytes]:
         status = self._status(os.stat, path, before=self._began, folders=False)
         if status is None:
             return None, b""

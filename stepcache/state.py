@@ -94,8 +94,8 @@ class Session:
     """The environment before anything was run."""
     names_before: Mapping[str, bytes] = field(factory=dict)
     """The digest of the names in the folder in which this run has made the cache's, from before that."""
-    grounds: dict[str, tuple[Stat | tuple[()] | None, bytes]] = field(factory=dict)
-    """What was found to be as it was when the run began: the stamp and content digest of files, by path."""
+    stamps: dict[str, tuple[Stat | tuple[()] | None, bytes]] = field(factory=dict)
+    """The stamps and content digests of files that are as they were when the run began, by path, as `stamp.File`."""
     snapshot_name: bytes | None = None
     """What the snapshot of collection is called that this run may use; importing changes what it is made of."""
     collects_anew: bool = False

@@ -435,7 +435,7 @@ class Engine:
             outcome,
             key=trace.key if trace is not None else None,
             value=product,
-            made=trace.made if node.id in self.wholes and trace is not None else None,
+            made=trace.made if trace is not None and self.wholes.get(node.id) is trace else None,
             observations=trace.observations if trace is not None else (),
             **told,
         )

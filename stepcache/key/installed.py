@@ -101,7 +101,8 @@ def owning(folder: str, relative: str) -> str | None:
     """The metadata folder of the distribution whose record names the file *relative* to *folder*."""
     infos = _infos(folder)
     top = relative.split("/", 1)[0].removesuffix(".py")
-    # What owned the last file of that package most likely owns this one; else the one that is called as the package is.
+    # What owned the last file of that package most likely owns this one; else the one that is called as the package is,
+    # or is known to be called otherwise.
     first = infos.get(_owners.get((folder, top)) or _CALLED.get(top) or normal_name(top))
     if first is not None and _owns(first, relative, top):
         return first

@@ -104,6 +104,23 @@ def test_it_loads_nothing_but_the_stamp(project: Project) -> None:
     assert ran.loaded & SLOW == set()
 
 
+def test_it_tells_what_the_run_told(project: Project) -> None:
+    report = project.cache.parent / "report.json"
+    run(project, "-v")
+    report.unlink()
+    whole = long_way(project, "-v")
+    told = json.loads(report.read_text())
+    stamped = settle(project, "-v")
+    again = json.loads(report.read_text())
+    assert stamped.stdout.splitlines()[:-1] == whole.stdout.splitlines()[:-1]
+    assert "pipeline_x.py::work CACHED" in stamped.stdout
+    last, before = stamped.stdout.splitlines()[-1], whole.stdout.splitlines()[-1]
+    assert len(last) == len(before) == 80
+    assert last.strip("= ").startswith("3 cached in 0.")
+    assert told | {"seconds": 0} == again | {"seconds": 0}
+    assert 0 < again["seconds"] < 10
+
+
 RICH = """
     import subprocess, time, warnings
     from stepcache import Each, mark, step
